@@ -1,0 +1,38 @@
+"""Credit assignment by neural manifold noise correlation, as pure functions on any Array API library."""
+
+from nmnc_ref import (
+    activation,
+    arrays,
+    dimension,
+    estimator,
+    feedback,
+    initialisation,
+    loss,
+    manifold,
+    network,
+    noise_correlation,
+    perturbation,
+    random,
+    sgd,
+    theory,
+)
+from nmnc_ref.arrays import validate
+
+__version__ = "0.1.0"
+__all__ = [
+    "activation",
+    "arrays",
+    "dimension",
+    "estimator",
+    "feedback",
+    "initialisation",
+    "loss",
+    "manifold",
+    "network",
+    "noise_correlation",
+    "perturbation",
+    "random",
+    "sgd",
+    "theory",
+    "validate",
+]

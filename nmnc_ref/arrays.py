@@ -1,0 +1,205 @@
+"""Arguments: which array library they belong to, and whether they are what a function expects.
+
+Every public function states its arguments once, in the notation of its docstring:
+
+    xp = expect(jacobian=(jacobian, "... o n"), basis=(basis, "n d"))
+
+Equal letters must be equal lengths, also across arguments. What is static (library, dtype, shape) is checked
+always, also while JAX traces; values are checked only where they are known.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+import sys
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
+
+from array_api_compat import array_namespace
+
+Array = Any
+"""An array of any library that conforms to the Python Array API (2024.12)."""
+
+
+def is_concrete(array: Array) -> bool:
+    """Tell whether the values of `array` are known; under `jax.jit` and its like they are not."""
+    jax = sys.modules.get("jax")
+    return jax is None or not isinstance(array, jax.core.Tracer)
+
+
+def library(name: str, array: Array) -> ModuleType:
+    """Return the Array API namespace of `array`.
+
+    Raises:
+        TypeError: `array` is not an array.
+    """
+    try:
+        return array_namespace(array)
+    except TypeError:
+        raise TypeError(f"{name}: expected an array, got {type(array).__name__}") from None
+
+
+def expect(**arguments: tuple[Array, str]) -> ModuleType:
+    """Check array arguments and return the namespace that they share.
+
+    Args:
+        **arguments: by name, the array and its shape as space-separated letters, one for each axis; `...` stands
+            for any number of leading axes and `*` for one axis of any length.
+
+    Returns:
+        The Array API namespace of all of them.
+
+    Raises:
+        TypeError: not an array, arrays of two libraries, not float32 or float64, or two different dtypes.
+        ValueError: wrong number of axes, lengths that disagree, an empty array, NaN or infinity.
+    """
+    xp, first = None, ""
+    lengths: dict[str, tuple[Any, str]] = {}
+    for name, (array, shape) in arguments.items():
+        own = library(name, array)
+        if xp is None:
+            xp, first, dtype = own, name, array.dtype
+        if own is not xp:
+            raise TypeError(f"{name}: expected an array of {xp.__name__} like {first}, got one of {own.__name__}")
+        if array.dtype not in (xp.float32, xp.float64):
+            raise TypeError(f"{name}: expected float32 or float64, got {array.dtype}")
+        if array.dtype != dtype:
+            raise TypeError(f"{name}: expected {dtype} like {first}, got {array.dtype}")
+        _expect_shape(name, tuple(array.shape), shape.split(), lengths)
+        expect_finite(name, array)
+    if xp is None:
+        raise TypeError("expected at least one array")
+    return xp
+
+
+def _expect_shape(name: str, got: tuple, axes: list[str], lengths: dict[str, tuple[Any, str]]) -> None:
+    wanted = f"shape [{', '.join(axes)}]"
+    lead = axes.index("...") if "..." in axes else len(axes)
+    spread = len(got) - len(axes) + 1 if "..." in axes else 0
+    if spread < 0 or ("..." not in axes and len(got) != len(axes)):
+        raise ValueError(f"{name}: expected {wanted}, got shape {list(got)}")
+    if 0 in got:
+        raise ValueError(f"{name}: expected a non-empty array, got shape {list(got)}")
+    sizes: list[tuple[str, Any]] = list(zip(axes[:lead], got[:lead], strict=True))
+    if "..." in axes:
+        sizes.append(("...", got[lead : lead + spread]))
+        sizes += zip(axes[lead + 1 :], got[lead + spread :], strict=True)
+    for axis, size in sizes:
+        known, origin = lengths.setdefault(axis, (size, name))
+        if axis != "*" and known != size:
+            known = list(known) if axis == "..." else known
+            raise ValueError(
+                f"{name}: expected {wanted} with {axis} = {known} (as in {origin}), got shape {list(got)}"
+            )
+
+
+def expect_finite(name: str, array: Array) -> None:
+    """Raise ValueError if the values of `array` are known and one is NaN or infinite."""
+    xp = array_namespace(array)
+    if is_concrete(array) and not bool(xp.all(xp.isfinite(array))):
+        kind = "NaN" if bool(xp.any(xp.isnan(array))) else "infinity"
+        raise ValueError(f"{name}: expected finite values, got {kind}")
+
+
+def expect_orthonormal(name: str, basis: Array) -> None:
+    """Raise ValueError unless the columns of `basis` [n, d] are orthonormal (where its values are known).
+
+    The tolerance √eps admits rounding by any method that computes a basis, and none of the usual slips.
+    """
+    xp = array_namespace(basis)
+    n, d = basis.shape
+    if d > n:
+        raise ValueError(f"{name}: expected at most n = {n} columns, got d = {d}")
+    if not is_concrete(basis):
+        return
+    identity = xp.eye(d, dtype=basis.dtype, device=basis.device)
+    error = float(xp.max(xp.abs(basis.T @ basis - identity)))
+    if error > math.sqrt(xp.finfo(basis.dtype).eps):
+        raise ValueError(f"{name}: expected orthonormal columns, got max |UᵀU − I| = {error:.2g}")
+
+
+def positive(name: str, value: Any, like: Array | None = None, zero: bool = False) -> Any:
+    """Return `value` as a float, or in the dtype of `like` while it is traced, after checking that it is positive.
+
+    Raises:
+        TypeError: not a real number.
+        ValueError: not finite, negative, or zero where `zero` is not allowed.
+    """
+    if not is_concrete(value):
+        return array_namespace(value).astype(value, like.dtype) if like is not None else value
+    number = real(name, value)
+    if number < 0 or (number == 0 and not zero):
+        raise ValueError(f"{name}: expected a {'non-negative' if zero else 'positive'} number, got {number:g}")
+    return number
+
+
+def real(name: str, value: Any) -> float:
+    """Return `value` as a finite float, or raise TypeError or ValueError."""
+    if isinstance(value, (str, bytes, bool)) or (getattr(value, "ndim", 0) != 0):
+        raise TypeError(f"{name}: expected a number, got {type(value).__name__}")
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name}: expected a number, got {type(value).__name__}") from None
+    if not math.isfinite(number):
+        raise ValueError(f"{name}: expected a finite number, got {number}")
+    return number
+
+
+def fraction(name: str, value: Any) -> float:
+    """Return `value` as a float in [0, 1], up to rounding, or raise TypeError or ValueError."""
+    number = real(name, value)
+    if not -1e-6 <= number <= 1 + 1e-6:
+        raise ValueError(f"{name}: expected a number from 0 to 1, got {number:g}")
+    return number
+
+
+def count(name: str, value: Any, least: int = 1, most: int | None = None) -> int:
+    """Return `value` as an int between `least` and `most`, or raise TypeError or ValueError."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name}: expected an integer, got {type(value).__name__}") from None
+    if isinstance(value, bool):
+        raise TypeError(f"{name}: expected an integer, got bool")
+    if number < least or (most is not None and number > most):
+        upper = "" if most is None else f" and at most {most}"
+        raise ValueError(f"{name}: expected an integer of at least {least}{upper}, got {number}")
+    return number
+
+
+def choice(name: str, value: str, options: tuple[str, ...]) -> str:
+    """Return `value` if it is one of `options`, or raise ValueError."""
+    if value not in options:
+        raise ValueError(f"{name}: expected one of {', '.join(options)}, got {value!r}")
+    return value
+
+
+def validate(**arguments: Any) -> None:
+    """Check the values of arguments before they enter a jitted function, where values cannot be checked.
+
+    Args:
+        **arguments: by name, arrays or nested tuples and lists of arrays (a network, say). An argument whose name
+            is `basis` or ends in `_basis` must have orthonormal columns.
+
+    Raises:
+        TypeError: not an array, not float32 or float64, or two dtypes or libraries among all arguments.
+        ValueError: an empty array, NaN, infinity, or a basis that is not orthonormal.
+    """
+    leaves = [leaf for name, value in arguments.items() for leaf in _leaves(name, value)]
+    expect(**{name: (array, "...") for name, array in leaves})
+    for name, array in leaves:
+        if name.split("[")[0].split("_")[-1] == "basis":
+            expect(**{name: (array, "n d")})
+            expect_orthonormal(name, array)
+
+
+def _leaves(name: str, value: Any) -> Iterator[tuple[str, Array]]:
+    if isinstance(value, (tuple, list)):
+        fields = getattr(value, "_fields", None)
+        for index, item in enumerate(value):
+            yield from _leaves(f"{name}.{fields[index]}" if fields else f"{name}[{index}]", item)
+    else:
+        yield name, value

@@ -1,0 +1,118 @@
+"""How many dimensions the activity of a layer has: from its spectrum, or from distances between neighbours."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+from nmnc_ref.arrays import Array, expect, fraction, is_concrete
+
+ROWS = 128
+"""Rows of the distance matrix that are held at a time."""
+
+
+def participation_ratio(spectrum: Array) -> Array:
+    """Return the participation ratio (Σλ)²/Σλ² (D1): k for k equal variances, 1 for a single one.
+
+    On a finite sample it is biased downwards: see `theory.expected_participation_ratio`.
+
+    Args:
+        spectrum: variances λ [..., m], none negative.
+
+    Returns:
+        [...], in [1, m].
+
+    Raises:
+        TypeError: not an array of float32 or float64.
+        ValueError: empty, NaN, infinity, a negative variance, or all zero.
+    """
+    xp = _expect_spectrum(spectrum)
+    share = spectrum / xp.sum(spectrum, axis=-1, keepdims=True)
+    return 1 / xp.sum(share**2, axis=-1)
+
+
+def explained_variance_dimension(spectrum: Array, explained: float) -> Array:
+    """Return the fewest leading variances whose share of the total is at least `explained`.
+
+    Args:
+        spectrum: variances λ [..., m], descending, none negative.
+        explained: share of the variance, in (0, 1].
+
+    Returns:
+        Integers [...], from 1 to m.
+
+    Raises:
+        TypeError: not an array of float32 or float64; `explained` is not a number.
+        ValueError: as `participation_ratio`; not descending; a share outside (0, 1].
+    """
+    xp = _expect_spectrum(spectrum)
+    if is_concrete(spectrum) and not bool(xp.all(spectrum[..., 1:] <= spectrum[..., :-1])):
+        raise ValueError("spectrum: expected descending variances, got an increase")
+    if fraction("explained", explained) <= 0:
+        raise ValueError(f"explained: expected a number above 0, got {explained}")
+    share = xp.cumulative_sum(spectrum, axis=-1) / xp.sum(spectrum, axis=-1, keepdims=True)
+    below = xp.sum(xp.astype(share[..., :-1] < explained, xp.int32), axis=-1)
+    return below + 1
+
+
+def _expect_spectrum(spectrum: Array) -> ModuleType:
+    xp = expect(spectrum=(spectrum, "... m"))
+    if is_concrete(spectrum):
+        if not bool(xp.all(spectrum >= 0)):
+            raise ValueError(f"spectrum: expected no negative variance, got {float(xp.min(spectrum)):g}")
+        if not bool(xp.all(xp.sum(spectrum, axis=-1) > 0)):
+            raise ValueError("spectrum: expected a positive variance, got only zeros")
+    return xp
+
+
+def two_nearest_neighbours(points: Array) -> Array:
+    """Return the TwoNN dimension 1/mean(log(r₂/r₁)), the maximum-likelihood form (D2; Facco et al. 2017).
+
+    r₁ and r₂ are the distances of a point to its two nearest neighbours. Where the density is locally uniform,
+    log(r₂/r₁) is exponential with mean 1/d. Points that occur several times count once.
+
+    Args:
+        points: [N, n], at least three of them distinct.
+
+    Returns:
+        Scalar.
+
+    Raises:
+        TypeError: not an array of float32 or float64.
+        ValueError: not [N, n] with N ≥ 3, NaN or infinity, fewer than three distinct points, or all ratios 1
+            (a regular lattice). Under `jax.jit` these last give NaN or infinity.
+    """
+    xp = expect(points=(points, "N n"))
+    total = points.shape[0]
+    if total < 3:
+        raise ValueError(f"points: expected at least 3 points, got {total}")
+    index = xp.arange(total, device=points.device)
+    chunks = [slice(start, min(start + ROWS, total)) for start in range(0, total, ROWS)]
+    repeated = xp.concat([_repeats(xp, points, index, rows) for rows in chunks])
+    log_ratios = xp.concat([_log_ratios(xp, points, index, rows, repeated) for rows in chunks])
+    distinct = xp.sum(xp.astype(~repeated, points.dtype))
+    if is_concrete(points) and float(distinct) < 3:
+        raise ValueError(f"points: expected at least 3 distinct points, got {int(distinct)}")
+    log_sum = xp.sum(xp.where(repeated, xp.zeros_like(log_ratios), log_ratios))
+    if is_concrete(points) and not bool(log_sum > 0):
+        raise ValueError("points: expected distances to neighbours that differ, got r₂ = r₁ everywhere")
+    return distinct / log_sum
+
+
+def _squared_distances(xp: ModuleType, points: Array, rows: slice) -> Array:
+    return xp.sum((points[rows, None, :] - points[None, :, :]) ** 2, axis=-1)  # [rows, N]
+
+
+def _repeats(xp: ModuleType, points: Array, index: Array, rows: slice) -> Array:
+    """Tell which rows equal an earlier point."""
+    earlier = index[None, :] < index[rows, None]
+    return xp.any((_squared_distances(xp, points, rows) == 0) & earlier, axis=1)
+
+
+def _log_ratios(xp: ModuleType, points: Array, index: Array, rows: slice, repeated: Array) -> Array:
+    """Return log(r₂/r₁) of each row, leaving out itself and repeated points as neighbours."""
+    square = _squared_distances(xp, points, rows)
+    far = xp.full_like(square, xp.inf)
+    square = xp.where((index[None, :] == index[rows, None]) | repeated[None, :], far, square)
+    nearest = xp.argmin(square, axis=1)
+    first, second = xp.min(square, axis=1), xp.min(xp.where(index[None, :] == nearest[:, None], far, square), axis=1)
+    return xp.log(second / first) / 2

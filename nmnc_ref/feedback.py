@@ -1,0 +1,127 @@
+"""Learning feedback weights from noise-correlation estimates, and assigning credit through them.
+
+Feedback is direct (B_l [n_o, n_l], a running estimate of E[J_l] P_l, carries the output error to layer l) or
+layer-wise (M_l [n_{l+1}, n_l] ≈ W_{l+1} P_l carries the delta one layer down). An estimate of M_l is the estimate of
+`nmnc_ref.estimator` with the next layer's `preactivation` as tail: the weight mirror (F3; Akrout et al. 2019).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nmnc_ref.arrays import Array, expect, fraction, is_concrete
+
+
+def running_average(feedback: Array, estimate: Array, rate: float) -> Array:
+    """Return B ← (1 − η) B + η Ĵ (F1, F2) [choice; same form as Bacho and Chu 2022].
+
+    Args:
+        feedback: B [..., n_o, n].
+        estimate: Ĵ [..., n_o, n].
+        rate: η in [0, 1], per step.
+
+    Raises:
+        TypeError: mixed libraries or dtypes, or not float32 or float64; η is not a number.
+        ValueError: shapes that differ, empty, NaN, infinity; η outside [0, 1].
+    """
+    expect(feedback=(feedback, "... o n"), estimate=(estimate, "... o n"))
+    if is_concrete(rate):
+        rate = fraction("rate", rate)
+    return (1 - rate) * feedback + rate * estimate
+
+
+def activity_gradient(signal: Array, feedback: Array) -> Array:
+    """Return the activity gradient that feedback delivers: e B (direct) or δ_{l+1} M (layer-wise) (F5) [choice].
+
+    Args:
+        signal: e [B, n_o] or δ_{l+1} [B, n_{l+1}].
+        feedback: [n_o, n_l] or [n_{l+1}, n_l], or one for each input, [B, n_o, n_l].
+
+    Returns:
+        [B, n_l].
+
+    Raises:
+        TypeError: mixed libraries or dtypes, or not float32 or float64.
+        ValueError: shapes that do not fit, empty, NaN or infinity.
+    """
+    if getattr(feedback, "ndim", 2) == 3:
+        expect(signal=(signal, "B o"), feedback=(feedback, "B o n"))
+        return (signal[:, None, :] @ feedback)[:, 0, :]
+    expect(signal=(signal, "B o"), feedback=(feedback, "o n"))
+    return signal @ feedback
+
+
+def delta(signal: Array, feedback: Array, slope: Array) -> Array:
+    """Return δ_l = φ'(s_l) ⊙ (signal · feedback) [B, n_l] (F4) [choice].
+
+    Args:
+        signal: e [B, n_o] for direct feedback, δ_{l+1} [B, n_{l+1}] for layer-wise.
+        feedback: as in `activity_gradient`.
+        slope: φ'(s_l) [B, n_l].
+
+    Raises:
+        TypeError, ValueError: as `activity_gradient`; ValueError also for a slope that does not fit.
+    """
+    gradient = activity_gradient(signal, feedback)
+    expect(feedback=(feedback, "... n"), signal=(signal, "B *"), slope=(slope, "B n"))
+    return slope * gradient
+
+
+def direct_deltas(error: Array, feedbacks: tuple[Array, ...], slopes: tuple[Array, ...]) -> tuple[Array, ...]:
+    """Return (δ_1, …, δ_L): δ_l = φ'(s_l) ⊙ (e B_l) for hidden layers, and e itself for the output layer.
+
+    Args:
+        error: e [B, n_o].
+        feedbacks: (B_1, …, B_{L−1}), each [n_o, n_l] or [B, n_o, n_l].
+        slopes: (φ'(s_1), …, φ'(s_{L−1})), each [B, n_l].
+
+    Raises:
+        TypeError, ValueError: as `delta`; ValueError also for unequal numbers of feedbacks and slopes.
+    """
+    _expect_same_number(feedbacks, slopes)
+    hidden = [delta(error, feedback, slope) for feedback, slope in zip(feedbacks, slopes, strict=True)]
+    return (*hidden, error)
+
+
+def layerwise_deltas(error: Array, mirrors: tuple[Array, ...], slopes: tuple[Array, ...]) -> tuple[Array, ...]:
+    """Return (δ_1, …, δ_L) with δ_L = e and δ_l = φ'(s_l) ⊙ (δ_{l+1} M_l).
+
+    Args:
+        error: e [B, n_o].
+        mirrors: (M_1, …, M_{L−1}), each [n_{l+1}, n_l].
+        slopes: (φ'(s_1), …, φ'(s_{L−1})), each [B, n_l].
+
+    Raises:
+        TypeError, ValueError: as `direct_deltas`.
+    """
+    _expect_same_number(mirrors, slopes)
+    deltas = [error]
+    for mirror, slope in zip(reversed(mirrors), reversed(slopes), strict=True):
+        deltas.append(delta(deltas[-1], mirror, slope))
+    return tuple(reversed(deltas))
+
+
+def weight_gradients(network: tuple[Any, ...], activities: tuple[Array, ...], deltas: tuple[Array, ...]) -> tuple:
+    """Return the gradients of all parameters, in layers: for a dense layer ∂W_l = δ_lᵀ x_{l−1}, ∂b_l = Σ_i δ_l (F4).
+
+    Args:
+        network: its layers.
+        activities: (x_0, …, x_{L−1}), each [B, n_l]; a last x_L is ignored.
+        deltas: (δ_1, …, δ_L), each [B, n_l], with the 1/B of the batch mean inside.
+
+    Raises:
+        TypeError, ValueError: as the layer's `gradient`; ValueError also for a wrong number of arrays.
+    """
+    if len(deltas) != len(network):
+        raise ValueError(f"deltas: expected {len(network)} arrays, one for each layer, got {len(deltas)}")
+    if len(activities) not in (len(network), len(network) + 1):
+        raise ValueError(f"activities: expected {len(network)} arrays, one for each layer, got {len(activities)}")
+    return tuple(
+        layer.gradient(delta, activity)
+        for layer, delta, activity in zip(network, deltas, activities, strict=False)
+    )
+
+
+def _expect_same_number(matrices: tuple[Array, ...], slopes: tuple[Array, ...]) -> None:
+    if len(matrices) != len(slopes):
+        raise ValueError(f"slopes: expected {len(matrices)} arrays, one for each feedback, got {len(slopes)}")

@@ -1,0 +1,176 @@
+"""The neural manifold of a layer: the linear span of its activity, and how much of the Jacobian lies in it.
+
+The manifold is estimated by principal component analysis, global and linear [summary]. Weight updates span the
+uncentred activity (A4): with non-negative units the centred components miss the mean direction. All three versions
+are here.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from nmnc_ref.arrays import Array, choice, count, expect, expect_orthonormal, fraction, is_concrete
+
+CENTRINGS = ("uncentred", "centred", "mean-added")
+
+
+class Manifold(NamedTuple):
+    """`basis`: U [n, d], orthonormal columns; `spectrum`: all variances λ_1 ≥ λ_2 ≥ … [min(B, n)]; `mean`: [n]."""
+
+    basis: Array
+    spectrum: Array
+    mean: Array
+
+
+def fit(
+    activity: Array,
+    *,
+    dimension: int | None = None,
+    explained: float | None = None,
+    centring: str = "uncentred",
+) -> Manifold:
+    """Fit the manifold of an activity matrix X by PCA: X/√B = V diag(√λ) Uᵀ, keeping the first columns of U.
+
+    Args:
+        activity: X [B, n], one row for each input.
+        dimension: number d of principal components to keep; or
+        explained: keep the fewest components whose share of Σλ is at least this, in (0, 1] (not under `jax.jit`).
+        centring: "uncentred": of X, so that Σλ is the mean squared norm; "centred": of X minus its mean;
+            "mean-added": the centred components and, as column d + 1, the part of the mean orthogonal to them.
+
+    Returns:
+        The manifold, with d columns (d + 1 for "mean-added"). Its `mean` is that of X whatever the centring, its
+        spectrum is in units of activity squared, with divisor B.
+
+    Raises:
+        TypeError: not an array of float32 or float64.
+        ValueError: not [B, n], NaN or infinity; both or neither of `dimension` and `explained`; more components than
+            the activity has numerical rank (a constant matrix has rank 0 after centring); for "mean-added" a mean
+            that lies in the span already. Under `jax.jit` rank is not checked: columns beyond it are arbitrary.
+    """
+    xp = expect(activity=(activity, "B n"))
+    choice("centring", centring, CENTRINGS)
+    if (dimension is None) == (explained is None):
+        raise ValueError("dimension, explained: expected exactly one of the two")
+    samples, n = activity.shape
+    mean = xp.mean(activity, axis=0)
+    deviation = activity if centring == "uncentred" else activity - mean
+    most = min(samples if centring == "uncentred" else samples - 1, n)
+    if most < (dimension or 1):
+        raise ValueError(
+            f"activity: expected enough samples and units for d = {dimension or 1} {centring} components, "
+            f"got shape [{samples}, {n}]"
+        )
+    _, singular, components = xp.linalg.svd(deviation / math.sqrt(samples), full_matrices=False)
+    spectrum = singular**2
+    rank = most
+    if is_concrete(activity):
+        noise_floor = float(xp.finfo(activity.dtype).eps) * max(samples, n)
+        scale = float(xp.sqrt(xp.sum(activity**2) / samples))
+        rank = min(most, int(xp.sum(xp.astype(singular > noise_floor * scale, xp.int32))))
+    if explained is None:
+        d = count("dimension", dimension)
+    else:
+        if not is_concrete(activity):
+            raise ValueError("explained: expected `dimension` instead while tracing, as shapes must be known")
+        if fraction("explained", explained) <= 0:
+            raise ValueError(f"explained: expected a number above 0, got {explained}")
+        share = xp.cumulative_sum(spectrum) / xp.sum(spectrum) if rank else spectrum
+        d = min(1 + int(xp.sum(xp.astype(share < explained, xp.int32))), max(rank, 1))
+    if d > rank:
+        raise ValueError(f"activity: expected rank of at least d = {d} ({centring}), got rank {rank}")
+    basis = components[:d, :].T
+    if centring == "mean-added":
+        basis = _append_direction(basis, mean)
+    return Manifold(basis, spectrum, mean)
+
+
+def _append_direction(basis: Array, direction: Array) -> Array:
+    xp = expect(basis=(basis, "n d"), direction=(direction, "n"))
+    rest = direction
+    for _ in range(2):  # once more, as the first projection leaves rounding errors inside the span
+        rest = rest - basis @ (basis.T @ rest)
+    length = xp.linalg.vector_norm(rest)
+    floor = math.sqrt(xp.finfo(basis.dtype).eps) * xp.linalg.vector_norm(direction)
+    if is_concrete(basis) and not bool(length > floor):
+        raise ValueError("activity: expected a mean outside the span of the centred components, got one inside it")
+    return xp.concat([basis, (rest / length)[:, None]], axis=1)
+
+
+def projector(basis: Array) -> Array:
+    """Return P = U Uᵀ [n, n] of `basis` U [n, d].
+
+    Raises:
+        TypeError: not an array of float32 or float64.
+        ValueError: not [n, d] with d ≤ n, columns not orthonormal, empty, NaN or infinity.
+    """
+    expect(basis=(basis, "n d"))
+    expect_orthonormal("basis", basis)
+    return basis @ basis.T
+
+
+def alignment(jacobian: Array, basis: Array) -> Array:
+    """Return the alignment α = ‖J P‖²_F / ‖J‖²_F of each Jacobian (E4, E5).
+
+    Args:
+        jacobian: J [..., n_o, n].
+        basis: U [n, d].
+
+    Returns:
+        α [...], in [0, 1]. A random d-dimensional subspace has mean d/n.
+
+    Raises:
+        TypeError: mixed libraries or dtypes, or not float32 or float64.
+        ValueError: shapes that do not fit, a basis that is not orthonormal, NaN or infinity, a Jacobian that is zero
+            (under `jax.jit`: NaN).
+    """
+    inside, whole = _energies(jacobian, basis)
+    return inside / whole
+
+
+def pooled_alignment(jacobian: Array, basis: Array) -> Array:
+    """Return the pooled alignment Σ_i ‖J_i P‖² / Σ_i ‖J_i‖² over all leading axes (E4 for a batch).
+
+    Arguments and errors are those of `alignment`; the result is a scalar.
+    """
+    inside, whole = _energies(jacobian, basis, pooled=True)
+    return inside / whole
+
+
+def _energies(jacobian: Array, basis: Array, pooled: bool = False) -> tuple[Array, Array]:
+    xp = expect(jacobian=(jacobian, "... o n"), basis=(basis, "n d"))
+    expect_orthonormal("basis", basis)
+    axes = None if pooled else (-2, -1)
+    inside, whole = xp.sum((jacobian @ basis) ** 2, axis=axes), xp.sum(jacobian**2, axis=axes)
+    if is_concrete(whole) and not bool(xp.all(whole > 0)):
+        raise ValueError("jacobian: expected a non-zero norm, got 0")
+    return inside, whole
+
+
+def principal_angles(basis: Array, other_basis: Array) -> Array:
+    """Return the principal angles between two subspaces, ascending, in radians.
+
+    cos θ_i are the singular values of U₁ᵀU₂ and sin θ_i those of (I − U₁U₁ᵀ)U₂; below 45° the sine is used, which
+    keeps small angles accurate (Björck and Golub 1973).
+
+    Args:
+        basis: U₁ [n, d₁].
+        other_basis: U₂ [n, d₂].
+
+    Returns:
+        [min(d₁, d₂)].
+
+    Raises:
+        TypeError: mixed libraries or dtypes, or not float32 or float64.
+        ValueError: different n, columns not orthonormal, empty, NaN or infinity.
+    """
+    xp = expect(basis=(basis, "n d"), other_basis=(other_basis, "n c"))
+    expect_orthonormal("basis", basis)
+    expect_orthonormal("other_basis", other_basis)
+    if basis.shape[1] < other_basis.shape[1]:
+        basis, other_basis = other_basis, basis
+    cosine = xp.clip(xp.linalg.svdvals(basis.T @ other_basis), max=1.0)
+    outside = other_basis - basis @ (basis.T @ other_basis)
+    sine = xp.clip(xp.flip(xp.linalg.svdvals(outside)), max=1.0)
+    return xp.where(cosine**2 > 0.5, xp.asin(sine), xp.acos(cosine))
