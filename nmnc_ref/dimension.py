@@ -115,4 +115,4 @@ def _log_ratios(xp: ModuleType, points: Array, index: Array, rows: slice, repeat
     square = xp.where((index[None, :] == index[rows, None]) | repeated[None, :], far, square)
     nearest = xp.argmin(square, axis=1)
     first, second = xp.min(square, axis=1), xp.min(xp.where(index[None, :] == nearest[:, None], far, square), axis=1)
-    return xp.log(second / first) / 2
+    return xp.log(second / xp.where(first > 0, first, second)) / 2  # first is 0 only where the row is repeated

@@ -115,33 +115,33 @@ def least_squares(response: Array, noise: Array, basis: Array | None = None) -> 
     On a linear tail without response noise it is J P exactly from K = d draws on, at any σ.
 
     Args:
-        response: δy [K, n_o].
-        noise: ξ [K, n], confined to the span of `basis`.
+        response: δy [K, ..., n_o].
+        noise: ξ [K, ..., n], confined to the span of `basis`.
         basis: U [n, d]; None for isotropic noise, where d = n.
 
     Returns:
-        [n_o, n].
+        [..., n_o, n], one for each element of the batch.
 
     Raises:
         TypeError: mixed libraries or dtypes, or not float32 or float64.
         ValueError: shapes that do not fit, K < d, a basis that is not orthonormal, noise that does not span d
             dimensions, empty, NaN or infinity.
     """
-    xp = expect(noise=(noise, "K n"), response=(response, "K o"))
+    xp = expect(noise=(noise, "K ... n"), response=(response, "K ... o"))
     coordinates = noise
     if basis is not None:
-        expect(noise=(noise, "K n"), basis=(basis, "n d"))
+        expect(noise=(noise, "K ... n"), basis=(basis, "n d"))
         expect_orthonormal("basis", basis)
         coordinates = noise @ basis
-    draws, d = coordinates.shape
+    draws, d = coordinates.shape[0], coordinates.shape[-1]
     if draws < d:
         raise ValueError(f"noise: expected at least d = {d} draws, got K = {draws}")
-    q, r = xp.linalg.qr(coordinates)
+    q, r = xp.linalg.qr(xp.moveaxis(coordinates, 0, -2))  # [..., K, d], [..., d, d]
     if is_concrete(r):
         singular = xp.linalg.svdvals(r)
-        if not float(singular[-1]) > float(singular[0]) * float(xp.finfo(r.dtype).eps) * draws:
+        if not bool(xp.all(singular[..., -1] > singular[..., 0] * float(xp.finfo(r.dtype).eps) * draws)):
             raise ValueError(f"noise: expected to span d = {d} dimensions, got a lower rank")
-    estimate = xp.linalg.solve(r, q.T @ response).T
+    estimate = xp.linalg.solve(r, q.mT @ xp.moveaxis(response, 0, -2)).mT  # [..., n_o, d]
     return estimate if basis is None else estimate @ basis.T
 
 

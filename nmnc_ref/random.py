@@ -16,7 +16,7 @@ import math
 from types import ModuleType
 from typing import Any
 
-from array_api_compat import is_torch_namespace
+from array_api_compat import array_namespace, is_torch_namespace
 
 from nmnc_ref.arrays import Array, count, library
 
@@ -39,15 +39,17 @@ def threefry2x32(key0: Array, key1: Array, counter0: Array, counter1: Array) -> 
     Returns:
         The two words of each answer.
     """
+    xp = array_namespace(key0, key1, counter0, counter1)
+    mask = xp.asarray(MASK, dtype=counter0.dtype, device=counter0.device)  # changes nothing where words are uint32
     keys = (key0, key1, key0 ^ key1 ^ PARITY)
-    x0, x1 = (counter0 + key0) & MASK, (counter1 + key1) & MASK
+    x0, x1 = (counter0 + key0) & mask, (counter1 + key1) & mask
     for group in range(5):
         for rotation in ROTATIONS[group % 2]:
-            x0 = (x0 + x1) & MASK
-            x1 = ((x1 << rotation) & MASK) | (x1 >> (32 - rotation))
+            x0 = (x0 + x1) & mask
+            x1 = ((x1 << rotation) & mask) | (x1 >> (32 - rotation))
             x1 = x0 ^ x1
-        x0 = (x0 + keys[(group + 1) % 3]) & MASK
-        x1 = (x1 + keys[(group + 2) % 3] + (group + 1)) & MASK
+        x0 = (x0 + keys[(group + 1) % 3]) & mask
+        x1 = (x1 + keys[(group + 2) % 3] + (group + 1)) & mask
     return x0, x1
 
 

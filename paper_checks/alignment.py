@@ -1,0 +1,271 @@
+"""Claims A1–A5: why the rows of the Jacobian lie in the manifold."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from nmnc_ref import activation, feedback, loss, manifold, network, random, sgd, theory
+from nmnc_ref.arrays import Array
+from nmnc_ref.initialisation import dense_network, glorot, he
+from paper_checks import digits
+from paper_checks.claim import claim
+from paper_checks.comparison import Comparison, at_least, exact, ratio_of_means
+from paper_checks.lab import Lab
+
+IMAGES = 40
+"""Fewer than a layer has units, so that their activity leaves directions off the manifold."""
+
+
+@claim(
+    "A1",
+    "J_l = (∂y/∂s_{l+1}) W_{l+1}, so row(J_l) ⊂ row(W_{l+1}).",
+    source="summary, exact",
+    rung="identity",
+    twins={
+        "row space of another layer": {"weight": lambda layers, l: layers[0].weight[:, :4].T @ layers[0].weight},
+        "Jacobian of the layer above": {"jacobian": lambda J, W: J[..., ::-1] if J.shape[-1] == 9 else J},
+    },
+)
+def row_space(
+    lab: Lab, weight=lambda layers, l: layers[l].weight, jacobian=lambda J, W: J
+) -> Iterator[Comparison]:
+    """A random network of widths 9, 9, 6, 3, and the last hidden layer (100 units, 10 outputs) of one trained on images."""
+    layers = dense_network(lab.key("A1: network"), (9, 9, 6, 3), lab.dtype)
+    x = lab.normal("A1: x", 5, 9)
+    trained = digits.trained(lab)
+    cases = [(layers, l, network.jacobian(layers, x, l, activation.tanh)) for l in (1, 2)]
+    cases.append((trained.network, 2, trained.jacobians(2, 20)))
+    for stack, l, J in cases:
+        W = weight(stack, l)
+        rows = lab.xp.linalg.qr(W.T)[0]
+        J = jacobian(J, W)
+        outside = J - (J @ rows) @ rows.T
+        scale = float(lab.xp.max(lab.xp.abs(J)))
+        yield exact(lab, f"J_{l} off row(W_{l + 1}), width {J.shape[-1]}", 0 * J, outside, terms=J.shape[-1], scale=scale)
+
+
+def _adam(network: tuple, gradient: tuple, velocity: tuple, *, learning_rate: float, momentum: float, decay: float) -> tuple:
+    """One element-wise scaled step, as Adam's first: the negative control."""
+    moved = tuple(
+        type(layer)(*(w - learning_rate * (g + decay * w) / (abs(g + decay * w) + 1e-3) for w, g in zip(layer, slope, strict=True)))
+        for layer, slope in zip(network, gradient, strict=True)
+    )
+    return moved, velocity
+
+
+@claim(
+    "A2",
+    "SGD with decay λ and step η, activity in span(P): W_t P_⊥ = (1−ηλ)ᵗ W_0 P_⊥ exactly, whatever the outer(post, pre) "
+    "rule; with heavy-ball momentum μ the factor is the (1,1) entry of [[1−ηλ, −ημ], [λ, μ]]ᵗ.",
+    source="derived",
+    rung="identity",
+    twins={
+        "element-wise scaling (Adam)": {"step": _adam},
+        "momentum ignored": {
+            "predict": lambda rate, decay, momentum, steps: theory.alignment.off_manifold_factor(rate, decay, 0.0, steps)
+        },
+        "one step fewer": {
+            "predict": lambda rate, decay, momentum, steps: theory.alignment.off_manifold_factor(rate, decay, momentum, steps - 1)
+        },
+        "activity leaves the span": {"inputs": lambda x, step: x + 0.01 * step},
+    },
+)
+def off_manifold_decay(
+    lab: Lab,
+    step=sgd.step,
+    predict=theory.alignment.off_manifold_factor,
+    inputs=lambda x, step: x,
+) -> Iterator[Comparison]:
+    """30 steps on 40 real images (rank 40 of 64 pixels at most), first layer; backpropagation, random direct feedback, and
+    feedback J P through the hidden layer's manifold; with and without momentum and decay.
+    """
+    images, targets = digits.load(lab)
+    images, targets = images[:IMAGES, :], targets[:IMAGES, :]
+    span = manifold.fit(images, explained=1.0).basis
+    start = dense_network(lab.key("A2: network"), (64, 30, 10), lab.dtype)
+    random_feedback = lab.normal("A2: random feedback", 10, 30) / 5
+
+    def off(layers: tuple) -> Array:
+        return layers[0].weight - (layers[0].weight @ span) @ span.T
+
+    for rule in ("backpropagation", "random feedback", "manifold feedback"):
+        for momentum, decay in ((0.0, 0.05), (0.9, 0.05), (0.9, 0.0)):
+
+            def advance(layers: tuple, velocity: tuple, x: Array, rule=rule, momentum=momentum, decay=decay) -> tuple:
+                truth = network.backpropagation(layers, x, targets, activation.relu, loss.softmax_cross_entropy)
+                gradient = truth.gradient
+                if rule != "backpropagation":
+                    carried = random_feedback
+                    if rule == "manifold feedback":
+                        hidden = truth.forward.activity[1]
+                        basis = manifold.fit(hidden, dimension=5).basis
+                        carried = (layers[1].weight @ basis) @ basis.T
+                    slope = activation.relu.slope(truth.forward.preactivation[0])
+                    deltas = feedback.direct_deltas(truth.error, (carried,), (slope,))
+                    gradient = feedback.weight_gradients(layers, truth.forward.activity, deltas)
+                return step(layers, gradient, velocity, learning_rate=0.1, momentum=momentum, decay=decay)
+
+            advance = lab.jit(advance)
+            layers, velocity = start, sgd.zero_velocity(start)
+            for t in range(30):
+                layers, velocity = advance(layers, velocity, inputs(images, t))
+            want = predict(0.1, decay, momentum, 30) * off(start)
+            scale = float(lab.xp.max(lab.xp.abs(layers[0].weight)))
+            name = f"W_30 P_⊥, {rule}, μ = {momentum}, λ = {decay}"
+            yield exact(lab, name, want, off(layers), terms=30 * 64, scale=scale)
+
+
+INITIALISATIONS = 1_000
+WIDTH, DIMENSION = 40, 16
+
+
+def _zero_mean(key: Array, widths: tuple[int, ...], dtype: Any) -> tuple:
+    return dense_network(key, widths, dtype, he)
+
+
+def _positive_mean(key: Array, widths: tuple[int, ...], dtype: Any) -> tuple:
+    return tuple(layer._replace(weight=layer.weight + 0.1) for layer in dense_network(key, widths, dtype, glorot))
+
+
+@functools.lru_cache(maxsize=4)
+def _energies_at_initialisation(lab: Lab, initial: Callable) -> np.ndarray:
+    """Return ‖JP‖² and ‖J‖² of each network and hidden layer, [1000, 3, 2]."""
+    images, _ = digits.load(lab)
+    images = images[:100, :]
+
+    def energies(key: Array) -> Array:
+        layers = initial(key, (64, WIDTH, WIDTH, WIDTH, 10), lab.dtype)
+        passed = network.forward(layers, images, activation.relu)
+        rows = []
+        for l in (1, 2, 3):
+            J = network.jacobian(layers, images[:5, :], l, activation.relu)
+            basis = manifold.fit(passed.activity[l], dimension=DIMENSION).basis
+            rows.append(lab.xp.stack([lab.xp.sum((J @ basis) ** 2), lab.xp.sum(J**2)]))
+        return lab.xp.stack(rows)
+
+    energies = lab.jit(energies)
+    keys = random.split(lab.key("A3: initial networks"), INITIALISATIONS)
+    return lab.numpy(lab.xp.stack([energies(keys[i, :]) for i in range(INITIALISATIONS)]))
+
+
+@claim(
+    "A3",
+    "At random initialisation (ReLU, zero biases) E[α_l] = d/n; in trained networks α_l is far above it: at least 3d/n at "
+    "every hidden layer of a classifier of real images, with and without weight decay.",
+    source="abstract, derived",
+    rung="Monte Carlo",
+    twins={
+        "not trained": {"train": lambda lab, decay: digits.untrained(lab)},
+        "weights with a mean": {"initial": _positive_mean},
+        "√(d/n) for d/n": {"predict": lambda d, n: (d / n) ** 0.5},
+    },
+)
+def trained_alignment(
+    lab: Lab, initial=_zero_mean, train=digits.trained, predict=theory.estimator.random_alignment
+) -> Iterator[Comparison]:
+    """1,000 random networks 64-40-40-40-10 on 100 images, d = 16: E‖JP‖²/E‖J‖², which is d/n without finite-size terms; and
+    the trained classifier 64-100-100-10 with decay 0 and 5e-3, d = 10, uncentred and centred.
+    """
+    samples = _energies_at_initialisation(lab, initial)
+    for l in (1, 2, 3):
+        inside, whole = samples[:, l - 1, 0], samples[:, l - 1, 1]
+        yield ratio_of_means(f"α_{l} at initialisation", predict(DIMENSION, WIDTH), inside, whole)
+    for decay in (0.0, 5e-3):
+        trained = train(lab, decay)
+        for l in digits.HIDDEN:
+            for centring in ("uncentred", "centred"):
+                got = manifold.pooled_alignment(trained.jacobians(l, 200), trained.basis(l, centring=centring))
+                bound = 3 * digits.DIMENSION / digits.WIDTHS[l]
+                yield at_least(f"α_{l} trained, decay {decay}, {centring}", bound, float(got))
+
+
+@claim(
+    "A4",
+    "Weight updates span the uncentred activity. The centred basis misses the mean direction: ∂W(I − P_c) = (Σδ_i) mᵀ(I − P_c). "
+    "Weights made of updates alone have α = 1 with the uncentred span or the mean added, less with the centred one.",
+    source="derived",
+    rung="identity",
+    twins={
+        "centred for uncentred": {"centrings": ("centred", "centred")},
+        "mean-added for centred": {"missing": "mean-added"},
+        "mean for sum of δ": {
+            "predict": lambda delta, mean, P: theory.alignment.missed_by_centring(delta, mean, P) / delta.shape[0]
+        },
+    },
+)
+def uncentred_span(
+    lab: Lab,
+    predict=theory.alignment.missed_by_centring,
+    centrings: tuple[str, ...] = ("uncentred", "mean-added"),
+    missing: str = "centred",
+) -> Iterator[Comparison]:
+    """The last hidden layer (100 units) of the trained classifier on 40 real images: the gradient of the output weights, and
+    output weights made of five updates from zero.
+    """
+    trained = digits.trained(lab)
+    activity, target = trained.forward.activity[2][:IMAGES, :], trained.targets[:IMAGES, :]
+    fits = {name: manifold.fit(activity, explained=1.0, centring=name) for name in (*centrings, missing)}
+    delta = target - 0.1
+    gradient = delta.T @ activity
+    scale = float(lab.xp.max(lab.xp.abs(gradient)))
+    for name in centrings:
+        basis = fits[name].basis
+        outside = gradient - (gradient @ basis) @ basis.T
+        yield exact(lab, f"∂W off the {name} span", 0 * gradient, outside, terms=IMAGES * 100, scale=scale)
+    basis = fits[missing].basis
+    outside = gradient - (gradient @ basis) @ basis.T
+    want = predict(delta, fits[missing].mean, basis @ basis.T)
+    yield exact(lab, "∂W off the centred span", want, outside, terms=IMAGES * 100, scale=scale)
+    layer = (network.Dense(0 * gradient, 0 * gradient[:, 0]),)
+    velocity = sgd.zero_velocity(layer)
+    for _ in range(5):
+        truth = network.backpropagation(layer, activity, target, activation.identity, loss.squared_error)
+        layer, velocity = sgd.step(layer, truth.gradient, velocity, learning_rate=0.01)
+    J = layer[0].weight
+    for name in centrings:
+        alpha = manifold.alignment(J, fits[name].basis)
+        yield exact(lab, f"α of weights made of updates, {name}", 1.0, alpha, terms=IMAGES * 100)
+    rest = fits[missing].mean - basis @ (basis.T @ fits[missing].mean)
+    want = 1 - lab.xp.sum((J @ rest) ** 2) / (lab.xp.sum(rest**2) * lab.xp.sum(J**2))
+    yield exact(lab, "α of weights made of updates, centred", want, manifold.alignment(J, basis), terms=IMAGES * 100)
+
+
+@claim(
+    "A5",
+    "Editing W → W + A(I−P), P on the uncentred span, changes no output on the manifold but changes J: off-manifold responses "
+    "are not determined by the task. With a centred basis and mean m, also b → b − A(I−P)m.",
+    source="summary, exact",
+    rung="identity",
+    twins={
+        "A for A(I − P)": {"edit": lambda W, b, A, P, m: (W + A, b)},
+        "bias not moved": {
+            "edit": lambda W, b, A, P, m: (theory.alignment.off_manifold_edit(W, b, A, P, m)[0], b)
+        },
+        "no edit": {"edit": lambda W, b, A, P, m: (W, b)},
+    },
+)
+def off_manifold_edit(lab: Lab, edit=theory.alignment.off_manifold_edit) -> Iterator[Comparison]:
+    """The second hidden layer's weights of the trained classifier, 40 real images: outputs before and after, and the change of
+    the Jacobian of its preactivation, which must be A(I − P).
+    """
+    trained = digits.trained(lab)
+    images = trained.images[:IMAGES, :]
+    passed = network.forward(trained.network, images, activation.relu)
+    activity, layer = passed.activity[1], trained.network[1]
+    A = lab.normal("A5: A", *layer.weight.shape)
+    scale = float(lab.xp.max(lab.xp.abs(A))) * float(lab.xp.max(lab.xp.sum(lab.xp.abs(activity), axis=1)))
+    for centring in ("uncentred", "centred"):
+        fitted = manifold.fit(activity, explained=1.0, centring=centring)
+        P = fitted.basis @ fitted.basis.T
+        mean = fitted.mean if centring == "centred" else 0 * fitted.mean
+        weight, bias = edit(layer.weight, layer.bias, A, P, mean)
+        edited = (trained.network[0], network.Dense(weight, bias), trained.network[2])
+        output = network.forward(edited, images, activation.relu).output
+        yield exact(lab, f"outputs, {centring}", passed.output, output, terms=100, scale=scale)
+        change = weight - layer.weight
+        outside = A - (A @ fitted.basis) @ fitted.basis.T
+        yield exact(lab, f"change of the Jacobian, {centring}", outside, change, terms=100)

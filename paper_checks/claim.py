@@ -1,0 +1,117 @@
+"""What a claim is, how it is run, and the register of all claims.
+
+A claim is a generator of comparisons. Its keyword arguments are the parts that it tests: estimators and predictions.
+A wrong twin replaces some of these parts by broken ones and runs the very same comparisons, at least one of which
+must then fail.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from paper_checks.comparison import Comparison
+from paper_checks.lab import Lab
+
+FAMILIES = ("estimator", "feedback", "alignment", "dimension")
+RUNGS = ("identity", "enumeration", "convergence", "Monte Carlo")
+SOURCES = ("abstract", "summary", "derived", "literature", "choice", "exact")
+Measure = Callable[..., Iterator[Comparison]]
+
+
+class Claim(NamedTuple):
+    """A statement of the theory and the measurement that asserts it.
+
+    `source`: where the statement comes from; `rung`: the weakest kind of evidence it needs; `twins`: by name, the parts
+    that a broken variant replaces; `float64_only`: why it cannot be resolved in float32, or an empty string.
+    """
+
+    id: str
+    family: str
+    statement: str
+    source: str
+    rung: str
+    measure: Measure
+    twins: Mapping[str, Mapping[str, Any]]
+    float64_only: str
+
+    @property
+    def notes(self) -> str:
+        """How the claim is measured: the docstring of its function."""
+        return " ".join((self.measure.__doc__ or "").split())
+
+
+class Twin(NamedTuple):
+    """A wrong twin and whether the comparisons rejected it."""
+
+    name: str
+    caught: bool
+
+
+class Outcome(NamedTuple):
+    """What running a claim gave; `status` is "pass", "fail", "skipped" or "needs-data"."""
+
+    claim: Claim
+    status: str
+    comparisons: tuple[Comparison, ...]
+    twins: tuple[Twin, ...]
+    seconds: float
+    notes: tuple[str, ...]
+
+    @property
+    def tightest(self) -> Comparison | None:
+        """The comparison that used most of its tolerance."""
+        return max(self.comparisons, key=lambda each: each.used if each.used == each.used else float("inf"), default=None)
+
+
+REGISTER: dict[str, Claim] = {}
+
+
+def claim(
+    id: str,
+    statement: str,
+    *,
+    source: str,
+    rung: str,
+    twins: Mapping[str, Mapping[str, Any]],
+    float64_only: str = "",
+) -> Callable[[Measure], Measure]:
+    """Register the decorated generator as the measurement of a claim."""
+
+    def register(measure: Measure) -> Measure:
+        family = measure.__module__.split(".")[1]
+        if id in REGISTER or family not in FAMILIES or rung not in RUNGS or not twins:
+            raise ValueError(f"claim {id}: expected a new id, a known family and rung, and at least one twin")
+        if any(word not in SOURCES for word in source.split(", ")):
+            raise ValueError(f"claim {id}: expected sources among {', '.join(SOURCES)}, got {source}")
+        REGISTER[id] = Claim(id, family, statement, source, rung, measure, twins, float64_only)
+        return measure
+
+    return register
+
+
+def run(claim: Claim, lab: Lab) -> Outcome:
+    """Measure a claim and its twins. It passes if every comparison holds, could have failed, and rejects every twin."""
+    start = time.perf_counter()
+    if claim.float64_only and lab.dtype_name != "float64":
+        return Outcome(claim, "skipped", (), (), 0.0, (f"needs float64: {claim.float64_only}",))
+    notes: list[str] = []
+    try:
+        comparisons = tuple(claim.measure(lab))
+    except Exception as error:
+        comparisons = ()
+        notes.append(f"raised {type(error).__name__}: {error}")
+    notes += [f"{each.name}: an error of {each.detectable:.1%} could go unseen" for each in comparisons if each.underpowered]
+    twins = tuple(Twin(name, _is_caught(claim, lab, parts, notes, name)) for name, parts in claim.twins.items())
+    sound = bool(comparisons) and all(each.held and not each.underpowered for each in comparisons)
+    status = "pass" if sound and all(twin.caught for twin in twins) else "fail"
+    return Outcome(claim, status, comparisons, twins, time.perf_counter() - start, tuple(notes))
+
+
+def _is_caught(claim: Claim, lab: Lab, parts: Mapping[str, Any], notes: list[str], name: str) -> bool:
+    try:
+        return not all(each.held for each in claim.measure(lab, **parts))
+    except Exception as error:
+        notes.append(f"twin {name} raised {type(error).__name__}: {error}")
+        return False

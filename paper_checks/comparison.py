@@ -1,0 +1,118 @@
+"""Measured against predicted: the four rungs of evidence, each with its tolerance and the reason for it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+from paper_checks.lab import Lab
+
+ROUNDING_FACTOR = 32
+Z_SCORE = 6.0
+"""Half-width of the Monte Carlo tolerance, in standard errors."""
+Z_POWER = 3.0
+"""An error this many standard errors beyond the tolerance goes unseen with probability 0.13 %."""
+DETECTABLE = 0.05
+"""Every Monte Carlo comparison must be able to see an error of this share of the prediction."""
+FALSE_ALARM_OF_A_RUN = 1e-6
+FALSE_ALARM = math.erfc(Z_SCORE / math.sqrt(2))
+"""Of one Monte Carlo comparison: 2.0e-9, so that a run may hold up to 500 of them."""
+SLOPE_TOLERANCE = 0.05
+
+
+class Comparison(NamedTuple):
+    """One measured quantity held against its prediction: it holds if `used` is at most 1.
+
+    `used` is the share of the tolerance that the deviation takes (for a bound: bound/measured). `false_alarm` is the
+    probability that a correct quantity fails, `detectable` the relative error that is seen all but surely; both are
+    None where chance plays no part.
+    """
+
+    name: str
+    predicted: float
+    measured: float
+    tolerance: float
+    used: float
+    reason: str
+    false_alarm: float | None = None
+    detectable: float | None = None
+
+    @property
+    def held(self) -> bool:
+        """Tell whether the deviation is within the tolerance, which NaN never is."""
+        return self.used <= 1
+
+    @property
+    def underpowered(self) -> bool:
+        """Tell whether an error that matters could go unseen."""
+        return self.detectable is not None and not self.detectable <= DETECTABLE
+
+
+def exact(lab: Lab, name: str, predicted: Any, measured: Any, *, terms: int = 1, scale: float | None = None) -> Comparison:
+    """Compare numbers or arrays that differ by rounding alone: max|Δ| ≤ 32·eps·√terms·scale.
+
+    Args:
+        lab: whose dtype sets eps.
+        name: of the quantity.
+        predicted: a number or an array.
+        measured: a number or an array of the same shape.
+        terms: how many terms the longest sum behind the measurement has; their rounding errors add up like √terms.
+        scale: of the terms; by default the largest predicted magnitude.
+
+    For arrays, the Frobenius norms are reported as predicted and measured.
+    """
+    want, got = lab.numpy(predicted), lab.numpy(measured)
+    if want.shape != got.shape:
+        raise ValueError(f"{name}: predicted shape {want.shape}, measured shape {got.shape}")
+    size = float(abs(want).max()) if scale is None else float(scale)
+    tolerance = ROUNDING_FACTOR * lab.eps * math.sqrt(terms) * size
+    error = float(abs(want - got).max())
+    values = (float(want), float(got)) if want.ndim == 0 else (_norm(want), _norm(got))
+    used = error / tolerance if tolerance else (0.0 if error == 0 else math.inf)
+    return Comparison(name, *values, tolerance, used, f"rounding: {ROUNDING_FACTOR}·eps·√{terms}·scale")
+
+
+def order(name: str, predicted: float, measured: float) -> Comparison:
+    """Compare orders of convergence, log–log slopes, which finite σ changes by far less than the tolerance."""
+    error = abs(measured - predicted)
+    reason = "slope between scales small enough for the next order, large enough for rounding"
+    return Comparison(name, predicted, measured, SLOPE_TOLERANCE, error / SLOPE_TOLERANCE, reason)
+
+
+def at_least(name: str, bound: float, measured: float) -> Comparison:
+    """Assert a lower bound that the claim itself states."""
+    used = bound / measured if measured > 0 else math.inf
+    return Comparison(name, bound, measured, 0.0, used, "the bound that the claim states (predicted: at least)")
+
+
+def monte_carlo(name: str, predicted: float, measured: float, standard_error: float) -> Comparison:
+    """Compare a mean over independent draws: |Δ| ≤ 6 standard errors.
+
+    The claim fails also if an error of 5 % of the prediction could go unseen, that is, lie within 6 + 3 standard errors.
+    """
+    tolerance = Z_SCORE * standard_error
+    detectable = (Z_SCORE + Z_POWER) * standard_error / abs(predicted) if predicted else math.inf
+    used = abs(measured - predicted) / tolerance if tolerance else math.inf
+    reason = f"{Z_SCORE:g} standard errors; an error of {detectable:.1%} would be seen"
+    return Comparison(name, predicted, measured, tolerance, used, reason, FALSE_ALARM, detectable)
+
+
+def sampled(name: str, predicted: float, samples: Any) -> Comparison:
+    """Compare a squared error or variance: the mean of at least 1,000 independent NumPy `samples`, with their own error."""
+    count = samples.shape[0]
+    if count < 1000:
+        raise ValueError(f"{name}: expected at least 1000 independent repetitions, got {count}")
+    return monte_carlo(name, predicted, float(samples.mean()), float(samples.std(ddof=1)) / math.sqrt(count))
+
+
+def ratio_of_means(name: str, predicted: float, part: Any, whole: Any) -> Comparison:
+    """Compare E[part]/E[whole] from at least 1,000 independent repetitions (NumPy), with the error of the residual
+    part − predicted·whole, whose mean is zero if the prediction is right.
+    """
+    residual = part - predicted * whole
+    checked = sampled(name, predicted, predicted + residual / whole.mean())
+    return checked._replace(measured=float(part.mean() / whole.mean()))
+
+
+def _norm(array: Any) -> float:
+    return float((array**2).sum() ** 0.5)

@@ -1,0 +1,142 @@
+"""Estimates for a batch, and for all layers at once: E14, E15."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from nmnc_ref import activation, estimator, loss, network, perturbation, theory
+from nmnc_ref.arrays import Array
+from nmnc_ref.initialisation import dense_network
+from paper_checks import digits
+from paper_checks.claim import claim
+from paper_checks.comparison import Comparison, exact, sampled
+from paper_checks.estimator.problem import SIGMA, squared_error
+from paper_checks.lab import Lab
+
+
+def _per_sample(jacobians: Array):
+    """Return the linear tails of a batch, y_i = J_i x_i, of [..., B, n] (with the outcomes of a law, [..., B, S, n])."""
+    for_outcomes = jacobians[:, None, :, :]
+
+    def tail(x: Array) -> Array:
+        rows = jacobians if x.shape[-2] == jacobians.shape[0] else for_outcomes
+        return (rows @ x[..., None])[..., 0]
+
+    return tail
+
+
+def _batch_estimates(lab: Lab, jacobians: Array, noise: Array, estimate) -> Array:
+    """Return the estimates [S, n_o, n] of mean(J_i) P from noise [K, B, S, n]."""
+    response = estimator.one_sided_response(_per_sample(jacobians), 0 * noise[0, ...], noise)
+    return lab.jit(estimate)(response, noise, SIGMA)
+
+
+def _shared_for_fresh(response: Array, noise: Array, sigma: float) -> Array:
+    return estimator.batch_correlation(response, 0 * noise + noise[:, :1, ...], sigma)
+
+
+def _summed(response: Array, noise: Array, sigma: float) -> Array:
+    return noise.shape[1] * estimator.batch_correlation(response, noise, sigma)
+
+
+@claim(
+    "E14",
+    "Batch of B samples with one fresh ξ each: mean mean_i(J_i) P, variance (1/(BK))(d+1)·mean_i‖J_iP‖². Negative control, "
+    "noise on preactivations: noise shared over the batch with a batch-mean loss gives outer(mean δ, mean x), not mean(outer).",
+    source="derived",
+    rung="Monte Carlo",
+    twins={
+        "sum for mean": {"estimate": _summed},
+        "one noise shared over the batch": {"estimate": _shared_for_fresh},
+        "no 1/B in the variance": {
+            "predict": lambda J, P, K, d: theory.estimator.batch_variance(J, P, K, d) * J.shape[0]
+        },
+        "mean of outer products": {"shared": lambda delta, x: (delta.T @ x) / x.shape[0]},
+    },
+)
+def batch(
+    lab: Lab,
+    estimate=estimator.batch_correlation,
+    predict=theory.estimator.batch_variance,
+    shared=theory.estimator.shared_noise_weight_gradient,
+) -> Iterator[Comparison]:
+    """Jacobians of real images in a trained network: three images, d = 2, over the Gaussian moments; 32 images, d = 10,
+    4,000 repetitions. The control over all signs of shared preactivation noise, on the same images.
+    """
+    trained = digits.trained(lab)
+    jacobians, basis = trained.jacobians(1, 3), trained.basis(1, 2)
+    projector = basis @ basis.T
+    points, probabilities = lab.independent(*[lab.gaussian(2)] * 3)
+    noise = perturbation.on_manifold(lab.xp.stack(points)[None, ...], basis, SIGMA)
+    got = _batch_estimates(lab, jacobians, noise, estimate)
+    want = theory.estimator.batch_mean(jacobians, projector)
+    scale = float(lab.xp.max(lab.xp.abs(jacobians)))
+    yield exact(lab, "mean, 3 images", want, lab.mean(probabilities, got), terms=3**6, scale=scale)
+    variance = lab.mean(probabilities, squared_error(lab, got, want))
+    yield exact(lab, "variance, 3 images", predict(jacobians, projector, 1, 2), variance, terms=3**6)
+
+    jacobians, basis = trained.jacobians(1, 32), trained.basis(1)
+    projector, repetitions = basis @ basis.T, 4_000
+    want = jacobians @ basis
+    z = lab.normal("E14: z", 1, 32, repetitions, digits.DIMENSION)
+    # in coordinates of the manifold, where a batch of estimates fits into memory
+    got = _batch_estimates(lab, want, SIGMA * z, estimate)
+    samples = lab.numpy(squared_error(lab, got, lab.xp.mean(want, axis=0)))
+    yield sampled("variance, 32 images", float(predict(jacobians, projector, 1, digits.DIMENSION)), samples)
+
+    units, images = 8, 20
+    activity = trained.forward.activity[0][:images, :]
+    targets = trained.targets[:images, :]
+    passed = network.backpropagation(trained.network, activity, targets, activation.relu, loss.softmax_cross_entropy)
+    delta = images * passed.delta[0][:, :units]  # of each image's own loss, at units of the first hidden layer
+    noise = SIGMA * lab.signs(units)
+    loss_change = lab.xp.mean(noise @ delta.T, axis=1)  # first order, mean over the batch
+    per_unit = lab.xp.mean(loss_change[:, None] * noise, axis=0) / SIGMA**2
+    got = per_unit[:, None] * lab.xp.mean(activity, axis=0)[None, :]
+    yield exact(lab, "shared preactivation noise", shared(delta, activity), got, terms=2**8 * images)
+
+
+@claim(
+    "E15",
+    "Perturbing every layer at once adds d_l σ_k²‖J_kP_k‖²/(Kσ_l²) to the error of layer l for each other layer k "
+    "(responses linear and additive).",
+    source="derived",
+    rung="enumeration",
+    twins={
+        "d_k for d_l": {"predict": lambda d, sigma, K, other_sigma, signal: theory.estimator.crosstalk(5 - d, sigma, K, other_sigma, signal)},
+        "σ for σ²": {
+            "predict": lambda d, sigma, K, other_sigma, signal: theory.estimator.crosstalk(d, sigma, K, other_sigma, signal)
+            * sigma
+            / other_sigma
+        },
+        "noise of the other layer left out": {"respond": lambda tail, x, noise: tail(x + 0 * noise) + 0 * tail(x)},
+    },
+)
+def all_layers(
+    lab: Lab, predict=theory.estimator.crosstalk, respond=estimator.one_sided_response
+) -> Iterator[Comparison]:
+    """A linear network with two hidden layers, d = 2 and 3, over the joint Gaussian moments of both noises."""
+    layers = dense_network(lab.key("E15: network"), (4, 5, 6, 2), lab.dtype)
+    x = lab.normal("E15: x", 1, 4)
+    dimensions, sigmas = (2, 3), (0.3, 0.7)
+    bases = [lab.orthonormal(f"E15: U, {l}", n, d) for l, (n, d) in enumerate(zip((5, 6), dimensions, strict=True))]
+    jacobians = [network.jacobian(layers, x, l, activation.identity)[0, ...] for l in (1, 2)]
+    points, probabilities = lab.independent(*[lab.gaussian(d) for d in dimensions])
+    noises = [
+        perturbation.on_manifold(z[:, None, :], basis, sigma)
+        for z, basis, sigma in zip(points, bases, sigmas, strict=True)
+    ]
+    together = lab.xp.concat(noises, axis=-1)
+    tail = network.injection(layers, x, activation.identity)
+    response = respond(tail, 0 * together[0, ...], together)
+    signals = [float(lab.xp.sum((J @ U) ** 2)) for J, U in zip(jacobians, bases, strict=True)]
+    for l, k in ((0, 1), (1, 0)):
+        target = jacobians[l] @ bases[l] @ bases[l].T
+        got = lab.jit(estimator.correlation)(response[None, :, 0, :], noises[l][None, :, 0, :], sigmas[l])
+        mean = lab.mean(probabilities, got)
+        scale = (signals[k] ** 0.5 * sigmas[k] / sigmas[l]) + signals[l] ** 0.5
+        yield exact(lab, f"mean, layer {l + 1}", target, mean, terms=3**5, scale=scale)
+        own = theory.estimator.variance(1, dimensions[l]) * signals[l]
+        want = own + predict(dimensions[l], sigmas[l], 1, sigmas[k], signals[k])
+        error = lab.mean(probabilities, squared_error(lab, got, target))
+        yield exact(lab, f"variance, layer {l + 1}", want, error, terms=3**5)

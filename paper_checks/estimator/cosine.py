@@ -1,0 +1,167 @@
+"""Which way the estimates point: E5, E6, E7."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+
+from nmnc_ref import estimator, manifold, perturbation, theory
+from nmnc_ref.arrays import Array
+from paper_checks.claim import claim
+from paper_checks.comparison import Comparison, exact, monte_carlo
+from paper_checks.estimator.problem import (
+    SIGMA,
+    Law,
+    Problem,
+    estimates,
+    isotropic_noise,
+    linear,
+    manifold_noise,
+    rademacher,
+    repeated,
+    slips,
+)
+from paper_checks.lab import Lab
+
+SQUARED_COSINES = 100_000
+
+
+def squared_cosine(lab: Lab, estimate: Array, jacobian: Array) -> Array:
+    """Return cos²(Ĵ, J) for each estimate [..., n_o, n]."""
+    product = lab.xp.sum(estimate * jacobian, axis=(-2, -1))
+    return product**2 / (lab.xp.sum(estimate**2, axis=(-2, -1)) * lab.xp.sum(jacobian**2))
+
+
+@claim(
+    "E5",
+    "One draw, any law with uniform direction or Rademacher, any n_o: E[cos²(Ĵ,J)] = α/d for NMNC and 1/n for VNC, so NMNC "
+    "wins if and only if α > d/n. A random d-dimensional subspace has E[α] = d/n and wins nothing.",
+    source="derived",
+    rung="Monte Carlo",
+    twins={
+        "√α for α": {"predict": lambda alpha, d: math.sqrt(alpha) / d},
+        "d + 1 for d": {"predict": lambda alpha, d: alpha / (d + 1)},
+        "scaled by the random subspace's ambient dimension + 1": {"null": lambda d, n: d / (n + 1)},
+    },
+)
+def squared_cosines(
+    lab: Lab, predict=theory.estimator.expected_squared_cosine, null=theory.estimator.random_alignment
+) -> Iterator[Comparison]:
+    """All signs for n_o = 1 and 3; 100,000 Gaussian draws with the theoretical standard error; and as null control all
+    35 coordinate subspaces of a random frame of R⁷.
+    """
+    for n_o in (1, 3):
+        problem = linear(lab, f"E5, n_o = {n_o}", n=8, d=5, n_o=n_o)
+        cases = (("NMNC", problem.alignment, 5, manifold_noise), ("VNC", 1.0, 8, isotropic_noise))
+        for name, alpha, dimension, perturb in cases:
+            points, probabilities = repeated(lab, rademacher(lab, dimension), 1)
+            got = squared_cosine(lab, estimates(lab, problem, perturb(points, problem)), problem.jacobian)
+            want, label = predict(alpha, dimension), f"E cos², {name}, all signs, n_o = {n_o}"
+            yield exact(lab, label, want, lab.mean(probabilities, got), terms=2**8, scale=1)
+        coordinates = problem.jacobian @ problem.basis
+        gram = coordinates.T @ coordinates / lab.xp.sum(problem.jacobian**2)
+        error = math.sqrt(float(theory.estimator.squared_cosine_variance(gram, 5)) / SQUARED_COSINES)
+        noise = manifold_noise(lab.normal(f"E5: z, n_o = {n_o}", 1, SQUARED_COSINES, 5), problem)
+        got = squared_cosine(lab, estimates(lab, problem, noise), problem.jacobian)
+        name = f"E cos², NMNC, Gaussian, n_o = {n_o}"
+        yield monte_carlo(name, predict(problem.alignment, 5), float(lab.xp.mean(got)), error)
+    frame, jacobian = lab.orthonormal("E5: frame", 7, 7), lab.normal("E5: J", 2, 7)
+    alignments = [
+        float(manifold.alignment(jacobian, lab.xp.stack([frame[:, k] for k in subset], axis=1)))
+        for subset in itertools.combinations(range(7), 3)
+    ]
+    yield exact(lab, "E α of a random subspace", null(3, 7), sum(alignments) / len(alignments), terms=35)
+
+
+def _moments(lab: Lab, problem: Problem, law: Law, perturb) -> tuple[float, float]:
+    """Return ⟨E Ĵ, J⟩/‖J‖² and E‖Ĵ‖²/‖J‖² over a finite law."""
+    points, probabilities = law
+    got = estimates(lab, problem, perturb(points, problem))
+    inner = lab.xp.sum(got * problem.jacobian, axis=(-2, -1))
+    energy = lab.xp.sum(got**2, axis=(-2, -1))
+    norm = float(lab.xp.sum(problem.jacobian**2))
+    return float(lab.mean(probabilities, inner)) / norm, float(lab.mean(probabilities, energy)) / norm
+
+
+@claim(
+    "E6",
+    "K draws: ⟨E Ĵ, J⟩/√(‖J‖²·E‖Ĵ‖²) = √(αK/(K+d+1)) for NMNC and √(K/(K+n+1)) for VNC (d−1, n−1 for Rademacher). NMNC has "
+    "the larger ratio if and only if α > (K+d+1)/(K+n+1); VNC overtakes beyond K† = [α(n+1) − (d+1)]/(1−α).",
+    source="derived",
+    rung="enumeration",
+    twins={
+        "α for √α": {"predict": lambda alpha, draws, d, law: math.sqrt(alpha) * theory.estimator.cosine_ratio(alpha, draws, d, law)},
+        "d for d + 1": {"predict": lambda alpha, draws, d, law: math.sqrt(alpha * draws / (draws + d))},
+        "K† = K*": {"crossover": theory.estimator.error_crossover},
+        "threshold d/n": {"threshold": lambda draws, d, n: d / n},
+    },
+)
+def cosine_ratio(
+    lab: Lab,
+    predict=theory.estimator.cosine_ratio,
+    crossover=theory.estimator.cosine_crossover,
+    threshold=theory.estimator.cosine_threshold,
+) -> Iterator[Comparison]:
+    """Over the Gaussian moments and all signs of one and two draws; threshold and K† from the enumerated moments."""
+    problem = linear(lab, "E6", n=4, d=3)
+    moments = {}
+    for draws in (1, 2):
+        cases = (("NMNC", problem.alignment, 3, manifold_noise), ("VNC", 1.0, 4, isotropic_noise))
+        for name, alpha, dimension, perturb in cases:
+            for law, points in (("gaussian", lab.gaussian(dimension)), ("rademacher", rademacher(lab, dimension))):
+                inner, energy = _moments(lab, problem, repeated(lab, points, draws), perturb)
+                moments[name, law, draws] = inner, energy
+                want, label = predict(alpha, draws, dimension, law), f"ratio, {name}, {law}, K = {draws}"
+                yield exact(lab, label, want, inner / math.sqrt(energy), terms=3 ** (dimension * draws))
+    # E‖Ĵ‖² = m + v/K: two values of K determine it, and with it the ratio, for all
+    spread = {
+        name: 2 * (moments[name, "gaussian", 1][1] / moments[name, "gaussian", 2][1] - 1)
+        / (2 - moments[name, "gaussian", 1][1] / moments[name, "gaussian", 2][1])
+        for name in ("NMNC", "VNC")
+    }  # v/m, which is d + 1 or n + 1
+    want, got = threshold(2, 3, 4), (1 + spread["NMNC"] / 2) / (1 + spread["VNC"] / 2)
+    yield exact(lab, "threshold of α at K = 2", want, got, terms=3**8, scale=10)
+    alpha = moments["NMNC", "gaussian", 1][0]
+    want, got = crossover(alpha, 3, 4), (alpha * spread["VNC"] - spread["NMNC"]) / (1 - alpha)
+    yield exact(lab, "K†", want, got, terms=3**8, scale=100 / (1 - alpha))
+
+
+@claim(
+    "E7",
+    "Energy matching, σ_VNC = σ √(d/n), equalises E‖ξ‖² = σ²d, and cancels in the normalised estimator of a linear response. "
+    "Un-normalised (ΔB = δy ξᵀ) the progress ⟨E ΔB, J⟩/‖J‖² is ασ² against (d/n)σ².",
+    source="derived",
+    rung="enumeration",
+    twins={
+        "d/n for √(d/n)": {"match": lambda sigma, d, n: sigma * d / n},
+        "no matching": {"match": lambda sigma, d, n: sigma},
+        "√α for α": {"progress": lambda alpha, sigma: math.sqrt(alpha) * sigma**2},
+        **slips(("1/σ for 1/σ²",)),
+    },
+)
+def energy_matching(
+    lab: Lab,
+    match=perturbation.matched_sigma,
+    progress=theory.estimator.unnormalised_progress,
+    estimate=estimator.correlation,
+) -> Iterator[Comparison]:
+    """Over all signs, d = 5 of n = 8."""
+    problem = linear(lab, "E7", n=8, d=5)
+    energy = float(lab.xp.sum(problem.jacobian**2))
+    matched = match(SIGMA, 5, 8)
+    cases = (
+        ("NMNC", problem.alignment, SIGMA, manifold_noise(lab.signs(5), problem)),
+        ("VNC", 1.0, matched, perturbation.isotropic(lab.signs(8), matched)),
+    )
+    for name, alpha, sigma, noise in cases:
+        square = lab.xp.mean(lab.xp.sum(noise**2, axis=-1))
+        yield exact(lab, f"E‖ξ‖², {name}", SIGMA**2 * 5, square, terms=2**8)
+        response = estimator.one_sided_response(problem.tail, problem.activity, noise)
+        change = lab.jit(estimator.unnormalised_correlation)(response, noise)
+        got = lab.xp.sum(change * problem.jacobian) / energy
+        want = alpha * SIGMA**2 * 5 / 8 if name == "VNC" else progress(alpha, sigma)
+        yield exact(lab, f"progress, {name}", want, got, terms=2**8, scale=SIGMA**2)
+        mean = lab.jit(estimate)(response, noise, sigma)
+        target = problem.jacobian if name == "VNC" else problem.jacobian @ problem.projector
+        yield exact(lab, f"E Ĵ free of σ, {name}", target, mean, terms=2**8)

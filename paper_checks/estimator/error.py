@@ -1,0 +1,203 @@
+"""How far the estimates scatter: E3, E4, E9, E10."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+
+from nmnc_ref import estimator, perturbation, theory
+from nmnc_ref.arrays import Array
+from paper_checks.claim import claim
+from paper_checks.comparison import Comparison, exact, sampled
+from paper_checks.estimator.problem import (
+    SIGMA,
+    Law,
+    Problem,
+    estimates,
+    isotropic_noise,
+    linear,
+    manifold_noise,
+    rademacher,
+    repeated,
+    slips,
+    squared_error,
+)
+from paper_checks.lab import Lab
+
+
+def _error(lab: Lab, problem: Problem, law: Law, perturb, target: Array, estimate=estimator.correlation) -> Array:
+    """Return E‖Ĵ − target‖² over a finite law of draws [K, S, dim]."""
+    points, probabilities = law
+    got = estimates(lab, problem, perturb(points, problem), estimate)
+    return lab.mean(probabilities, squared_error(lab, got, target))
+
+
+@claim(
+    "E3",
+    "Variance: E‖Ĵ − JP‖² = (d+1)/K·‖JP‖² for Gaussian coefficients, (d−1)/K for Rademacher; VNC the same with n and J. "
+    "Independent of n_o.",
+    source="derived",
+    rung="enumeration",
+    twins={
+        "d for d + 1": {"predict": lambda draws, dimension, law="gaussian": dimension / draws},
+        "laws confused": {"predict": lambda draws, dimension, law="gaussian": (dimension - 1) / draws},
+        "1/√K for 1/K": {
+            "predict": lambda draws, dimension, law="gaussian": theory.estimator.variance(1, dimension, law) / draws**0.5
+        },
+        "same noise in every draw": {
+            "estimate": lambda response, noise, sigma: estimator.correlation(response[:1, ...], noise[:1, ...], sigma)
+        },
+        **slips(("1/σ for 1/σ²",)),
+    },
+)
+def variance(
+    lab: Lab, estimate=estimator.correlation, predict=theory.estimator.variance
+) -> Iterator[Comparison]:
+    """Over the Gaussian moments and all signs of one and two draws, for n_o = 1 and 3."""
+    for n_o, draws in ((1, 1), (3, 1), (3, 2)):
+        problem = linear(lab, f"E3, n_o = {n_o}", n=4, d=3, n_o=n_o)
+        cases = ((3, manifold_noise, problem.jacobian @ problem.projector), (4, isotropic_noise, problem.jacobian))
+        for dimension, perturb, target in cases:
+            for law, points in (("gaussian", lab.gaussian(dimension)), ("rademacher", rademacher(lab, dimension))):
+                got = _error(lab, problem, repeated(lab, points, draws), perturb, target, estimate)
+                name = f"{'NMNC' if dimension == 3 else 'VNC'}, {law}, n_o = {n_o}, K = {draws}"
+                want = predict(draws, dimension, law=law)
+                yield exact(lab, name, want, got / lab.xp.sum(target**2), terms=3 ** (dimension * draws))
+
+
+@claim(
+    "E4",
+    "Relative error: NMNC (1−α) + α(d+1)/K, VNC (n+1)/K; NMNC is better if and only if K < K* = [(n+1) − α(d+1)]/(1−α).",
+    source="derived",
+    rung="enumeration",
+    twins={
+        "no α on the variance": {"predict": lambda alpha, draws, d: 1 - alpha + theory.estimator.variance(draws, d)},
+        "no bias": {"predict": lambda alpha, draws, d: alpha * theory.estimator.variance(draws, d)},
+        "K* without α": {"crossover": lambda alpha, d, n: (n - d) / (1 - alpha)},
+    },
+)
+def relative_error(
+    lab: Lab, predict=theory.estimator.relative_error, crossover=theory.estimator.error_crossover
+) -> Iterator[Comparison]:
+    """Over the Gaussian moments of one and two draws; K* from the enumerated moments of one draw."""
+    problem = linear(lab, "E4", n=4, d=3)
+    jacobian, energy = problem.jacobian, float(lab.xp.sum(problem.jacobian**2))
+    measured = {}
+    for draws in (1, 2):
+        for name, alpha, dimension, perturb in (
+            ("NMNC", problem.alignment, 3, manifold_noise),
+            ("VNC", 1.0, 4, isotropic_noise),
+        ):
+            law = repeated(lab, lab.gaussian(dimension), draws)
+            got = measured[name, draws] = float(_error(lab, problem, law, perturb, jacobian)) / energy
+            want = predict(alpha, draws, dimension)
+            yield exact(lab, f"relMSE {name}, K = {draws}", want, got, terms=3 ** (dimension * draws))
+    # the error is b + v/K, so two values of K determine it for all
+    variance = {name: 2 * (measured[name, 1] - measured[name, 2]) for name in ("NMNC", "VNC")}
+    bias = measured["NMNC", 1] - variance["NMNC"]
+    got = (variance["VNC"] - variance["NMNC"]) / bias
+    want = crossover(problem.alignment, 3, 4)
+    yield exact(lab, "K*", want, got, terms=3**8, scale=max(want, 1) / min(bias, 1))
+
+
+def _with_curvature(problem: Problem, hessians: Array):
+    """Return the quadratic tail y = J x + ½ xᵀ H x."""
+
+    def tail(x: Array) -> Array:
+        return problem.tail(x) + (x[..., None, None, :] @ hessians @ x[..., None, :, None])[..., 0, 0] / 2
+
+    return tail
+
+
+@claim(
+    "E9",
+    "Antithetic pairs remove the even-order variance: on a quadratic tail it equals the linear law exactly, while one-sided "
+    "noise adds σ²(d+4)/(4K)·Σ[(tr M)² + 2 tr M²]. On a linear tail 2K forward passes buy K pairs or 2K−1 one-sided draws: "
+    "variance ratio one-sided : antithetic = K/(2K−1).",
+    source="derived",
+    rung="enumeration",
+    twins={
+        "one-sided passed off as antithetic": {"antithetic": estimator.one_sided_response},
+        "no ½ on the pair": {"antithetic": lambda *arguments: 2 * estimator.antithetic_response(*arguments)},
+        "trace dropped from the curvature": {
+            "curvature": lambda hessians, sigma, draws: 0.8 * theory.estimator.curvature_variance(hessians, sigma, draws)
+        },
+        "2K one-sided draws": {"ratio": lambda pairs: 1 / 2},
+    },
+)
+def antithetic_pairs(
+    lab: Lab,
+    antithetic=estimator.antithetic_response,
+    curvature=theory.estimator.curvature_variance,
+    ratio=theory.estimator.one_sided_to_antithetic,
+) -> Iterator[Comparison]:
+    """By quadrature exact to degree 7, d = 3; the ratio by counting forward passes, d = 2, two pairs against three draws."""
+    problem = linear(lab, "E9")
+    hessians = lab.normal("E9: H", 2, 7, 7)
+    hessians = hessians + hessians.mT
+    tail = _with_curvature(problem, hessians)
+    slope = problem.jacobian + (hessians @ problem.activity[:, None])[..., 0]
+    target = slope @ problem.projector
+    points, probabilities = repeated(lab, lab.gaussian(3, nodes=4), 1)
+    linear_law = theory.estimator.variance(1, 3) * float(lab.xp.sum(target**2))
+    extra = float(curvature(problem.basis.T @ hessians @ problem.basis, SIGMA, 1))
+    for name, respond, want in (
+        ("one-sided", estimator.one_sided_response, linear_law + extra),
+        ("antithetic", antithetic, linear_law),
+    ):
+        got = estimates(lab, problem, manifold_noise(points, problem), tail=tail, respond=respond)
+        outputs = float(lab.xp.max(lab.xp.abs(tail(problem.activity))))  # their rounding is divided by σ
+        scale = want * max(1, outputs / SIGMA)
+        error = lab.mean(probabilities, squared_error(lab, got, target))
+        yield exact(lab, f"E‖Ĵ − JP‖², quadratic tail, {name}", want, error, terms=4**3, scale=scale)
+    problem = linear(lab, "E9: linear", n=3, d=2)
+    target, errors = problem.jacobian @ problem.projector, []
+    for respond, draws in ((estimator.one_sided_response, 3), (antithetic, 2)):
+        passes = 0
+
+        def counted(x: Array, problem: Problem = problem) -> Array:
+            nonlocal passes
+            passes += 1 if x.ndim == 2 else x.shape[0]
+            return problem.tail(x)
+
+        points, probabilities = repeated(lab, lab.gaussian(2), draws)
+        got = estimates(lab, problem, manifold_noise(points, problem), tail=counted, respond=respond)
+        errors.append(lab.mean(probabilities, squared_error(lab, got, target)))
+        yield exact(lab, f"forward passes for {draws} draws", 4, passes)
+    yield exact(lab, "variance ratio at 4 forward passes", ratio(2), errors[0] / errors[1], terms=9**3)
+
+
+@claim(
+    "E10",
+    "Orthonormal coefficient frames z_k = √d q_k, K ≤ d: relMSE = (1−α) + α(d−K)/K; at K = d the estimate equals J P exactly.",
+    source="derived",
+    rung="Monte Carlo",
+    twins={
+        "no √d": {"frame": lambda z: perturbation.orthonormal_frame(z) / math.sqrt(z.shape[-1])},
+        "independent draws": {"frame": lambda z: z},
+        "E4 for frames": {"predict": theory.estimator.relative_error},
+    },
+)
+def orthonormal_frames(
+    lab: Lab, frame=perturbation.orthonormal_frame, predict=theory.estimator.frame_error
+) -> Iterator[Comparison]:
+    """All choices of K of the d vectors of one frame, which is exact as the Haar law is invariant to permutations; then
+    20,000 frames of K = 2 to see that short frames have that law.
+    """
+    d = 5
+    problem = linear(lab, "E10", n=8, d=d)
+    energy = float(lab.xp.sum(problem.jacobian**2))
+    whole = frame(lab.normal("E10: frame", d, d))
+    for draws in (1, 3, 5):
+        chosen = [lab.xp.stack([whole[k, :] for k in subset]) for subset in itertools.combinations(range(d), draws)]
+        noise = manifold_noise(lab.xp.stack(chosen, axis=1), problem)
+        got = lab.xp.mean(squared_error(lab, estimates(lab, problem, noise), problem.jacobian)) / energy
+        yield exact(lab, f"relMSE, K = {draws}", predict(problem.alignment, draws, d), got, terms=50, scale=d)
+    noise = manifold_noise(whole[:, None, :], problem)
+    got = estimates(lab, problem, noise)[0, ...]
+    yield exact(lab, "Ĵ = J P at K = d", problem.jacobian @ problem.projector, got, terms=50)
+    frames = frame(lab.normal("E10: frames", 20_000, 2, d))
+    noise = manifold_noise(lab.xp.moveaxis(frames, 1, 0), problem)
+    got = lab.numpy(squared_error(lab, estimates(lab, problem, noise), problem.jacobian)) / energy
+    yield sampled("relMSE, K = 2, 20,000 frames", predict(problem.alignment, 2, d), got)

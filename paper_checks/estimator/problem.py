@@ -1,0 +1,102 @@
+"""A small linear problem with a random Jacobian and a random manifold, and estimates on finite laws of draws."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from nmnc_ref import estimator, manifold, perturbation
+from nmnc_ref.arrays import Array
+from paper_checks.lab import Lab
+
+N, D, N_O = 7, 3, 2
+SIGMA = 0.3
+Law = tuple[Array, Array]
+Perturb = Callable[[Array, "Problem"], Array]
+Estimate = Callable[[Array, Array, float], Array]
+
+
+class Problem(NamedTuple):
+    """`jacobian` J [n_o, n], `basis` U [n, d], `activity` x [n]; the tail is y = x Jᵀ."""
+
+    jacobian: Array
+    basis: Array
+    activity: Array
+
+    @property
+    def projector(self) -> Array:
+        """P = U Uᵀ."""
+        return manifold.projector(self.basis)
+
+    @property
+    def alignment(self) -> float:
+        """α of the Jacobian."""
+        return float(manifold.alignment(self.jacobian, self.basis))
+
+    def tail(self, activity: Array) -> Array:
+        """Return the linear output of [..., n]."""
+        return activity @ self.jacobian.T
+
+
+def linear(lab: Lab, name: str, n: int = N, d: int = D, n_o: int = N_O) -> Problem:
+    """Draw a problem for a named purpose."""
+    return Problem(lab.normal(f"{name}: J", n_o, n), lab.orthonormal(f"{name}: U", n, d), lab.normal(f"{name}: x", n))
+
+
+def manifold_noise(coefficients: Array, problem: Problem) -> Array:
+    """Return NMNC's perturbation at the scale SIGMA."""
+    return perturbation.on_manifold(coefficients, problem.basis, SIGMA)
+
+
+def isotropic_noise(coefficients: Array, problem: Problem) -> Array:
+    """Return VNC's perturbation at the scale SIGMA."""
+    del problem
+    return perturbation.isotropic(coefficients, SIGMA)
+
+
+def rademacher(lab: Lab, d: int) -> Law:
+    """Return the whole Rademacher law: its vectors and probabilities."""
+    points = lab.signs(d)
+    return points, lab.xp.full(points.shape[0], 1 / points.shape[0], dtype=lab.dtype)
+
+
+def repeated(lab: Lab, law: Law, draws: int) -> Law:
+    """Return the joint law of K independent draws, points [K, S, d]."""
+    points, probabilities = lab.independent(*[law] * draws)
+    return lab.xp.stack(points), probabilities
+
+
+def estimates(
+    lab: Lab,
+    problem: Problem,
+    noise: Array,
+    estimate: Estimate = estimator.correlation,
+    tail: Callable[[Array], Array] | None = None,
+    respond: Callable[..., Array] = estimator.one_sided_response,
+) -> Array:
+    """Return the estimate for each of S outcomes of the noise [K, S, n]: [S, n_o, n]."""
+
+    def measure(activity: Array, noise: Array) -> Array:
+        return estimate(respond(tail or problem.tail, activity, noise), noise, SIGMA)
+
+    activity = lab.xp.broadcast_to(problem.activity, noise.shape[1:])
+    return lab.jit(measure)(activity, noise)
+
+
+def squared_error(lab: Lab, estimate: Array, target: Array) -> Array:
+    """Return ‖Ĵ − target‖²_F for each of [..., n_o, n]."""
+    return lab.xp.sum((estimate - target) ** 2, axis=(-2, -1))
+
+
+def slips(names: tuple[str, ...]) -> dict[str, dict[str, Estimate]]:
+    """Return twins whose part `estimate` makes a common slip."""
+    wrong: dict[str, Estimate] = {
+        "1/σ for 1/σ²": lambda response, noise, sigma: estimator.correlation(response, noise, sigma) * sigma,
+        "no 1/K": lambda response, noise, sigma: estimator.correlation(response, noise, sigma) * noise.shape[0],
+        "wrong sign": lambda response, noise, sigma: -estimator.correlation(response, noise, sigma),
+        "first draw counted twice": lambda response, noise, sigma: (
+            estimator.correlation(response, noise, sigma)
+            + estimator.correlation(response[:1, ...], noise[:1, ...], sigma) / noise.shape[0]
+        ),
+    }
+    return {name: {"estimate": wrong[name]} for name in names}

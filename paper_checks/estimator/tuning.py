@@ -1,0 +1,93 @@
+"""Making the best of a budget: E16, E17."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from nmnc_ref import estimator, manifold, theory
+from paper_checks import digits
+from paper_checks.claim import claim
+from paper_checks.comparison import Comparison, exact
+from paper_checks.estimator.problem import Problem, estimates, linear, manifold_noise, rademacher, repeated, squared_error
+from paper_checks.lab import Lab
+
+
+@claim(
+    "E16",
+    "The best scaling c* = 1/(1+(d+1)/K) of the estimate gives relMSE 1 − α/(1+(d+1)/K).",
+    source="derived",
+    rung="enumeration",
+    twins={
+        "d for d + 1": {"scaling": lambda draws, d: 1 / (1 + d / draws)},
+        "c* squared": {"scaling": lambda draws, d: theory.estimator.best_scaling(draws, d) ** 2},
+        "not shrunk": {"shrink": lambda estimate, scaling: estimate},
+    },
+)
+def best_scaling(
+    lab: Lab, scaling=theory.estimator.best_scaling, shrink=estimator.shrunk
+) -> Iterator[Comparison]:
+    """Over the Gaussian moments of one and two draws; the best c from the parabola through three scalings."""
+    problem = linear(lab, "E16")
+    energy = float(lab.xp.sum(problem.jacobian**2))
+    for draws in (1, 2):
+        points, probabilities = repeated(lab, lab.gaussian(3), draws)
+        got = estimates(lab, problem, manifold_noise(points, problem))
+
+        def error(c: float, got=got, probabilities=probabilities) -> float:
+            return float(lab.mean(probabilities, squared_error(lab, shrink(got, c), problem.jacobian))) / energy
+
+        want, best = theory.estimator.best_scaled_error(problem.alignment, draws, 3), scaling(draws, 3)
+        yield exact(lab, f"relMSE at c*, K = {draws}", want, error(best), terms=3 ** (3 * draws), scale=2)
+        below, middle, above = error(0.5), error(1.0), error(1.5)
+        vertex = 1 + (below - above) / (4 * (below - 2 * middle + above))
+        yield exact(lab, f"c*, K = {draws}", best, vertex, terms=3 ** (3 * draws), scale=10 / problem.alignment)
+
+
+@claim(
+    "E17",
+    "The best manifold dimension for a budget, A(d) the alignment with the first d components: for squared error "
+    "argmin_d 1 − A(d) + A(d)(d+1)/K, for cosine argmax_d A(d)/(K+d+1) (d−1 for Rademacher).",
+    source="derived",
+    rung="enumeration",
+    twins={
+        "largest alignment": {"for_error": lambda A, K, law: 1 + A.index(max(A)), "for_cosine": lambda A, K, law: 1 + A.index(max(A))},
+        "criteria exchanged": {
+            "for_error": theory.estimator.best_dimension_for_cosine,
+            "for_cosine": theory.estimator.best_dimension_for_error,
+        },
+        "budget ignored": {
+            "for_error": lambda A, K, law: theory.estimator.best_dimension_for_error(A, 1, law),
+            "for_cosine": lambda A, K, law: theory.estimator.best_dimension_for_cosine(A, 1, law),
+        },
+    },
+)
+def best_dimension(
+    lab: Lab,
+    for_error=theory.estimator.best_dimension_for_error,
+    for_cosine=theory.estimator.best_dimension_for_cosine,
+) -> Iterator[Comparison]:
+    """Every d from 1 to 10 on the Jacobian of a real image in a trained network: the moments of one draw over all signs
+    give error and ratio for every K. The regret of the predicted d against the best measured one must vanish.
+    """
+    trained = digits.trained(lab)
+    jacobian, basis = trained.jacobians(1, 1)[0, ...], trained.basis(1)
+    energy = float(lab.xp.sum(jacobian**2))
+    alignments, seconds = [], []
+    for d in range(1, digits.DIMENSION + 1):
+        problem = Problem(jacobian, basis[:, :d], 0 * basis[:, 0])
+        alignments.append(float(manifold.alignment(jacobian, basis[:, :d])))
+        points, probabilities = repeated(lab, rademacher(lab, d), 1)
+        # in coordinates of the manifold, as 2¹⁰ estimates of 10 × 100 numbers need not be formed
+        reduced = Problem(jacobian @ problem.basis, lab.xp.eye(d, dtype=lab.dtype), 0 * basis[:d, 0])
+        got = estimates(lab, reduced, manifold_noise(points, reduced))
+        seconds.append(float(lab.mean(probabilities, lab.xp.sum(got**2, axis=(-2, -1)))) / energy)
+    for draws in (1, 3, 10, 30, 100):
+        # E‖Ĵ‖² = A + (s − A)/K, where s is that of one draw
+        energies = [a + (s - a) / draws for a, s in zip(alignments, seconds, strict=True)]
+        errors = [1 - 2 * a + e for a, e in zip(alignments, energies, strict=True)]
+        ratios = [a / math.sqrt(e) for a, e in zip(alignments, energies, strict=True)]
+        chosen = for_error(alignments, draws, "rademacher")
+        yield exact(lab, f"error at the best d, K = {draws}", min(errors), errors[chosen - 1], terms=2**10, scale=10)
+        chosen = for_cosine(alignments, draws, "rademacher")
+        yield exact(lab, f"ratio at the best d, K = {draws}", max(ratios), ratios[chosen - 1], terms=2**10, scale=1)
