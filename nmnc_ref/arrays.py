@@ -90,9 +90,7 @@ def _expect_shape(name: str, got: tuple, axes: list[str], lengths: dict[str, tup
         known, origin = lengths.setdefault(axis, (size, name))
         if axis != "*" and known != size:
             known = list(known) if axis == "..." else known
-            raise ValueError(
-                f"{name}: expected {wanted} with {axis} = {known} (as in {origin}), got shape {list(got)}"
-            )
+            raise ValueError(f"{name}: expected {wanted} with {axis} = {known} (as in {origin}), got shape {list(got)}")
 
 
 def expect_finite(name: str, array: Array) -> None:

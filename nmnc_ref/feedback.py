@@ -117,8 +117,7 @@ def weight_gradients(network: tuple[Any, ...], activities: tuple[Array, ...], de
     if len(activities) not in (len(network), len(network) + 1):
         raise ValueError(f"activities: expected {len(network)} arrays, one for each layer, got {len(activities)}")
     return tuple(
-        layer.gradient(delta, activity)
-        for layer, delta, activity in zip(network, deltas, activities, strict=False)
+        layer.gradient(delta, activity) for layer, delta, activity in zip(network, deltas, activities, strict=False)
     )
 
 

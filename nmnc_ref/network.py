@@ -190,9 +190,7 @@ def jacobian(network: Network, x: Array, layer: int, activation: Activation) -> 
     return rows
 
 
-def backpropagation(
-    network: Network, x: Array, target: Array, activation: Activation, loss: Loss
-) -> Backpropagation:
+def backpropagation(network: Network, x: Array, target: Array, activation: Activation, loss: Loss) -> Backpropagation:
     """Compute the exact gradients: δ_L = e, g_l = δ_{l+1} W_{l+1}, δ_l = φ'(s_l) ⊙ g_l, ∂W_l = δ_lᵀ x_{l−1} (F4).
 
     Args:

@@ -30,9 +30,7 @@ IMAGES = 40
         "Jacobian of the layer above": {"jacobian": lambda J, W: J[..., ::-1] if J.shape[-1] == 9 else J},
     },
 )
-def row_space(
-    lab: Lab, weight=lambda layers, l: layers[l].weight, jacobian=lambda J, W: J
-) -> Iterator[Comparison]:
+def row_space(lab: Lab, weight=lambda layers, l: layers[l].weight, jacobian=lambda J, W: J) -> Iterator[Comparison]:
     """A random network of widths 9, 9, 6, 3, and the last hidden layer (100 units, 10 outputs) of one trained on images."""
     layers = dense_network(lab.key("A1: network"), (9, 9, 6, 3), lab.dtype)
     x = lab.normal("A1: x", 5, 9)
@@ -45,13 +43,22 @@ def row_space(
         J = jacobian(J, W)
         outside = J - (J @ rows) @ rows.T
         scale = float(lab.xp.max(lab.xp.abs(J)))
-        yield exact(lab, f"J_{l} off row(W_{l + 1}), width {J.shape[-1]}", 0 * J, outside, terms=J.shape[-1], scale=scale)
+        yield exact(
+            lab, f"J_{l} off row(W_{l + 1}), width {J.shape[-1]}", 0 * J, outside, terms=J.shape[-1], scale=scale
+        )
 
 
-def _adam(network: tuple, gradient: tuple, velocity: tuple, *, learning_rate: float, momentum: float, decay: float) -> tuple:
+def _adam(
+    network: tuple, gradient: tuple, velocity: tuple, *, learning_rate: float, momentum: float, decay: float
+) -> tuple:
     """One element-wise scaled step, as Adam's first: the negative control."""
     moved = tuple(
-        type(layer)(*(w - learning_rate * (g + decay * w) / (abs(g + decay * w) + 1e-3) for w, g in zip(layer, slope, strict=True)))
+        type(layer)(
+            *(
+                w - learning_rate * (g + decay * w) / (abs(g + decay * w) + 1e-3)
+                for w, g in zip(layer, slope, strict=True)
+            )
+        )
         for layer, slope in zip(network, gradient, strict=True)
     )
     return moved, velocity
@@ -66,10 +73,14 @@ def _adam(network: tuple, gradient: tuple, velocity: tuple, *, learning_rate: fl
     twins={
         "element-wise scaling (Adam)": {"step": _adam},
         "momentum ignored": {
-            "predict": lambda rate, decay, momentum, steps: theory.alignment.off_manifold_factor(rate, decay, 0.0, steps)
+            "predict": lambda rate, decay, momentum, steps: theory.alignment.off_manifold_factor(
+                rate, decay, 0.0, steps
+            )
         },
         "one step fewer": {
-            "predict": lambda rate, decay, momentum, steps: theory.alignment.off_manifold_factor(rate, decay, momentum, steps - 1)
+            "predict": lambda rate, decay, momentum, steps: theory.alignment.off_manifold_factor(
+                rate, decay, momentum, steps - 1
+            )
         },
         "activity leaves the span": {"inputs": lambda x, step: x + 0.01 * step},
     },
@@ -242,9 +253,7 @@ def uncentred_span(
     rung="identity",
     twins={
         "A for A(I − P)": {"edit": lambda W, b, A, P, m: (W + A, b)},
-        "bias not moved": {
-            "edit": lambda W, b, A, P, m: (theory.alignment.off_manifold_edit(W, b, A, P, m)[0], b)
-        },
+        "bias not moved": {"edit": lambda W, b, A, P, m: (theory.alignment.off_manifold_edit(W, b, A, P, m)[0], b)},
         "no edit": {"edit": lambda W, b, A, P, m: (W, b)},
     },
 )

@@ -62,7 +62,9 @@ class Outcome(NamedTuple):
     @property
     def tightest(self) -> Comparison | None:
         """The comparison that used most of its tolerance."""
-        return max(self.comparisons, key=lambda each: each.used if each.used == each.used else float("inf"), default=None)
+        return max(
+            self.comparisons, key=lambda each: each.used if each.used == each.used else float("inf"), default=None
+        )
 
 
 REGISTER: dict[str, Claim] = {}
@@ -102,7 +104,9 @@ def run(claim: Claim, lab: Lab) -> Outcome:
     except Exception as error:
         comparisons = ()
         notes.append(f"raised {type(error).__name__}: {error}")
-    notes += [f"{each.name}: an error of {each.detectable:.1%} could go unseen" for each in comparisons if each.underpowered]
+    notes += [
+        f"{each.name}: an error of {each.detectable:.1%} could go unseen" for each in comparisons if each.underpowered
+    ]
     twins = tuple(Twin(name, _is_caught(claim, lab, parts, notes, name)) for name, parts in claim.twins.items())
     sound = bool(comparisons) and all(each.held and not each.underpowered for each in comparisons)
     status = "pass" if sound and all(twin.caught for twin in twins) else "fail"

@@ -23,7 +23,8 @@ SLOPE_TOLERANCE = 0.05
 class Comparison(NamedTuple):
     """One measured quantity held against its prediction: it holds if `used` is at most 1.
 
-    `used` is the share of the tolerance that the deviation takes (for a bound: bound/measured). `false_alarm` is the
+    `used` is the share of the tolerance that the deviation takes (for a bound: bound/measured). `relation` is "=", or "≥"
+    where the prediction is a lower bound. `false_alarm` is the
     probability that a correct quantity fails, `detectable` the relative error that is seen all but surely; both are
     None where chance plays no part.
     """
@@ -34,6 +35,7 @@ class Comparison(NamedTuple):
     tolerance: float
     used: float
     reason: str
+    relation: str = "="
     false_alarm: float | None = None
     detectable: float | None = None
 
@@ -48,7 +50,9 @@ class Comparison(NamedTuple):
         return self.detectable is not None and not self.detectable <= DETECTABLE
 
 
-def exact(lab: Lab, name: str, predicted: Any, measured: Any, *, terms: int = 1, scale: float | None = None) -> Comparison:
+def exact(
+    lab: Lab, name: str, predicted: Any, measured: Any, *, terms: int = 1, scale: float | None = None
+) -> Comparison:
     """Compare numbers or arrays that differ by rounding alone: max|Δ| ≤ 32·eps·√terms·scale.
 
     Args:
@@ -82,7 +86,7 @@ def order(name: str, predicted: float, measured: float) -> Comparison:
 def at_least(name: str, bound: float, measured: float) -> Comparison:
     """Assert a lower bound that the claim itself states."""
     used = bound / measured if measured > 0 else math.inf
-    return Comparison(name, bound, measured, 0.0, used, "the bound that the claim states (predicted: at least)")
+    return Comparison(name, bound, measured, 0.0, used, "the bound that the claim states", "≥")
 
 
 def monte_carlo(name: str, predicted: float, measured: float, standard_error: float) -> Comparison:
@@ -94,7 +98,9 @@ def monte_carlo(name: str, predicted: float, measured: float, standard_error: fl
     detectable = (Z_SCORE + Z_POWER) * standard_error / abs(predicted) if predicted else math.inf
     used = abs(measured - predicted) / tolerance if tolerance else math.inf
     reason = f"{Z_SCORE:g} standard errors; an error of {detectable:.1%} would be seen"
-    return Comparison(name, predicted, measured, tolerance, used, reason, FALSE_ALARM, detectable)
+    return Comparison(
+        name, predicted, measured, tolerance, used, reason, false_alarm=FALSE_ALARM, detectable=detectable
+    )
 
 
 def sampled(name: str, predicted: float, samples: Any) -> Comparison:

@@ -61,9 +61,7 @@ def trained(lab: Lab, decay: float = 0.0) -> Classifier:
 
     def step(layers: tuple, velocity: tuple, x: Array, target: Array) -> tuple[tuple, tuple]:
         pass_ = network.backpropagation(layers, x, target, activation.relu, loss.softmax_cross_entropy)
-        return sgd.step(
-            layers, pass_.gradient, velocity, learning_rate=LEARNING_RATE, momentum=MOMENTUM, decay=decay
-        )
+        return sgd.step(layers, pass_.gradient, velocity, learning_rate=LEARNING_RATE, momentum=MOMENTUM, decay=decay)
 
     step = lab.jit(step)
     velocity = sgd.zero_velocity(layers)

@@ -46,9 +46,9 @@ def _learn(lab: Lab, start: Array, jacobians: list[Array], coefficients: list[Ar
             )
         },
         "d for d + 1": {
-            "predict": lambda rate, d, signal, steps=None: theory.feedback.feedback_variance(rate, d, signal, steps)
-            * d
-            / (d + 1)
+            "predict": lambda rate, d, signal, steps=None: (
+                theory.feedback.feedback_variance(rate, d, signal, steps) * d / (d + 1)
+            )
         },
     },
 )
@@ -87,8 +87,8 @@ def running_average(
             )
         },
         "mean not subtracted": {
-            "predict": lambda rate, d, square, of_mean, steps=None: (
-                theory.feedback.feedback_variance_over_inputs(rate, d, square, 0, steps)
+            "predict": lambda rate, d, square, of_mean, steps=None: theory.feedback.feedback_variance_over_inputs(
+                rate, d, square, 0, steps
             )
         },
         "one sample's Jacobian": {"mean": lambda jacobians: jacobians[0, ...]},
@@ -136,9 +136,7 @@ def average_over_inputs(
     rung="enumeration",
     twins={
         "1/σ for 1/σ²": {"estimate": lambda *arguments: estimator.correlation(*arguments) * arguments[2]},
-        "activity for preactivation": {
-            "read": lambda layer: lambda x: activation.tanh.value(layer.preactivation(x))
-        },
+        "activity for preactivation": {"read": lambda layer: lambda x: activation.tanh.value(layer.preactivation(x))},
         "no baseline": {"respond": lambda tail, x, noise: 2 * tail(x + noise) - tail(x)},
     },
 )
@@ -178,7 +176,9 @@ def exact_feedback(
 ) -> Iterator[Comparison]:
     """Networks with two hidden layers and every activation, six random inputs, both losses."""
     layers = dense_network(lab.key("F4: network"), (5, 7, 6, 3), lab.dtype, lecun)
-    layers = tuple(layer._replace(bias=lab.normal(f"F4: b, {l}", layer.bias.shape[0])) for l, layer in enumerate(layers))
+    layers = tuple(
+        layer._replace(bias=lab.normal(f"F4: b, {l}", layer.bias.shape[0])) for l, layer in enumerate(layers)
+    )
     x = lab.normal("F4: x", 6, 5)
     target = lab.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, 1.0, 0.0]] * 2)
     for function in (activation.relu, activation.tanh, activation.softplus):
@@ -245,16 +245,14 @@ def never_uphill(
             "predict": lambda rule, rate, N, M: theory.feedback.student_error_factor(rule, rate, M, N)
         },
         "N for N + 2": {
-            "predict": lambda rule, rate, N, M: 1
-            - 2 * rate
-            + (theory.feedback.student_error_factor(rule, rate, N, M) - 1 + 2 * rate) * N / (N + 2)
+            "predict": lambda rule, rate, N, M: (
+                1 - 2 * rate + (theory.feedback.student_error_factor(rule, rate, N, M) - 1 + 2 * rate) * N / (N + 2)
+            )
         },
         "ascent": {"sign": -1.0},
     },
 )
-def step_size_laws(
-    lab: Lab, predict=theory.feedback.student_error_factor, sign: float = 1.0
-) -> Iterator[Comparison]:
+def step_size_laws(lab: Lab, predict=theory.feedback.student_error_factor, sign: float = 1.0) -> Iterator[Comparison]:
     """N = 3, M = 2, ε = 0.1, over the joint Gaussian moments of input and perturbation; antithetic, so that the quadratic
     loss responds linearly.
     """
@@ -296,7 +294,9 @@ def step_size_laws(
     source="derived",
     rung="enumeration",
     twins={
-        "gate left out": {"predict": lambda D, g, x, U, K: theory.feedback.weight_gradient_variance(0 * D + 1, g, x, U, K)},
+        "gate left out": {
+            "predict": lambda D, g, x, U, K: theory.feedback.weight_gradient_variance(0 * D + 1, g, x, U, K)
+        },
         "1/B for 1/B²": {
             "predict": lambda D, g, x, U, K: D.shape[0] * theory.feedback.weight_gradient_variance(D, g, x, U, K)
         },

@@ -73,7 +73,9 @@ class Lab:
 
     def array(self, values: Any) -> Array:
         """Bring NumPy data into the lab's library and dtype."""
-        return self.xp.asarray(np.asarray(values).tolist() if self.backend == "strict" else np.array(values), dtype=self.dtype)
+        return self.xp.asarray(
+            np.asarray(values).tolist() if self.backend == "strict" else np.array(values), dtype=self.dtype
+        )
 
     def numpy(self, values: Any) -> np.ndarray:
         """Bring an array of any library, or a number, to NumPy in float64."""

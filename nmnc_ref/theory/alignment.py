@@ -56,8 +56,6 @@ def off_manifold_edit(weight: Array, bias: Array, edit: Array, projector: Array,
         projector: P [n_{l−1}, n_{l−1}].
         mean: m [n_{l−1}].
     """
-    expect(
-        weight=(weight, "n m"), bias=(bias, "n"), edit=(edit, "n m"), projector=(projector, "m m"), mean=(mean, "m")
-    )
+    expect(weight=(weight, "n m"), bias=(bias, "n"), edit=(edit, "n m"), projector=(projector, "m m"), mean=(mean, "m"))
     outside = edit - edit @ projector
     return weight + outside, bias - outside @ mean

@@ -111,9 +111,7 @@ def smoothed_jacobian(jacobians: Array, probabilities: Array, projector: Array) 
     Returns:
         [n_o, n].
     """
-    xp = expect(
-        jacobians=(jacobians, "S o n"), probabilities=(probabilities, "S"), projector=(projector, "n n")
-    )
+    xp = expect(jacobians=(jacobians, "S o n"), probabilities=(probabilities, "S"), projector=(projector, "n n"))
     return xp.tensordot(probabilities, jacobians, axes=([0], [0])) @ projector
 
 

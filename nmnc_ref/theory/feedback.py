@@ -109,9 +109,7 @@ def weight_gradient_variance(slope: Array, gradient: Array, activity: Array, bas
     Returns:
         Scalar: the variance of mean_i outer(D_i ĝ_i, x_i).
     """
-    xp = expect(
-        slope=(slope, "B n"), gradient=(gradient, "B n"), activity=(activity, "B m"), basis=(basis, "n d")
-    )
+    xp = expect(slope=(slope, "B n"), gradient=(gradient, "B n"), activity=(activity, "B m"), basis=(basis, "n d"))
     coordinates = gradient @ basis  # [B, d]
     projected = coordinates @ basis.T  # [B, n]
     gated = xp.sum((slope * projected) ** 2, axis=1)

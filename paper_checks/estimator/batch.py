@@ -103,11 +103,15 @@ def batch(
     source="derived",
     rung="enumeration",
     twins={
-        "d_k for d_l": {"predict": lambda d, sigma, K, other_sigma, signal: theory.estimator.crosstalk(5 - d, sigma, K, other_sigma, signal)},
+        "d_k for d_l": {
+            "predict": lambda d, sigma, K, other_sigma, signal: theory.estimator.crosstalk(
+                5 - d, sigma, K, other_sigma, signal
+            )
+        },
         "σ for σ²": {
-            "predict": lambda d, sigma, K, other_sigma, signal: theory.estimator.crosstalk(d, sigma, K, other_sigma, signal)
-            * sigma
-            / other_sigma
+            "predict": lambda d, sigma, K, other_sigma, signal: (
+                theory.estimator.crosstalk(d, sigma, K, other_sigma, signal) * sigma / other_sigma
+            )
         },
         "noise of the other layer left out": {"respond": lambda tail, x, noise: tail(x + 0 * noise) + 0 * tail(x)},
     },

@@ -91,7 +91,11 @@ def _moments(lab: Lab, problem: Problem, law: Law, perturb) -> tuple[float, floa
     source="derived",
     rung="enumeration",
     twins={
-        "α for √α": {"predict": lambda alpha, draws, d, law: math.sqrt(alpha) * theory.estimator.cosine_ratio(alpha, draws, d, law)},
+        "α for √α": {
+            "predict": lambda alpha, draws, d, law: (
+                math.sqrt(alpha) * theory.estimator.cosine_ratio(alpha, draws, d, law)
+            )
+        },
         "d for d + 1": {"predict": lambda alpha, draws, d, law: math.sqrt(alpha * draws / (draws + d))},
         "K† = K*": {"crossover": theory.estimator.error_crossover},
         "threshold d/n": {"threshold": lambda draws, d, n: d / n},
@@ -116,7 +120,8 @@ def cosine_ratio(
                 yield exact(lab, label, want, inner / math.sqrt(energy), terms=3 ** (dimension * draws))
     # E‖Ĵ‖² = m + v/K: two values of K determine it, and with it the ratio, for all
     spread = {
-        name: 2 * (moments[name, "gaussian", 1][1] / moments[name, "gaussian", 2][1] - 1)
+        name: 2
+        * (moments[name, "gaussian", 1][1] / moments[name, "gaussian", 2][1] - 1)
         / (2 - moments[name, "gaussian", 1][1] / moments[name, "gaussian", 2][1])
         for name in ("NMNC", "VNC")
     }  # v/m, which is d + 1 or n + 1

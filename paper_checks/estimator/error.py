@@ -43,7 +43,9 @@ def _error(lab: Lab, problem: Problem, law: Law, perturb, target: Array, estimat
         "d for d + 1": {"predict": lambda draws, dimension, law="gaussian": dimension / draws},
         "laws confused": {"predict": lambda draws, dimension, law="gaussian": (dimension - 1) / draws},
         "1/√K for 1/K": {
-            "predict": lambda draws, dimension, law="gaussian": theory.estimator.variance(1, dimension, law) / draws**0.5
+            "predict": lambda draws, dimension, law="gaussian": (
+                theory.estimator.variance(1, dimension, law) / draws**0.5
+            )
         },
         "same noise in every draw": {
             "estimate": lambda response, noise, sigma: estimator.correlation(response[:1, ...], noise[:1, ...], sigma)
@@ -51,9 +53,7 @@ def _error(lab: Lab, problem: Problem, law: Law, perturb, target: Array, estimat
         **slips(("1/σ for 1/σ²",)),
     },
 )
-def variance(
-    lab: Lab, estimate=estimator.correlation, predict=theory.estimator.variance
-) -> Iterator[Comparison]:
+def variance(lab: Lab, estimate=estimator.correlation, predict=theory.estimator.variance) -> Iterator[Comparison]:
     """Over the Gaussian moments and all signs of one and two draws, for n_o = 1 and 3."""
     for n_o, draws in ((1, 1), (3, 1), (3, 2)):
         problem = linear(lab, f"E3, n_o = {n_o}", n=4, d=3, n_o=n_o)
@@ -121,7 +121,9 @@ def _with_curvature(problem: Problem, hessians: Array):
         "one-sided passed off as antithetic": {"antithetic": estimator.one_sided_response},
         "no ½ on the pair": {"antithetic": lambda *arguments: 2 * estimator.antithetic_response(*arguments)},
         "trace dropped from the curvature": {
-            "curvature": lambda hessians, sigma, draws: 0.8 * theory.estimator.curvature_variance(hessians, sigma, draws)
+            "curvature": lambda hessians, sigma, draws: (
+                0.8 * theory.estimator.curvature_variance(hessians, sigma, draws)
+            )
         },
         "2K one-sided draws": {"ratio": lambda pairs: 1 / 2},
     },

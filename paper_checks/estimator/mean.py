@@ -124,7 +124,9 @@ def smoothed(
         want = theory.estimator.smoothed_jacobian(jacobians, probabilities, basis @ basis.T)
         for respond in (estimator.one_sided_response, estimator.antithetic_response):
             got = mean_estimate(network.tail(layers, 0, function), sigma, respond, points, probabilities, basis)
-            name = f"Stein, {function.name}, σ = {sigma}, {respond.__name__.removesuffix('_response').replace('_', '-')}"
+            name = (
+                f"Stein, {function.name}, σ = {sigma}, {respond.__name__.removesuffix('_response').replace('_', '-')}"
+            )
             scale = float(lab.xp.max(lab.xp.abs(jacobians)))  # of the terms, most of them far out and improbable
             yield exact(lab, name, want, got, terms=NODES**2, scale=scale / sigma)
     target = network.jacobian(layers, x, 0, activation.tanh) @ basis @ basis.T

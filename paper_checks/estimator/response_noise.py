@@ -50,14 +50,19 @@ def response_noise(
                 noisy = response + TAU * (signs[0] - signs[1]) * (0.5 if sides == "antithetic" else 1)
             target = problem.jacobian @ problem.projector if name == "NMNC" else problem.jacobian
             errors = [
-                lab.mean(probabilities, squared_error(lab, lab.jit(estimate)(each[None, ...], noise[None, ...], sigma), target))
+                lab.mean(
+                    probabilities,
+                    squared_error(lab, lab.jit(estimate)(each[None, ...], noise[None, ...], sigma), target),
+                )
                 for each in (noisy, response)
             ]
             got = added[name] = errors[0] - errors[1]
             want = predict(variance**0.5, 2, dimension, 1, sigma)
             label = f"added error, {name}, {sides}"
             yield exact(lab, label, want, got, terms=3**4 * 16, scale=max(want, float(errors[0])))
-    yield exact(lab, "VNC : NMNC at matched energy", (4 / 2) ** 2, added["VNC"] / added["NMNC"], terms=3**4 * 16, scale=40)
+    yield exact(
+        lab, "VNC : NMNC at matched energy", (4 / 2) ** 2, added["VNC"] / added["NMNC"], terms=3**4 * 16, scale=40
+    )
 
 
 @claim(

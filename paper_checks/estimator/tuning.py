@@ -9,7 +9,15 @@ from nmnc_ref import estimator, manifold, theory
 from paper_checks import digits
 from paper_checks.claim import claim
 from paper_checks.comparison import Comparison, exact
-from paper_checks.estimator.problem import Problem, estimates, linear, manifold_noise, rademacher, repeated, squared_error
+from paper_checks.estimator.problem import (
+    Problem,
+    estimates,
+    linear,
+    manifold_noise,
+    rademacher,
+    repeated,
+    squared_error,
+)
 from paper_checks.lab import Lab
 
 
@@ -24,9 +32,7 @@ from paper_checks.lab import Lab
         "not shrunk": {"shrink": lambda estimate, scaling: estimate},
     },
 )
-def best_scaling(
-    lab: Lab, scaling=theory.estimator.best_scaling, shrink=estimator.shrunk
-) -> Iterator[Comparison]:
+def best_scaling(lab: Lab, scaling=theory.estimator.best_scaling, shrink=estimator.shrunk) -> Iterator[Comparison]:
     """Over the Gaussian moments of one and two draws; the best c from the parabola through three scalings."""
     problem = linear(lab, "E16")
     energy = float(lab.xp.sum(problem.jacobian**2))
@@ -51,7 +57,10 @@ def best_scaling(
     source="derived",
     rung="enumeration",
     twins={
-        "largest alignment": {"for_error": lambda A, K, law: 1 + A.index(max(A)), "for_cosine": lambda A, K, law: 1 + A.index(max(A))},
+        "largest alignment": {
+            "for_error": lambda A, K, law: 1 + A.index(max(A)),
+            "for_cosine": lambda A, K, law: 1 + A.index(max(A)),
+        },
         "criteria exchanged": {
             "for_error": theory.estimator.best_dimension_for_cosine,
             "for_cosine": theory.estimator.best_dimension_for_error,

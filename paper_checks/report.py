@@ -1,0 +1,150 @@
+"""What a run of the claims shows a person, and what it writes for a machine."""
+
+from __future__ import annotations
+
+import math
+import platform
+import textwrap
+from collections.abc import Sequence
+from importlib import metadata
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from paper_checks.claim import Claim, Outcome
+from paper_checks.comparison import Comparison
+from paper_checks.lab import BACKENDS, Lab
+
+SCHEMA = 1
+COLOURS = {"pass": "green", "fail": "bold red", "skipped": "yellow", "needs-data": "yellow"}
+
+
+def listing(claims: Sequence[Claim]) -> Table:
+    """Return the table of claims, without running them."""
+    table = Table("id", "family", "evidence", "source", "claim")
+    for claim in claims:
+        table.add_row(claim.id, claim.family, claim.rung, claim.source, Text(claim.statement))
+    return table
+
+
+def results(outcomes: Sequence[Outcome]) -> Table:
+    """Return the table of outcomes; numbers are those of the comparison that used most of its tolerance."""
+    table = Table("id", "claim", "status")
+    for heading in ("predicted", "measured", "tolerance used", "twins caught", "seconds"):
+        table.add_column(heading, justify="right")
+    for outcome in outcomes:
+        tightest = outcome.tightest
+        numbers = (
+            (
+                f"{tightest.relation.strip('=')} {tightest.predicted:.6g}".strip(),
+                f"{tightest.measured:.6g}",
+                _share(tightest.used),
+            )
+            if tightest
+            else ("–", "–", "–")
+        )
+        caught = sum(twin.caught for twin in outcome.twins)
+        table.add_row(
+            outcome.claim.id,
+            _claim_text(outcome),
+            Text(outcome.status, COLOURS[outcome.status]),
+            *numbers,
+            f"{caught}/{len(outcome.twins)}",
+            f"{outcome.seconds:.1f}",
+        )
+    return table
+
+
+def _claim_text(outcome: Outcome) -> Text:
+    text = Text(textwrap.shorten(outcome.claim.statement, 60, placeholder=" …"))
+    return text.append(f"\n{outcome.tightest.name}", "dim") if outcome.tightest else text
+
+
+def _share(used: float) -> str:
+    return f"{used:.1%}" if used < 10 else f"{used:.2g}×"
+
+
+def details(outcome: Outcome) -> list[str]:
+    """Return what went wrong with a claim that failed, or why it was not run, a line each."""
+    lines = [f"{outcome.claim.id}: {outcome.claim.statement}"]
+    lines += [
+        f"  {each.name}: predicted {each.predicted:.10g}, measured {each.measured:.10g}, "
+        f"{each.used:.3g} times the tolerance ({each.reason})"
+        for each in outcome.comparisons
+        if not each.held
+    ]
+    lines += [f"  wrong twin not caught: {twin.name}" for twin in outcome.twins if not twin.caught]
+    return lines + [f"  {note}" for note in outcome.notes]
+
+
+def false_alarm(outcomes: Sequence[Outcome]) -> float:
+    """Return an upper bound on the probability that chance alone fails one of the comparisons."""
+    return sum(each.false_alarm or 0 for outcome in outcomes for each in outcome.comparisons)
+
+
+def summary(outcomes: Sequence[Outcome]) -> str:
+    """Return the verdict of a run in one line."""
+    number = {status: sum(outcome.status == status for outcome in outcomes) for status in COLOURS}
+    twins = [twin for outcome in outcomes for twin in outcome.twins]
+    text = (
+        f"{number['pass']} of {len(outcomes)} claims passed, {number['fail']} failed, {number['skipped']} skipped, "
+        f"{number['needs-data']} need data; {sum(twin.caught for twin in twins)} of {len(twins)} wrong twins caught; "
+        f"{sum(outcome.seconds for outcome in outcomes):.0f} s"
+    )
+    chance = false_alarm(outcomes)
+    return f"{text}; probability of a false alarm at most {chance:.0e}" if chance else text
+
+
+def exit_status(outcomes: Sequence[Outcome]) -> int:
+    """Return 0 if something was checked and all of it held, else 1."""
+    statuses = {outcome.status for outcome in outcomes}
+    return 0 if "pass" in statuses and "fail" not in statuses else 1
+
+
+def document(outcomes: Sequence[Outcome], lab: Lab) -> dict[str, Any]:
+    """Return the run as an object for JSON, where infinity and NaN are null."""
+    packages = dict.fromkeys(("nmnc_ref", "numpy", "array-api-compat", BACKENDS[lab.backend].package))
+    versions = {"python": platform.python_version(), **{package: metadata.version(package) for package in packages}}
+    return {
+        "schema": SCHEMA,
+        "versions": versions,
+        "backend": lab.backend,
+        "dtype": lab.dtype_name,
+        "seed": lab.seed,
+        "claims": [_claim_document(outcome) for outcome in outcomes],
+    }
+
+
+def _claim_document(outcome: Outcome) -> dict[str, Any]:
+    claim, tightest = outcome.claim, outcome.tightest
+    numbers = _comparison_document(tightest) if tightest else {}
+    return {
+        "id": claim.id,
+        "family": claim.family,
+        "statement": claim.statement,
+        "source": claim.source,
+        "status": outcome.status,
+        **{field: numbers.get(field) for field in ("predicted", "measured", "tolerance", "used")},
+        "twins": [twin._asdict() for twin in outcome.twins],
+        "seconds": round(outcome.seconds, 3),
+        "notes": [claim.notes, *outcome.notes],
+        "comparisons": [_comparison_document(each) for each in outcome.comparisons],
+    }
+
+
+def _comparison_document(comparison: Comparison) -> dict[str, Any]:
+    return {
+        field: None if isinstance(value, float) and not math.isfinite(value) else value
+        for field, value in comparison._asdict().items()
+    }
+
+
+def show(outcomes: Sequence[Outcome], console: Console) -> None:
+    """Print the table, what went wrong, and the summary."""
+    console.print(results(outcomes))
+    for outcome in outcomes:
+        if outcome.status != "pass":
+            console.print("\n".join(details(outcome)), markup=False, highlight=False)
+    console.print(summary(outcomes), style="bold", highlight=False)

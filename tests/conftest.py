@@ -1,0 +1,44 @@
+"""Array libraries and dtypes that the tests run on. PyTorch takes part where it is installed."""
+
+from __future__ import annotations
+
+import os
+
+os.environ["JAX_ENABLE_X64"] = "1"  # before JAX is imported
+
+import importlib
+
+import pytest
+
+from paper_checks.lab import BACKENDS, DTYPES, Lab
+
+
+def library(backend: str):
+    """Import the namespace of a backend, or skip."""
+    pytest.importorskip(BACKENDS[backend].package, reason=f"{backend} is not installed: {BACKENDS[backend].install}")
+    return importlib.import_module(BACKENDS[backend].namespace)
+
+
+@pytest.fixture(params=BACKENDS)
+def xp(request):
+    """Return the Array API namespace of each library in turn."""
+    return library(request.param)
+
+
+@pytest.fixture(params=BACKENDS)
+def backend(request) -> str:
+    """Return the name of each library in turn."""
+    library(request.param)
+    return request.param
+
+
+@pytest.fixture(params=DTYPES)
+def dtype_name(request) -> str:
+    """Return "float32" and "float64" in turn."""
+    return request.param
+
+
+@pytest.fixture
+def lab(backend: str, dtype_name: str) -> Lab:
+    """Return a lab for each library and dtype."""
+    return Lab(backend, dtype_name, int(os.environ.get("NMNC_SEED", "0")))
