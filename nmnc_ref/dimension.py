@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from types import ModuleType
 
+from array_api_compat import device
+
 from nmnc_ref.arrays import Array, expect, fraction, is_concrete
 
 ROWS = 128
@@ -85,7 +87,7 @@ def two_nearest_neighbours(points: Array) -> Array:
     total = points.shape[0]
     if total < 3:
         raise ValueError(f"points: expected at least 3 points, got {total}")
-    index = xp.arange(total, device=points.device)
+    index = xp.arange(total, device=device(points))
     chunks = [slice(start, min(start + ROWS, total)) for start in range(0, total, ROWS)]
     repeated = xp.concat([_repeats(xp, points, index, rows) for rows in chunks])
     log_ratios = xp.concat([_log_ratios(xp, points, index, rows, repeated) for rows in chunks])

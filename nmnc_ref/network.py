@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
+from array_api_compat import device
+
 from nmnc_ref.arrays import Array, count, expect
 
 
@@ -182,7 +184,7 @@ def jacobian(network: Network, x: Array, layer: int, activation: Activation) -> 
     passed = forward(network, x, activation)
     xp = expect(x=(x, "... m"))
     n_o = passed.output.shape[-1]
-    rows = xp.broadcast_to(xp.eye(n_o, dtype=x.dtype, device=x.device), (*x.shape[:-1], n_o, n_o))
+    rows = xp.broadcast_to(xp.eye(n_o, dtype=x.dtype, device=device(x)), (*x.shape[:-1], n_o, n_o))
     for index in reversed(range(count("layer", layer, 0, len(network)), len(network))):
         if index + 1 < len(network):
             rows = rows * activation.slope(passed.preactivation[index])[..., None, :]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from array_api_compat import device
+
 from nmnc_ref import estimator, perturbation, random
 from nmnc_ref.arrays import Array, count, expect, library
 
@@ -50,7 +52,7 @@ def estimate_jacobian(
     dimension = (activity if basis is None else basis).shape[-1]
 
     def estimate(start: int, stop: int) -> Array:
-        keys = random.fold_in(key, xp.arange(start, stop, dtype=key.dtype, device=key.device))
+        keys = random.fold_in(key, xp.arange(start, stop, dtype=key.dtype, device=device(key)))
         z = law(keys, (*lead, dimension), activity.dtype)
         noise = perturbation.isotropic(z, sigma) if basis is None else perturbation.on_manifold(z, basis, sigma)
         return estimator.correlation(respond(tail, activity, noise), noise, sigma)

@@ -1,0 +1,153 @@
+"""Networks against JAX's automatic differentiation, against differences, and against loops."""
+
+from __future__ import annotations
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nmnc_ref import activation, loss, network, random
+from nmnc_ref.initialisation import dense_network, glorot, he, lecun
+
+ACTIVATIONS = [activation.identity, activation.relu, activation.tanh, activation.softplus]
+LOSSES = [loss.squared_error, loss.softmax_cross_entropy]
+WIDTHS = (5, 7, 6, 3)
+
+
+def problem(xp, batch=4):
+    layers = dense_network(random.key(1, xp), WIDTHS, xp.float64, lecun)
+    layers = tuple(
+        network.Dense(layer.weight, random.normal(random.key(10 + l, xp), (layer.bias.shape[0],), xp.float64))
+        for l, layer in enumerate(layers)
+    )
+    x = random.normal(random.key(2, xp), (batch, WIDTHS[0]), xp.float64)
+    target = xp.asarray(np.eye(3)[[0, 2, 1, 1][:batch]].tolist(), dtype=xp.float64)
+    return layers, x, target
+
+
+@pytest.mark.parametrize("function", ACTIVATIONS, ids=lambda each: each.name)
+def test_slopes_are_derivatives(function):
+    s = jnp.linspace(-3, 3, 100)
+    assert np.allclose(function.slope(s), jax.vmap(jax.grad(function.value))(s), rtol=1e-14, atol=1e-15)
+
+
+def test_activations_far_out(xp):
+    s = xp.asarray([-1000.0, -40.0, 0.0, 40.0, 1000.0], dtype=xp.float64)
+    assert np.allclose(np.asarray(activation.softplus.value(s)), [0, math.exp(-40), math.log(2), 40, 1000], rtol=1e-13)
+    assert np.allclose(np.asarray(activation.softplus.slope(s)), [0, 0, 0.5, 1, 1], atol=1e-16)
+    assert float(activation.relu.slope(xp.asarray([0.0], dtype=xp.float64))[0]) == 0
+
+
+@pytest.mark.parametrize("cost", LOSSES, ids=lambda each: each.name)
+def test_errors_are_gradients_of_losses(cost):
+    y = random.normal(random.key(1, jnp), (4, 3), jnp.float64)
+    target = jax.nn.softmax(random.normal(random.key(2, jnp), (4, 3), jnp.float64))
+    assert np.allclose(cost.error(y, target), jax.grad(cost.value)(y, target), rtol=1e-12, atol=1e-15)
+
+
+def test_cross_entropy_of_large_outputs(xp):
+    y = xp.asarray([[1000.0, 0.0], [0.0, -1000.0]], dtype=xp.float64)
+    target = xp.asarray([[1.0, 0.0], [0.0, 1.0]], dtype=xp.float64)
+    assert float(loss.softmax_cross_entropy.value(y, target)) == 500.0
+
+
+def test_forward_is_the_recursion():
+    layers, x, _ = problem(np)
+    passed = network.forward(layers, x, activation.tanh)
+    x1 = np.tanh(x @ layers[0].weight.T + layers[0].bias)
+    x2 = np.tanh(x1 @ layers[1].weight.T + layers[1].bias)
+    y = x2 @ layers[2].weight.T + layers[2].bias
+    for want, got in zip((x, x1, x2, y), passed.activity, strict=True):
+        assert np.allclose(got, want, rtol=1e-14)
+    assert passed.output is passed.activity[-1]
+    assert np.array_equal(passed.preactivation[-1], passed.output)
+
+
+@pytest.mark.parametrize("function", ACTIVATIONS, ids=lambda each: each.name)
+def test_tails_compose_to_the_network(xp, function):
+    layers, x, _ = problem(xp)
+    passed = network.forward(layers, x, function)
+    for l, activity in enumerate(passed.activity):
+        got = network.tail(layers, l, function)(activity)
+        assert np.allclose(np.asarray(got), np.asarray(passed.output), rtol=1e-14)
+
+
+@pytest.mark.parametrize("function", ACTIVATIONS, ids=lambda each: each.name)
+def test_jacobians_against_automatic_differentiation(function):
+    layers, x, _ = problem(jnp)
+    passed = network.forward(layers, x, function)
+    for l, activity in enumerate(passed.activity):
+        want = jax.vmap(jax.jacrev(network.tail(layers, l, function)))(activity)
+        assert np.allclose(network.jacobian(layers, x, l, function), want, rtol=1e-12, atol=1e-14)
+
+
+def test_jacobian_of_one_input():
+    layers, x, _ = problem(np)
+    want = network.jacobian(layers, x, 1, activation.tanh)
+    assert np.allclose(network.jacobian(layers, x[0], 1, activation.tanh), want[0], rtol=1e-14)
+
+
+@pytest.mark.parametrize("function", ACTIVATIONS, ids=lambda each: each.name)
+@pytest.mark.parametrize("cost", LOSSES, ids=lambda each: each.name)
+def test_backpropagation_against_automatic_differentiation(function, cost):
+    layers, x, target = problem(jnp)
+    got = network.backpropagation(layers, x, target, function, cost)
+
+    def total(layers, x):
+        return cost.value(network.forward(layers, x, function).output, target)
+
+    value, (layer_gradients, x_gradient) = jax.value_and_grad(total, argnums=(0, 1))(layers, x)
+    assert np.allclose(got.loss, value, rtol=1e-13)
+    assert np.allclose(got.activity_gradient[0], x_gradient, rtol=1e-11, atol=1e-14)
+    for want, have in zip(layer_gradients, got.gradient, strict=True):
+        assert np.allclose(have.weight, want.weight, rtol=1e-11, atol=1e-14)
+        assert np.allclose(have.bias, want.bias, rtol=1e-11, atol=1e-14)
+
+
+def test_backpropagation_against_differences():
+    """The error of a central difference falls as h², so the slope over two scales tells rounding from a wrong formula."""
+    layers, x, target = problem(np)
+    got = network.backpropagation(layers, x, target, activation.tanh, loss.softmax_cross_entropy)
+    direction = random.normal(random.key(3, np), layers[0].weight.shape, np.float64)
+
+    def value(h):
+        moved = (network.Dense(layers[0].weight + h * direction, layers[0].bias), *layers[1:])
+        output = network.forward(moved, x, activation.tanh).output
+        return float(loss.softmax_cross_entropy.value(output, target))
+
+    exact = float(np.sum(got.gradient[0].weight * direction))
+    errors = [abs((value(h) - value(-h)) / (2 * h) - exact) for h in (1e-2, 5e-3)]
+    assert math.log2(errors[0] / errors[1]) == pytest.approx(2, abs=0.05)
+
+
+def test_injection_holds_all_jacobians_side_by_side():
+    layers, x, _ = problem(jnp)
+    injected = network.injection(layers, x, activation.tanh)
+    whole = jax.jacrev(injected)(jnp.zeros((4, 13)))
+    for i in range(4):
+        want = [network.jacobian(layers, x, l, activation.tanh)[i] for l in (1, 2)]
+        assert np.allclose(whole[i, :, i, :], jnp.concatenate(want, axis=1), rtol=1e-12, atol=1e-14)
+
+
+def test_injection_at_zero_is_the_network(xp):
+    layers, x, _ = problem(xp)
+    got = network.injection(layers, x, activation.relu)(xp.zeros((2, 4, 13), dtype=xp.float64))
+    want = network.forward(layers, x, activation.relu).output
+    assert np.allclose(np.asarray(got[1, ...]), np.asarray(want), rtol=1e-14)
+
+
+@pytest.mark.parametrize(("scheme", "variance"), [(he, 2 / 200), (glorot, 2 / 500), (lecun, 1 / 200)])
+def test_initial_weights_have_the_variance_of_the_scheme(scheme, variance):
+    (layer,) = dense_network(random.key(1, np), (200, 300), np.float64, scheme)
+    assert np.var(layer.weight) == pytest.approx(variance, rel=7 * math.sqrt(2 / 60_000))
+    assert not np.any(layer.bias)
+
+
+def test_networks_are_the_same_on_every_library(xp):
+    want = dense_network(random.key(1, np), WIDTHS, np.float64)
+    got = dense_network(random.key(1, xp), WIDTHS, xp.float64)
+    for a, b in zip(want, got, strict=True):
+        assert np.allclose(a.weight, np.asarray(b.weight), rtol=1e-13, atol=1e-15)

@@ -1,0 +1,125 @@
+"""Random numbers: published known answers, JAX's own stream, and the same numbers everywhere."""
+
+from __future__ import annotations
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+from nmnc_ref import random
+
+KNOWN_ANSWERS = [  # Random123, kat_vectors: threefry2x32, 20 rounds: counter, key, answer
+    ((0x00000000, 0x00000000), (0x00000000, 0x00000000), (0x6B200159, 0x99BA4EFE)),
+    ((0xFFFFFFFF, 0xFFFFFFFF), (0xFFFFFFFF, 0xFFFFFFFF), (0x1CB996FC, 0xBB002BE7)),
+    ((0x243F6A88, 0x85A308D3), (0x13198A2E, 0x03707344), (0xC4923A9C, 0x483DF7A0)),
+]
+SEEDS = [0, 1, 2**32 - 1, 2**32, 2**63 - 1, 0x0123456789ABCDEF]
+
+
+@pytest.mark.parametrize(("counter", "key", "answer"), KNOWN_ANSWERS)
+def test_known_answers(xp, counter, key, answer):
+    words = [xp.asarray([word], dtype=random.word_dtype(xp)) for word in (*key, *counter)]
+    assert tuple(int(word[0]) for word in random.threefry2x32(*words)) == answer
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_same_stream_as_jax(xp, seed):
+    key, jax_key = random.key(seed, xp), jax.random.key(seed)
+    assert np.array_equal(np.asarray(random.bits(key, (3, 5))), jax.random.bits(jax_key, (3, 5), "uint32"))
+    assert np.array_equal(np.asarray(random.split(key, 4)), jax.random.key_data(jax.random.split(jax_key, 4)))
+    assert np.array_equal(np.asarray(random.fold_in(key, 7)), jax.random.key_data(jax.random.fold_in(jax_key, 7)))
+    x0, x1 = (np.asarray(word).astype(np.uint64) for word in random.words(key, (9,)))
+    assert np.array_equal((x0 << np.uint64(32)) | x1, jax.random.bits(jax_key, (9,), "uint64"))
+
+
+@pytest.mark.parametrize("draw", [random.uniform, random.rademacher])
+def test_identical_on_every_library(xp, dtype_name, draw):
+    want = draw(random.key(11, np), (50, 3), getattr(np, dtype_name))
+    got = draw(random.key(11, xp), (50, 3), getattr(xp, dtype_name))
+    assert got.dtype == getattr(xp, dtype_name)
+    assert np.array_equal(np.asarray(got), want)
+
+
+def test_normals_agree_to_rounding(xp, dtype_name):
+    want = random.normal(random.key(11, np), (10_000,), np.float64 if dtype_name == "float64" else np.float32)
+    got = np.asarray(random.normal(random.key(11, xp), (10_000,), getattr(xp, dtype_name)))
+    assert got.dtype == want.dtype
+    # cos(2πv) has an absolute error of 2π·eps at most, times the radius of at most 8.5
+    assert np.abs(got - want).max() <= 16 * np.finfo(dtype_name).eps * np.abs(want).max()
+
+
+def test_uniform_is_the_documented_function_of_the_bits():
+    key = random.key(3, np)
+    bits = random.bits(key, (1000,)).astype(np.float64)
+    assert np.array_equal(random.uniform(key, (1000,), np.float32), ((bits // 2**9) + 0.5) * 2.0**-23)
+    x0, x1 = (word.astype(np.float64) for word in random.words(key, (1000,)))
+    assert np.array_equal(random.uniform(key, (1000,), np.float64), (x0 * 2**20 + x1 // 2**12 + 0.5) * 2.0**-52)
+
+
+def test_uniform_stays_inside_the_interval(dtype_name):
+    dtype = getattr(np, dtype_name)
+    # the largest and the smallest word, through the same arithmetic as `uniform`
+    top, scale = (2**23 - 1, 2.0**-23) if dtype_name == "float32" else (2**52 - 1, 2.0**-52)
+    assert dtype(dtype(top) + dtype(0.5)) * dtype(scale) < 1
+    assert dtype(0.5) * dtype(scale) > 0
+
+
+@pytest.mark.parametrize("dtype_name", ["float32", "float64"])
+def test_distributions(dtype_name):
+    dtype, seed = getattr(np, dtype_name), int(np.random.SeedSequence().entropy % 2**32)
+    key = random.key(seed, np)
+    alarm = 1e-9  # for any seed
+    assert stats.kstest(random.normal(key, (100_000,), dtype), "norm").pvalue > alarm, seed
+    assert stats.kstest(random.uniform(key, (100_000,), dtype), "uniform").pvalue > alarm, seed
+    assert stats.binomtest(int((random.rademacher(key, (100_000,), dtype) > 0).sum()), 100_000).pvalue > alarm, seed
+    z = random.normal(random.split(key, 2), (100_000,), dtype).astype(np.float64)
+    assert abs(np.mean(z[0] * z[1])) < 7 / math.sqrt(100_000), seed
+
+
+def test_a_draw_does_not_depend_on_how_many_follow(xp):
+    key = random.key(5, xp)
+    short, long = random.normal(key, (10,), xp.float32), random.normal(key, (4, 25), xp.float32)
+    assert np.array_equal(np.asarray(short), np.asarray(xp.reshape(long, (-1,)))[:10])
+
+
+def test_batches_of_keys_draw_what_each_key_draws(xp):
+    keys = random.split(random.key(5, xp), 6)
+    together = random.uniform(xp.reshape(keys, (2, 3, 2)), (4, 5), xp.float64)
+    alone = [random.uniform(keys[i, :], (4, 5), xp.float64) for i in range(6)]
+    assert np.array_equal(np.asarray(together).reshape(6, 4, 5), np.stack([np.asarray(each) for each in alone]))
+    folded = random.fold_in(keys[0, :], xp.asarray([0, 7], dtype=keys.dtype))
+    assert np.array_equal(np.asarray(folded[1, :]), np.asarray(random.fold_in(keys[0, :], 7)))
+
+
+def test_scalars_can_be_drawn(xp):
+    value = random.normal(random.key(5, xp), (), xp.float32)
+    assert value.shape == ()
+    assert float(value) == float(random.normal(random.key(5, xp), (3,), xp.float32)[0])
+
+
+def test_keys_can_be_traced(dtype_name):
+    dtype = getattr(jnp, dtype_name)
+
+    def draw(key):
+        first, second = jnp.unstack(random.split(random.fold_in(key, 3), 2))
+        return random.uniform(first, (7,), dtype), random.rademacher(second, (7,), dtype), random.bits(key, (2,))
+
+    key = random.key(9, jnp)
+    for eager, compiled in zip(draw(key), jax.jit(draw)(key), strict=True):
+        assert np.array_equal(eager, compiled)
+
+
+def test_float64_without_64_bit_jax_is_refused():
+    with jax.enable_x64(False), pytest.raises(TypeError, match="JAX_ENABLE_X64"):
+        random.uniform(random.key(0, jnp), (3,), jnp.float64)
+
+
+def test_float32_without_64_bit_jax_draws_the_same():
+    want = random.normal(random.key(2**40 + 1, np), (100,), np.float32)
+    with jax.enable_x64(False):
+        got = np.asarray(jax.jit(lambda key: random.normal(key, (100,), jnp.float32))(random.key(2**40 + 1, jnp)))
+    assert np.abs(got - want).max() <= 16 * np.finfo(np.float32).eps * np.abs(want).max()
