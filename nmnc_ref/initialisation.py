@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -49,7 +50,7 @@ def dense_network(
     if len(widths) < 2:
         raise ValueError(f"widths: expected at least two, got {len(widths)}")
     layers = []
-    for index, (inputs, outputs) in enumerate(zip(widths, widths[1:], strict=False)):
+    for index, (inputs, outputs) in enumerate(itertools.pairwise(widths)):
         shape = (count("widths", outputs), count("widths", inputs))
         weight = scheme(inputs, outputs) * random.normal(random.fold_in(key, index), shape, dtype)
         layers.append(Dense(weight, 0 * weight[:, 0]))

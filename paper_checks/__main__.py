@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         lab = Lab(options.backend, options.dtype, _seed(options.seed))
         if options.json:
-            options.json.touch()
+            options.json.open("a").close()  # before any work is done that could not be saved
     except (ValueError, ModuleNotFoundError) as error:
         parser.error(str(error))
     except OSError as error:

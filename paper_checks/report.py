@@ -147,4 +147,4 @@ def show(outcomes: Sequence[Outcome], console: Console) -> None:
     for outcome in outcomes:
         if outcome.status != "pass":
             console.print("\n".join(details(outcome)), markup=False, highlight=False)
-    console.print(summary(outcomes), style="bold", highlight=False)
+    console.print(summary(outcomes), style="bold", highlight=False, soft_wrap=True)

@@ -1,0 +1,113 @@
+"""The shape of the repository: who imports whom, what is documented, what is packaged."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from nmnc_ref import theory
+from paper_checks import catalogue
+from paper_checks.claim import FAMILIES
+
+ROOT = Path(__file__).parents[1]
+COMPOSITIONS = {"__init__", "initialisation", "noise_correlation"}
+"""Modules of nmnc_ref that put others together; all others are mathematics."""
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+THEORY = (ROOT / "THEORY.md").read_text(encoding="utf-8")
+SOURCES = sorted((ROOT / "nmnc_ref").rglob("*.py"))
+
+
+def imported(path: Path) -> set[str]:
+    """Return the modules that a file imports, wherever it does."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_mathematics_depends_on_the_array_helpers_alone(path):
+    own = {name for name in imported(path) if name.startswith("nmnc_ref")}
+    if path.stem not in COMPOSITIONS:
+        assert all(name.startswith("nmnc_ref.arrays.") for name in own), own
+    assert not any(name.startswith("paper_checks") for name in imported(path))
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_library_needs_numpy_and_array_api_compat_alone(path):
+    roots = {name.split(".")[0] for name in imported(path)}
+    assert roots <= set(sys.stdlib_module_names) | {"numpy", "array_api_compat", "nmnc_ref"}
+
+
+def test_importing_the_library_imports_no_backend():
+    code = "import sys, nmnc_ref; print(sorted({'jax', 'torch', 'scipy', 'sklearn', 'rich'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def sections() -> dict[str, str]:
+    """Return the sections of THEORY.md by claim id."""
+    parts = re.split(r"^### ([A-Z]\d+) · ", THEORY, flags=re.MULTILINE)
+    ids = parts[1::2]
+    assert len(ids) == len(set(ids)), "a claim has two sections"
+    return dict(zip(ids, parts[2::2], strict=True))
+
+
+def test_every_claim_has_a_section_and_every_section_a_claim():
+    assert list(sections()) == [claim.id for claim in catalogue.claims()]
+
+
+@pytest.mark.parametrize("claim", catalogue.claims(), ids=lambda claim: claim.id)
+def test_sections_name_the_source_and_link_the_code(claim):
+    text = sections()[claim.id]
+    assert all(f"[{source}]" in text for source in claim.source.split(", "))
+    links = re.findall(r"\[`([\w.]+)`\]\(([\w/.]+)\)", text)
+    assert f"{claim.measure.__module__}.{claim.measure.__name__}" in [name for name, _ in links]
+    for name, target in links:
+        source = (ROOT / target).read_text(encoding="utf-8")
+        assert re.search(rf"^\s*(def|class) {name.split('.')[-1]}\b", source, re.MULTILINE), (name, target)
+
+
+def test_every_prediction_is_linked():
+    linked = set(re.findall(r"\[`theory\.(\w+\.\w+)`\]", THEORY))
+    for family in theory.__all__:
+        module = ast.parse((ROOT / f"nmnc_ref/theory/{family}.py").read_text(encoding="utf-8"))
+        for node in module.body:
+            if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+                assert f"{family}.{node.name}" in linked
+
+
+def test_the_readme_maps_every_module():
+    for path in (*SOURCES, *(ROOT / "paper_checks").rglob("*.py")):
+        if path.stem not in ("__init__", "__main__"):
+            assert f"`{path.stem}`" in README or f"`{path.name}`" in README, path.name
+    assert all(family in README for family in FAMILIES)
+
+
+def test_the_example_of_the_readme_runs():
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    (printed,) = re.findall(r"```text\n(.*?)```", README, re.DOTALL)
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout == printed
+
+
+def test_both_packages_are_packaged_and_typed():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert project["tool"]["setuptools"]["packages"]["find"]["include"] == ["nmnc_ref*", "paper_checks*"]
+    for package in ("nmnc_ref", "paper_checks"):
+        assert (ROOT / package / "py.typed").exists()
+        assert project["tool"]["setuptools"]["package-data"][package] == ["py.typed"]
+
+
+@pytest.mark.parametrize("document", ["README.md", "THEORY.md"])
+def test_links_of_the_documents_lead_somewhere(document):
+    for target in re.findall(r"\]\((?!https?://|#)([^)#]+)", (ROOT / document).read_text(encoding="utf-8")):
+        assert (ROOT / target).exists(), target
