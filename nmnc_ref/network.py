@@ -7,7 +7,7 @@ below asks for no more, so any layer with these methods can take part. The same 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from array_api_compat import device
 
@@ -99,7 +99,7 @@ class Backpropagation(NamedTuple):
     error: Array
     activity_gradient: tuple[Array, ...]
     delta: tuple[Array, ...]
-    gradient: Network
+    gradient: tuple[Any, ...]
 
 
 def forward(network: Network, x: Array, activation: Activation) -> Forward:

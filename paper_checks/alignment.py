@@ -31,7 +31,9 @@ IMAGES = 40
     },
 )
 def row_space(lab: Lab, weight=lambda layers, l: layers[l].weight, jacobian=lambda J, W: J) -> Iterator[Comparison]:
-    """A random network of widths 9, 9, 6, 3, and the last hidden layer (100 units, 10 outputs) of one trained on images."""
+    """A random network of widths 9, 9, 6, 3, and the last hidden layer (100 units, 10 outputs) of one trained on
+    images.
+    """
     layers = dense_network(lab.key("A1: network"), (9, 9, 6, 3), lab.dtype)
     x = lab.normal("A1: x", 5, 9)
     trained = digits.trained(lab)
@@ -66,8 +68,8 @@ def _adam(
 
 @claim(
     "A2",
-    "SGD with decay λ and step η, activity in span(P): W_t P_⊥ = (1−ηλ)ᵗ W_0 P_⊥ exactly, whatever the outer(post, pre) "
-    "rule; with heavy-ball momentum μ the factor is the (1,1) entry of [[1−ηλ, −ημ], [λ, μ]]ᵗ.",
+    "SGD with decay λ and step η, activity in span(P): W_t P_⊥ = (1−ηλ)ᵗ W_0 P_⊥ exactly, whatever the outer(post, "
+    "pre) rule; with heavy-ball momentum μ the factor is the (1,1) entry of [[1−ηλ, −ημ], [λ, μ]]ᵗ.",
     source="derived",
     rung="identity",
     twins={
@@ -91,8 +93,8 @@ def off_manifold_decay(
     predict=theory.alignment.off_manifold_factor,
     inputs=lambda x, step: x,
 ) -> Iterator[Comparison]:
-    """30 steps on 40 real images (rank 40 of 64 pixels at most), first layer; backpropagation, random direct feedback, and
-    feedback J P through the hidden layer's manifold; with and without momentum and decay.
+    """30 steps on 40 real images (rank 40 of 64 pixels at most), first layer; backpropagation, random direct
+    feedback, and feedback J P through the hidden layer's manifold; with and without momentum and decay.
     """
     images, targets = digits.load(lab)
     images, targets = images[:IMAGES, :], targets[:IMAGES, :]
@@ -165,8 +167,8 @@ def _energies_at_initialisation(lab: Lab, initial: Callable) -> np.ndarray:
 
 @claim(
     "A3",
-    "At random initialisation (ReLU, zero biases) E[α_l] = d/n; in trained networks α_l is far above it: at least 3d/n at "
-    "every hidden layer of a classifier of real images, with and without weight decay.",
+    "At random initialisation (ReLU, zero biases) E[α_l] = d/n; in trained networks α_l is far above it: at least "
+    "3d/n at every hidden layer of a classifier of real images, with and without weight decay.",
     source="abstract, derived",
     rung="Monte Carlo",
     twins={
@@ -178,8 +180,8 @@ def _energies_at_initialisation(lab: Lab, initial: Callable) -> np.ndarray:
 def trained_alignment(
     lab: Lab, initial=_zero_mean, train=digits.trained, predict=theory.estimator.random_alignment
 ) -> Iterator[Comparison]:
-    """1,000 random networks 64-40-40-40-10 on 100 images, d = 16: E‖JP‖²/E‖J‖², which is d/n without finite-size terms; and
-    the trained classifier 64-100-100-10 with decay 0 and 5e-3, d = 10, uncentred and centred.
+    """1,000 random networks 64-40-40-40-10 on 100 images, d = 16: E‖JP‖²/E‖J‖², which is d/n without finite-size
+    terms; and the trained classifier 64-100-100-10 with decay 0 and 5e-3, d = 10, uncentred and centred.
     """
     samples = _energies_at_initialisation(lab, initial)
     for l in (1, 2, 3):
@@ -196,8 +198,9 @@ def trained_alignment(
 
 @claim(
     "A4",
-    "Weight updates span the uncentred activity. The centred basis misses the mean direction: ∂W(I − P_c) = (Σδ_i) mᵀ(I − P_c). "
-    "Weights made of updates alone have α = 1 with the uncentred span or the mean added, less with the centred one.",
+    "Weight updates span the uncentred activity. The centred basis misses the mean direction: ∂W(I − P_c) = (Σδ_i) "
+    "mᵀ(I − P_c). Weights made of updates alone have α = 1 with the uncentred span or the mean added, less with the "
+    "centred one.",
     source="derived",
     rung="identity",
     twins={
@@ -214,8 +217,8 @@ def uncentred_span(
     centrings: tuple[str, ...] = ("uncentred", "mean-added"),
     missing: str = "centred",
 ) -> Iterator[Comparison]:
-    """The last hidden layer (100 units) of the trained classifier on 40 real images: the gradient of the output weights, and
-    output weights made of five updates from zero.
+    """The last hidden layer (100 units) of the trained classifier on 40 real images: the gradient of the output
+    weights, and output weights made of five updates from zero.
     """
     trained = digits.trained(lab)
     activity, target = trained.forward.activity[2][:IMAGES, :], trained.targets[:IMAGES, :]
@@ -247,8 +250,8 @@ def uncentred_span(
 
 @claim(
     "A5",
-    "Editing W → W + A(I−P), P on the uncentred span, changes no output on the manifold but changes J: off-manifold responses "
-    "are not determined by the task. With a centred basis and mean m, also b → b − A(I−P)m.",
+    "Editing W → W + A(I−P), P on the uncentred span, changes no output on the manifold but changes J: off-manifold "
+    "responses are not determined by the task. With a centred basis and mean m, also b → b − A(I−P)m.",
     source="summary, exact",
     rung="identity",
     twins={
@@ -258,8 +261,8 @@ def uncentred_span(
     },
 )
 def off_manifold_edit(lab: Lab, edit=theory.alignment.off_manifold_edit) -> Iterator[Comparison]:
-    """The second hidden layer's weights of the trained classifier, 40 real images: outputs before and after, and the change of
-    the Jacobian of its preactivation, which must be A(I − P).
+    """The second hidden layer's weights of the trained classifier, 40 real images: outputs before and after, and the
+    change of the Jacobian of its preactivation, which must be A(I − P).
     """
     trained = digits.trained(lab)
     images = trained.images[:IMAGES, :]

@@ -23,10 +23,9 @@ SLOPE_TOLERANCE = 0.05
 class Comparison(NamedTuple):
     """One measured quantity held against its prediction: it holds if `used` is at most 1.
 
-    `used` is the share of the tolerance that the deviation takes (for a bound: bound/measured). `relation` is "=", or "≥"
-    where the prediction is a lower bound. `false_alarm` is the
-    probability that a correct quantity fails, `detectable` the relative error that is seen all but surely; both are
-    None where chance plays no part.
+    `used` is the share of the tolerance that the deviation takes (for a bound: bound/measured). `relation` is "=", or
+    "≥" where the prediction is a lower bound. `false_alarm` is the probability that a correct quantity fails,
+    `detectable` the relative error that is seen all but surely; both are None where chance plays no part.
     """
 
     name: str
@@ -92,7 +91,8 @@ def at_least(name: str, bound: float, measured: float) -> Comparison:
 def monte_carlo(name: str, predicted: float, measured: float, standard_error: float) -> Comparison:
     """Compare a mean over independent draws: |Δ| ≤ 6 standard errors.
 
-    The claim fails also if an error of 5 % of the prediction could go unseen, that is, lie within 6 + 3 standard errors.
+    The claim fails also if an error of 5 % of the prediction could go unseen, that is, lie within 6 + 3 standard
+    errors.
     """
     tolerance = Z_SCORE * standard_error
     detectable = (Z_SCORE + Z_POWER) * standard_error / abs(predicted) if predicted else math.inf
@@ -104,7 +104,7 @@ def monte_carlo(name: str, predicted: float, measured: float, standard_error: fl
 
 
 def sampled(name: str, predicted: float, samples: Any) -> Comparison:
-    """Compare a squared error or variance: the mean of at least 1,000 independent NumPy `samples`, with their own error."""
+    """Compare a squared error or variance with the mean of at least 1,000 independent NumPy `samples`."""
     count = samples.shape[0]
     if count < 1000:
         raise ValueError(f"{name}: expected at least 1000 independent repetitions, got {count}")

@@ -34,8 +34,8 @@ def participation_ratio(
     predict=theory.dimension.expected_participation_ratio,
     lost: int = 1,
 ) -> Iterator[Comparison]:
-    """k equal variances of 50, a geometric spectrum, and one variance; the bias over the joint Gaussian moments of three
-    samples in two dimensions, uncentred and centred.
+    """k equal variances of 50, a geometric spectrum, and one variance; the bias over the joint Gaussian moments of
+    three samples in two dimensions, uncentred and centred.
     """
     for k in (1, 7, 50):
         spectrum = lab.array([2.5] * k + [0.0] * (50 - k))
@@ -90,8 +90,8 @@ def _mean_log_ratios(lab: Lab, measure: Callable[[Array], Array], number: int) -
 def two_nearest_neighbours(
     lab: Lab, measure=dimension.two_nearest_neighbours, repeated=lambda points: points
 ) -> Iterator[Comparison]:
-    """1,000 data sets of 100 points on S² and on S² × S², where the volume of a ball of chords is exactly proportional to r²
-    and r⁴, rotated into eight dimensions; and one of them with half of its points repeated.
+    """1,000 data sets of 100 points on S² and on S² × S², where the volume of a ball of chords is exactly
+    proportional to r² and r⁴, rotated into eight dimensions; and one of them with half of its points repeated.
     """
     for number in (1, 2):
         d = 2 * number

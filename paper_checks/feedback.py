@@ -76,8 +76,8 @@ def running_average(
 
 @claim(
     "F2",
-    "With input-dependent Jacobians E[B] converges to mean(J_i)P; stationary variance, one draw on one random sample per "
-    "step: η/(2−η)·[(d+2)·E‖J_iP‖² − ‖J̄P‖²].",
+    "With input-dependent Jacobians E[B] converges to mean(J_i)P; stationary variance, one draw on one random sample "
+    "per step: η/(2−η)·[(d+2)·E‖J_iP‖² − ‖J̄P‖²].",
     source="derived",
     rung="Monte Carlo",
     twins={
@@ -97,8 +97,8 @@ def running_average(
 def average_over_inputs(
     lab: Lab, predict=theory.feedback.feedback_variance_over_inputs, mean=None
 ) -> Iterator[Comparison]:
-    """Jacobians of real images in a trained network, in coordinates of the manifold: two steps over three images and the
-    joint Gaussian moments, d = 2; 20,000 runs of 30 steps over 50 images, d = 8.
+    """Jacobians of real images in a trained network, in coordinates of the manifold: two steps over three images and
+    the joint Gaussian moments, d = 2; 20,000 runs of 30 steps over 50 images, d = 8.
     """
     mean = mean or (lambda jacobians: lab.xp.mean(jacobians, axis=0))
     trained = digits.trained(lab)
@@ -179,6 +179,7 @@ def exact_feedback(
     layers = tuple(
         layer._replace(bias=lab.normal(f"F4: b, {l}", layer.bias.shape[0])) for l, layer in enumerate(layers)
     )
+    mirrors = tuple(layer.weight for layer in layers[1:])
     x = lab.normal("F4: x", 6, 5)
     target = lab.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, 1.0, 0.0]] * 2)
     for function in (activation.relu, activation.tanh, activation.softplus):
@@ -188,7 +189,7 @@ def exact_feedback(
             jacobians = tuple(per_sample(network.jacobian(layers, x, l, function)) for l in (1, 2))
             for name, deltas in (
                 ("direct", feedback.direct_deltas(truth.error, jacobians, slopes)),
-                ("layer-wise", feedback.layerwise_deltas(truth.error, tuple(l.weight for l in layers[1:]), slopes)),
+                ("layer-wise", feedback.layerwise_deltas(truth.error, mirrors, slopes)),
             ):
                 gradient = feedback.weight_gradients(layers, truth.forward.activity, deltas)
                 for l, (want, got) in enumerate(zip(truth.gradient, gradient, strict=True), start=1):
@@ -199,8 +200,8 @@ def exact_feedback(
 
 @claim(
     "F5",
-    "With B = JP the activity gradient is gP: ⟨g, gP⟩ = ‖gP‖² ≥ 0, so in activity space it never points uphill, and the "
-    "projected step is α_g. Past a gate it may: φ'⊙(gP) can oppose φ'⊙g.",
+    "With B = JP the activity gradient is gP: ⟨g, gP⟩ = ‖gP‖² ≥ 0, so in activity space it never points uphill, and "
+    "the projected step is α_g. Past a gate it may: φ'⊙(gP) can oppose φ'⊙g.",
     source="exact",
     rung="identity",
     twins={
@@ -253,38 +254,40 @@ def never_uphill(
     },
 )
 def step_size_laws(lab: Lab, predict=theory.feedback.student_error_factor, sign: float = 1.0) -> Iterator[Comparison]:
-    """N = 3, M = 2, ε = 0.1, over the joint Gaussian moments of input and perturbation; antithetic, so that the quadratic
-    loss responds linearly.
+    """N = 3, M = 2, ε = 0.1, over the joint Gaussian moments of input and perturbation; antithetic, so that the
+    quadratic loss responds linearly.
     """
     student, rate = lab.normal("F6: W − W*", 2, 3), 0.1
-    rules = {"gradient descent": 0, "node perturbation": 2, "weight perturbation": 6}
-    for rule, size in rules.items():
+    for rule, size in (("gradient descent", 0), ("node perturbation", 2), ("weight perturbation", 6)):
         laws = [lab.gaussian(3)] + ([lab.gaussian(size)] if size else [])
         (x, *z), probabilities = lab.independent(*laws)
-        output = x @ student.T  # the error, as the teacher's output is subtracted: [S, 2]
-        if rule == "gradient descent":
-            gradient = output[:, :, None] * x[:, None, :]
-        elif rule == "node perturbation":
-
-            def cost(y: Array) -> Array:
-                return lab.xp.sum(y**2, axis=-1, keepdims=True) / 2
-
-            noise = SIGMA * z[0][None, ...]
-            response = estimator.antithetic_response(cost, output, noise)
-            gradient = lab.jit(estimator.correlation)(response, noise, SIGMA)[:, 0, :, None] * x[:, None, :]
-        else:
-
-            def cost(w: Array, x: Array = x) -> Array:
-                y = lab.xp.reshape(w, (*w.shape[:-1], 2, 3)) @ x[:, :, None]
-                return lab.xp.sum(y**2, axis=-2) / 2
-
-            noise = SIGMA * z[0][None, ...]
-            weights = lab.xp.broadcast_to(lab.xp.reshape(student, (6,)), noise.shape[1:])
-            response = estimator.antithetic_response(cost, weights, noise)
-            gradient = lab.xp.reshape(lab.jit(estimator.correlation)(response, noise, SIGMA), (-1, 2, 3))
-        moved = lab.mean(probabilities, _deviation(lab, student - sign * rate * gradient, 0 * student))
+        gradient = _student_gradients(lab, student, x, SIGMA * z[0][None, ...] if z else None)
+        error = lab.mean(probabilities, _deviation(lab, student - sign * rate * gradient, 0 * student))
         terms = probabilities.shape[0]
-        yield exact(lab, f"factor, {rule}", predict(rule, rate, 3, 2), moved / lab.xp.sum(student**2), terms=terms)
+        yield exact(lab, f"factor, {rule}", predict(rule, rate, 3, 2), error / lab.xp.sum(student**2), terms=terms)
+
+
+def _student_gradients(lab: Lab, student: Array, x: Array, noise: Array | None) -> Array:
+    """Return the gradient [S, 2, 3] for each input x [S, 3]: exact, or from noise on the nodes [1, S, 2] or the weights
+    [1, S, 6]. The teacher's output is subtracted, so that `student` is W − W* and its output the error.
+    """
+    output = x @ student.T
+    if noise is None:
+        return output[:, :, None] * x[:, None, :]
+
+    def cost_of_output(y: Array) -> Array:
+        return lab.xp.sum(y**2, axis=-1, keepdims=True) / 2
+
+    def cost_of_weights(w: Array) -> Array:
+        return cost_of_output((lab.xp.reshape(w, (*w.shape[:-1], 2, 3)) @ x[:, :, None])[..., 0])
+
+    correlate = lab.jit(estimator.correlation)
+    if noise.shape[-1] == 2:
+        response = estimator.antithetic_response(cost_of_output, output, noise)
+        return correlate(response, noise, SIGMA)[:, 0, :, None] * x[:, None, :]
+    weights = lab.xp.broadcast_to(lab.xp.reshape(student, (6,)), noise.shape[1:])
+    response = estimator.antithetic_response(cost_of_weights, weights, noise)
+    return lab.xp.reshape(correlate(response, noise, SIGMA), (-1, 2, 3))
 
 
 @claim(
@@ -306,8 +309,8 @@ def step_size_laws(lab: Lab, predict=theory.feedback.student_error_factor, sign:
 def weight_gradient_variance(
     lab: Lab, predict=theory.feedback.weight_gradient_variance, fresh=lambda z: z
 ) -> Iterator[Comparison]:
-    """Real images in a trained network, d = 2: two images and one draw, one image and two draws, over the joint Gaussian
-    moments.
+    """Real images in a trained network, d = 2: two images and one draw, one image and two draws, over the joint
+    Gaussian moments.
     """
     trained = digits.trained(lab)
     for images, draws in ((2, 1), (1, 2)):

@@ -108,7 +108,9 @@ def test_backpropagation_against_automatic_differentiation(function, cost):
 
 
 def test_backpropagation_against_differences():
-    """The error of a central difference falls as h², so the slope over two scales tells rounding from a wrong formula."""
+    """The error of a central difference falls as h², so the slope over two scales tells rounding from a wrong
+    formula.
+    """
     layers, x, target = problem(np)
     got = network.backpropagation(layers, x, target, activation.tanh, loss.softmax_cross_entropy)
     direction = random.normal(random.key(3, np), layers[0].weight.shape, np.float64)

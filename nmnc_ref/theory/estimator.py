@@ -133,7 +133,11 @@ def curvature_variance(hessians: Array, sigma: float, draws: int) -> Array:
 
 
 def one_sided_to_antithetic(pairs: int) -> float:
-    """Return the variance ratio one-sided : antithetic = K/(2K − 1) at 2K forward passes, linear tail (E9) [derived]."""
+    """Return the variance ratio one-sided : antithetic, K/(2K − 1), at 2K passes on a linear tail (E9) [derived].
+
+    Args:
+        pairs: K.
+    """
     pairs = count("pairs", pairs)
     return pairs / (2 * pairs - 1)
 

@@ -97,7 +97,9 @@ def student_error_factor(rule: str, learning_rate: float, inputs: int, outputs: 
 
 
 def weight_gradient_variance(slope: Array, gradient: Array, activity: Array, basis: Array, draws: int) -> Array:
-    """Return (1/(B²K)) Σ_i ‖x_i‖² [‖D_iPg_i‖² + ‖D_iU‖²_F ‖Pg_i‖²], Gaussian noise afresh for each sample (F7) [derived].
+    """Return the variance of the weight gradient mean_i outer(D_i ĝ_i, x_i) from noisy ĝ_i (F7) [derived].
+
+    (1/(B²K)) Σ_i ‖x_i‖² [‖D_iPg_i‖² + ‖D_iU‖²_F ‖Pg_i‖²], for Gaussian noise drawn afresh for each sample.
 
     Args:
         slope: the diagonals φ'(s_i) of D_i [B, n].
@@ -107,7 +109,7 @@ def weight_gradient_variance(slope: Array, gradient: Array, activity: Array, bas
         draws: K.
 
     Returns:
-        Scalar: the variance of mean_i outer(D_i ĝ_i, x_i).
+        Scalar.
     """
     xp = expect(slope=(slope, "B n"), gradient=(gradient, "B n"), activity=(activity, "B m"), basis=(basis, "n d"))
     coordinates = gradient @ basis  # [B, d]

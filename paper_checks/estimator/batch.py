@@ -15,7 +15,7 @@ from paper_checks.lab import Lab
 
 
 def _per_sample(jacobians: Array):
-    """Return the linear tails of a batch, y_i = J_i x_i, of [..., B, n] (with the outcomes of a law, [..., B, S, n])."""
+    """Return the linear tails of a batch, y_i = J_i x_i, of [..., B, n], or of [..., B, S, n] for S outcomes."""
     for_outcomes = jacobians[:, None, :, :]
 
     def tail(x: Array) -> Array:
@@ -41,8 +41,9 @@ def _summed(response: Array, noise: Array, sigma: float) -> Array:
 
 @claim(
     "E14",
-    "Batch of B samples with one fresh ξ each: mean mean_i(J_i) P, variance (1/(BK))(d+1)·mean_i‖J_iP‖². Negative control, "
-    "noise on preactivations: noise shared over the batch with a batch-mean loss gives outer(mean δ, mean x), not mean(outer).",
+    "Batch of B samples with one fresh ξ each: mean mean_i(J_i) P, variance (1/(BK))(d+1)·mean_i‖J_iP‖². Negative "
+    "control, noise on preactivations: noise shared over the batch with a batch-mean loss gives outer(mean δ, mean "
+    "x), not mean(outer).",
     source="derived",
     rung="Monte Carlo",
     twins={

@@ -35,8 +35,8 @@ def squared_cosine(lab: Lab, estimate: Array, jacobian: Array) -> Array:
 
 @claim(
     "E5",
-    "One draw, any law with uniform direction or Rademacher, any n_o: E[cos²(Ĵ,J)] = α/d for NMNC and 1/n for VNC, so NMNC "
-    "wins if and only if α > d/n. A random d-dimensional subspace has E[α] = d/n and wins nothing.",
+    "One draw, any law with uniform direction or Rademacher, any n_o: E[cos²(Ĵ,J)] = α/d for NMNC and 1/n for VNC, so"
+    " NMNC wins if and only if α > d/n. A random d-dimensional subspace has E[α] = d/n and wins nothing.",
     source="derived",
     rung="Monte Carlo",
     twins={
@@ -86,8 +86,8 @@ def _moments(lab: Lab, problem: Problem, law: Law, perturb) -> tuple[float, floa
 
 @claim(
     "E6",
-    "K draws: ⟨E Ĵ, J⟩/√(‖J‖²·E‖Ĵ‖²) = √(αK/(K+d+1)) for NMNC and √(K/(K+n+1)) for VNC (d−1, n−1 for Rademacher). NMNC has "
-    "the larger ratio if and only if α > (K+d+1)/(K+n+1); VNC overtakes beyond K† = [α(n+1) − (d+1)]/(1−α).",
+    "K draws: ⟨E Ĵ, J⟩/√(‖J‖²·E‖Ĵ‖²) = √(αK/(K+d+1)) for NMNC and √(K/(K+n+1)) for VNC (d−1, n−1 for Rademacher). "
+    "NMNC has the larger ratio if and only if α > (K+d+1)/(K+n+1); VNC overtakes beyond K† = [α(n+1) − (d+1)]/(1−α).",
     source="derived",
     rung="enumeration",
     twins={
@@ -134,8 +134,8 @@ def cosine_ratio(
 
 @claim(
     "E7",
-    "Energy matching, σ_VNC = σ √(d/n), equalises E‖ξ‖² = σ²d, and cancels in the normalised estimator of a linear response. "
-    "Un-normalised (ΔB = δy ξᵀ) the progress ⟨E ΔB, J⟩/‖J‖² is ασ² against (d/n)σ².",
+    "Energy matching, σ_VNC = σ √(d/n), equalises E‖ξ‖² = σ²d, and cancels in the normalised estimator of a linear "
+    "response. Un-normalised (ΔB = δy ξᵀ) the progress ⟨E ΔB, J⟩/‖J‖² is ασ² against (d/n)σ².",
     source="derived",
     rung="enumeration",
     twins={

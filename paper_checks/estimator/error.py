@@ -35,8 +35,8 @@ def _error(lab: Lab, problem: Problem, law: Law, perturb, target: Array, estimat
 
 @claim(
     "E3",
-    "Variance: E‖Ĵ − JP‖² = (d+1)/K·‖JP‖² for Gaussian coefficients, (d−1)/K for Rademacher; VNC the same with n and J. "
-    "Independent of n_o.",
+    "Variance: E‖Ĵ − JP‖² = (d+1)/K·‖JP‖² for Gaussian coefficients, (d−1)/K for Rademacher; VNC the same with n and "
+    "J. Independent of n_o.",
     source="derived",
     rung="enumeration",
     twins={
@@ -68,7 +68,8 @@ def variance(lab: Lab, estimate=estimator.correlation, predict=theory.estimator.
 
 @claim(
     "E4",
-    "Relative error: NMNC (1−α) + α(d+1)/K, VNC (n+1)/K; NMNC is better if and only if K < K* = [(n+1) − α(d+1)]/(1−α).",
+    "Relative error: NMNC (1−α) + α(d+1)/K, VNC (n+1)/K; NMNC is better if and only if K < K* = [(n+1) − "
+    "α(d+1)]/(1−α).",
     source="derived",
     rung="enumeration",
     twins={
@@ -112,9 +113,9 @@ def _with_curvature(problem: Problem, hessians: Array):
 
 @claim(
     "E9",
-    "Antithetic pairs remove the even-order variance: on a quadratic tail it equals the linear law exactly, while one-sided "
-    "noise adds σ²(d+4)/(4K)·Σ[(tr M)² + 2 tr M²]. On a linear tail 2K forward passes buy K pairs or 2K−1 one-sided draws: "
-    "variance ratio one-sided : antithetic = K/(2K−1).",
+    "Antithetic pairs remove the even-order variance: on a quadratic tail it equals the linear law exactly, while "
+    "one-sided noise adds σ²(d+4)/(4K)·Σ[(tr M)² + 2 tr M²]. On a linear tail 2K forward passes buy K pairs or 2K−1 "
+    "one-sided draws: variance ratio one-sided : antithetic = K/(2K−1).",
     source="derived",
     rung="enumeration",
     twins={
@@ -134,7 +135,9 @@ def antithetic_pairs(
     curvature=theory.estimator.curvature_variance,
     ratio=theory.estimator.one_sided_to_antithetic,
 ) -> Iterator[Comparison]:
-    """By quadrature exact to degree 7, d = 3; the ratio by counting forward passes, d = 2, two pairs against three draws."""
+    """By quadrature exact to degree 7, d = 3; the ratio by counting forward passes, d = 2, two pairs against three
+    draws.
+    """
     problem = linear(lab, "E9")
     hessians = lab.normal("E9: H", 2, 7, 7)
     hessians = hessians + hessians.mT
@@ -172,7 +175,8 @@ def antithetic_pairs(
 
 @claim(
     "E10",
-    "Orthonormal coefficient frames z_k = √d q_k, K ≤ d: relMSE = (1−α) + α(d−K)/K; at K = d the estimate equals J P exactly.",
+    "Orthonormal coefficient frames z_k = √d q_k, K ≤ d: relMSE = (1−α) + α(d−K)/K; at K = d the estimate equals J P "
+    "exactly.",
     source="derived",
     rung="Monte Carlo",
     twins={

@@ -86,8 +86,8 @@ def unbiased_on_manifold(
 
 @claim(
     "E8",
-    "Non-linear tail, Gaussian noise: E[δy ξᵀ]/σ² = E[J(x + ξ)] P exactly, one-sided or antithetic, at any σ; so the bias "
-    "against J(x) P is O(σ²). Other noise laws have an O(σ²) bias of another size.",
+    "Non-linear tail, Gaussian noise: E[δy ξᵀ]/σ² = E[J(x + ξ)] P exactly, one-sided or antithetic, at any σ; so the "
+    "bias against J(x) P is O(σ²). Other noise laws have an O(σ²) bias of another size.",
     source="derived",
     rung="convergence",
     float64_only="the bias at the scales of the slope, about 1e-4, is below the rounding of δy/σ in float32",
@@ -105,8 +105,8 @@ def smoothed(
     at=lambda activity, noise: activity + noise,
     third_moment_ratio: float = 3.0,
 ) -> Iterator[Comparison]:
-    """Networks with φ = s³, where the quadrature is exact at any σ, and tanh, d = 2 of n = 5, by 64-node quadrature; the
-    slope from σ = 1/32 and 1/64; the bias of another law at d = 1.
+    """Networks with φ = s³, where the quadrature is exact at any σ, and tanh, d = 2 of n = 5, by 64-node quadrature;
+    the slope from σ = 1/32 and 1/64; the bias of another law at d = 1.
     """
     layers = dense_network(lab.key("E8: network"), (5, 6, 3), lab.dtype, lecun)
     tail = network.tail(layers, 0, activation.tanh)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from nmnc_ref import estimator, perturbation, theory
 from paper_checks.claim import claim
 from paper_checks.comparison import Comparison, exact, sampled
-from paper_checks.estimator.problem import SIGMA, linear, manifold_noise, rademacher, repeated, slips, squared_error
+from paper_checks.estimator.problem import SIGMA, linear, manifold_noise, rademacher, slips, squared_error
 from paper_checks.lab import Lab
 
 TAU = 0.2
@@ -15,8 +15,9 @@ TAU = 0.2
 
 @claim(
     "E12",
-    "Response noise of variance τ² per component, independent between draws, adds n_o·dim·τ²/(Kσ²) to both errors, dim = d "
-    "or n: at matched energy a factor (n/d)² in NMNC's favour. Noise τ on each output is 2τ² one-sided, τ²/2 antithetic.",
+    "Response noise of variance τ² per component, independent between draws, adds n_o·dim·τ²/(Kσ²) to both errors, "
+    "dim = d or n: at matched energy a factor (n/d)² in NMNC's favour. Noise τ on each output is 2τ² one-sided, τ²/2 "
+    "antithetic.",
     source="derived",
     rung="enumeration",
     twins={
@@ -34,7 +35,9 @@ def response_noise(
     predict=theory.estimator.response_noise_error,
     per_output=theory.estimator.response_noise_variance,
 ) -> Iterator[Comparison]:
-    """Over the joint law of coefficients (Gaussian moments) and response noise (all signs ±τ), n_o = 2, d = 2 of n = 4."""
+    """Over the joint law of coefficients (Gaussian moments) and response noise (all signs ±τ), n_o = 2, d = 2 of n =
+    4.
+    """
     problem = linear(lab, "E12", n=4, d=2)
     added = {}
     matched = perturbation.matched_sigma(SIGMA, 2, 4)
@@ -84,7 +87,9 @@ def response_noise(
 def least_squares(
     lab: Lab, estimate=estimator.least_squares, predict=theory.estimator.least_squares_error
 ) -> Iterator[Comparison]:
-    """Exact at K = d, on the manifold and isotropic; 30,000 repetitions at d = 3, K = 14, where the fourth moment is finite."""
+    """Exact at K = d, on the manifold and isotropic; 30,000 repetitions at d = 3, K = 14, where the fourth moment is
+    finite.
+    """
     problem = linear(lab, "E13")
     for draws in (3, 5):
         noise = manifold_noise(lab.normal(f"E13: z, K = {draws}", draws, 3), problem)
