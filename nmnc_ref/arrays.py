@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
-from array_api_compat import array_namespace
+from array_api_compat import array_namespace, device
 
 Array = Any
 """An array of any library that conforms to the Python Array API (2024.12)."""
@@ -27,6 +27,15 @@ def is_concrete(array: Array) -> bool:
     """Tell whether the values of `array` are known; under `jax.jit` and its like they are not."""
     jax = sys.modules.get("jax")
     return jax is None or not isinstance(array, jax.core.Tracer)
+
+
+def is_false(condition: Array) -> bool:
+    """Tell whether a condition, a boolean scalar, is known and false.
+
+    Conditions are to be computed first and asked afterwards: while JAX traces, what is computed is unknown even if
+    all that it is computed from is known.
+    """
+    return is_concrete(condition) and not bool(condition)
 
 
 def library(name: str, array: Array) -> ModuleType:
@@ -96,7 +105,7 @@ def _expect_shape(name: str, got: tuple, axes: list[str], lengths: dict[str, tup
 def expect_finite(name: str, array: Array) -> None:
     """Raise ValueError if the values of `array` are known and one is NaN or infinite."""
     xp = array_namespace(array)
-    if is_concrete(array) and not bool(xp.all(xp.isfinite(array))):
+    if is_false(xp.all(xp.isfinite(array))):
         kind = "NaN" if bool(xp.any(xp.isnan(array))) else "infinity"
         raise ValueError(f"{name}: expected finite values, got {kind}")
 
@@ -110,12 +119,9 @@ def expect_orthonormal(name: str, basis: Array) -> None:
     n, d = basis.shape
     if d > n:
         raise ValueError(f"{name}: expected at most n = {n} columns, got d = {d}")
-    if not is_concrete(basis):
-        return
-    identity = xp.eye(d, dtype=basis.dtype, device=basis.device)
-    error = float(xp.max(xp.abs(basis.T @ basis - identity)))
-    if error > math.sqrt(xp.finfo(basis.dtype).eps):
-        raise ValueError(f"{name}: expected orthonormal columns, got max |UᵀU − I| = {error:.2g}")
+    error = xp.max(xp.abs(basis.T @ basis - xp.eye(d, dtype=basis.dtype, device=device(basis))))
+    if is_false(error <= math.sqrt(xp.finfo(basis.dtype).eps)):
+        raise ValueError(f"{name}: expected orthonormal columns, got max |UᵀU − I| = {float(error):.2g}")
 
 
 def positive(name: str, value: Any, like: Array | None = None, zero: bool = False) -> Any:

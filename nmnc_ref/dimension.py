@@ -6,7 +6,7 @@ from types import ModuleType
 
 from array_api_compat import device
 
-from nmnc_ref.arrays import Array, expect, fraction, is_concrete
+from nmnc_ref.arrays import Array, expect, fraction, is_false
 
 ROWS = 128
 """Rows of the distance matrix that are held at a time."""
@@ -47,7 +47,7 @@ def explained_variance_dimension(spectrum: Array, explained: float) -> Array:
         ValueError: as `participation_ratio`; not descending; a share outside (0, 1].
     """
     xp = _expect_spectrum(spectrum)
-    if is_concrete(spectrum) and not bool(xp.all(spectrum[..., 1:] <= spectrum[..., :-1])):
+    if is_false(xp.all(spectrum[..., 1:] <= spectrum[..., :-1])):
         raise ValueError("spectrum: expected descending variances, got an increase")
     if fraction("explained", explained) <= 0:
         raise ValueError(f"explained: expected a number above 0, got {explained}")
@@ -58,11 +58,10 @@ def explained_variance_dimension(spectrum: Array, explained: float) -> Array:
 
 def _expect_spectrum(spectrum: Array) -> ModuleType:
     xp = expect(spectrum=(spectrum, "... m"))
-    if is_concrete(spectrum):
-        if not bool(xp.all(spectrum >= 0)):
-            raise ValueError(f"spectrum: expected no negative variance, got {float(xp.min(spectrum)):g}")
-        if not bool(xp.all(xp.sum(spectrum, axis=-1) > 0)):
-            raise ValueError("spectrum: expected a positive variance, got only zeros")
+    if is_false(xp.all(spectrum >= 0)):
+        raise ValueError(f"spectrum: expected no negative variance, got {float(xp.min(spectrum)):g}")
+    if is_false(xp.all(xp.max(spectrum, axis=-1) > 0)):
+        raise ValueError("spectrum: expected a positive variance, got only zeros")
     return xp
 
 
@@ -73,48 +72,49 @@ def two_nearest_neighbours(points: Array) -> Array:
     log(r₂/r₁) is exponential with mean 1/d. Points that occur several times count once.
 
     Args:
-        points: [N, n], at least three of them distinct.
+        points: [..., N, n], at least three of them distinct.
 
     Returns:
-        Scalar.
+        [...].
 
     Raises:
         TypeError: not an array of float32 or float64.
-        ValueError: not [N, n] with N ≥ 3, NaN or infinity, fewer than three distinct points, or all ratios 1
+        ValueError: fewer than two axes or N < 3, NaN or infinity, fewer than three distinct points, or all ratios 1
             (a regular lattice). Under `jax.jit` these last give NaN or infinity.
     """
-    xp = expect(points=(points, "N n"))
-    total = points.shape[0]
+    xp = expect(points=(points, "... N n"))
+    total = points.shape[-2]
     if total < 3:
-        raise ValueError(f"points: expected at least 3 points, got {total}")
+        raise ValueError(f"points: expected at least N = 3 points, got {total}")
     index = xp.arange(total, device=device(points))
     chunks = [slice(start, min(start + ROWS, total)) for start in range(0, total, ROWS)]
-    repeated = xp.concat([_repeats(xp, points, index, rows) for rows in chunks])
-    log_ratios = xp.concat([_log_ratios(xp, points, index, rows, repeated) for rows in chunks])
-    distinct = xp.sum(xp.astype(~repeated, points.dtype))
-    if is_concrete(points) and float(distinct) < 3:
-        raise ValueError(f"points: expected at least 3 distinct points, got {int(distinct)}")
-    log_sum = xp.sum(xp.where(repeated, xp.zeros_like(log_ratios), log_ratios))
-    if is_concrete(points) and not bool(log_sum > 0):
+    repeated = xp.concat([_repeats(xp, points, index, rows) for rows in chunks], axis=-1)
+    log_ratios = xp.concat([_log_ratios(xp, points, index, rows, repeated) for rows in chunks], axis=-1)
+    distinct = xp.sum(xp.astype(~repeated, points.dtype), axis=-1)
+    if is_false(xp.all(distinct >= 3)):
+        raise ValueError(f"points: expected at least 3 distinct points, got {int(xp.min(distinct))}")
+    log_sum = xp.sum(xp.where(repeated, xp.zeros_like(log_ratios), log_ratios), axis=-1)
+    if is_false(xp.all(log_sum > 0)):
         raise ValueError("points: expected distances to neighbours that differ, got r₂ = r₁ everywhere")
     return distinct / log_sum
 
 
 def _squared_distances(xp: ModuleType, points: Array, rows: slice) -> Array:
-    return xp.sum((points[rows, None, :] - points[None, :, :]) ** 2, axis=-1)  # [rows, N]
+    return xp.sum((points[..., rows, None, :] - points[..., None, :, :]) ** 2, axis=-1)  # [..., rows, N]
 
 
 def _repeats(xp: ModuleType, points: Array, index: Array, rows: slice) -> Array:
     """Tell which rows equal an earlier point."""
     earlier = index[None, :] < index[rows, None]
-    return xp.any((_squared_distances(xp, points, rows) == 0) & earlier, axis=1)
+    return xp.any((_squared_distances(xp, points, rows) == 0) & earlier, axis=-1)
 
 
 def _log_ratios(xp: ModuleType, points: Array, index: Array, rows: slice, repeated: Array) -> Array:
     """Return log(r₂/r₁) of each row, leaving out itself and repeated points as neighbours."""
     square = _squared_distances(xp, points, rows)
     far = xp.full_like(square, xp.inf)
-    square = xp.where((index[None, :] == index[rows, None]) | repeated[None, :], far, square)
-    nearest = xp.argmin(square, axis=1)
-    first, second = xp.min(square, axis=1), xp.min(xp.where(index[None, :] == nearest[:, None], far, square), axis=1)
+    square = xp.where((index[None, :] == index[rows, None]) | repeated[..., None, :], far, square)
+    nearest = xp.argmin(square, axis=-1)
+    first = xp.min(square, axis=-1)
+    second = xp.min(xp.where(index == nearest[..., None], far, square), axis=-1)
     return xp.log(second / xp.where(first > 0, first, second)) / 2  # first is 0 only where the row is repeated

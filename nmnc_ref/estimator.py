@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from nmnc_ref.arrays import Array, count, expect, expect_orthonormal, is_concrete, positive
+from nmnc_ref.arrays import Array, count, expect, expect_orthonormal, is_false, positive
 
 
 def one_sided_response(tail: Callable[[Array], Array], activity: Array, noise: Array) -> Array:
@@ -137,10 +137,9 @@ def least_squares(response: Array, noise: Array, basis: Array | None = None) -> 
     if draws < d:
         raise ValueError(f"noise: expected at least d = {d} draws, got K = {draws}")
     q, r = xp.linalg.qr(xp.moveaxis(coordinates, 0, -2))  # [..., K, d], [..., d, d]
-    if is_concrete(r):
-        singular = xp.linalg.svdvals(r)
-        if not bool(xp.all(singular[..., -1] > singular[..., 0] * float(xp.finfo(r.dtype).eps) * draws)):
-            raise ValueError(f"noise: expected to span d = {d} dimensions, got a lower rank")
+    singular = xp.linalg.svdvals(r)
+    if is_false(xp.all(singular[..., -1] > singular[..., 0] * xp.finfo(r.dtype).eps * draws)):
+        raise ValueError(f"noise: expected to span d = {d} dimensions, got a lower rank")
     estimate = xp.linalg.solve(r, q.mT @ xp.moveaxis(response, 0, -2)).mT  # [..., n_o, d]
     return estimate if basis is None else estimate @ basis.T
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from nmnc_ref.arrays import Array, choice, count, expect, expect_orthonormal, fraction, is_concrete
+from nmnc_ref.arrays import Array, choice, count, expect, expect_orthonormal, fraction, is_concrete, is_false
 
 CENTRINGS = ("uncentred", "centred", "mean-added")
 
@@ -64,15 +64,13 @@ def fit(
         )
     _, singular, components = xp.linalg.svd(deviation / math.sqrt(samples), full_matrices=False)
     spectrum = singular**2
-    rank = most
-    if is_concrete(activity):
-        noise_floor = float(xp.finfo(activity.dtype).eps) * max(samples, n)
-        scale = float(xp.sqrt(xp.sum(activity**2) / samples))
-        rank = min(most, int(xp.sum(xp.astype(singular > noise_floor * scale, xp.int32))))
+    floor = xp.finfo(activity.dtype).eps * max(samples, n) * xp.linalg.vector_norm(activity) / math.sqrt(samples)
+    independent = xp.sum(xp.astype(singular > floor, xp.int32))
+    rank = min(most, int(independent)) if is_concrete(independent) else most
     if explained is None:
         d = count("dimension", dimension)
     else:
-        if not is_concrete(activity):
+        if not is_concrete(independent):
             raise ValueError("explained: expected `dimension` instead while tracing, as shapes must be known")
         if fraction("explained", explained) <= 0:
             raise ValueError(f"explained: expected a number above 0, got {explained}")
@@ -93,7 +91,7 @@ def _append_direction(basis: Array, direction: Array) -> Array:
         rest = rest - basis @ (basis.T @ rest)
     length = xp.linalg.vector_norm(rest)
     floor = math.sqrt(xp.finfo(basis.dtype).eps) * xp.linalg.vector_norm(direction)
-    if is_concrete(basis) and not bool(length > floor):
+    if is_false(length > floor):
         raise ValueError("activity: expected a mean outside the span of the centred components, got one inside it")
     return xp.concat([basis, (rest / length)[:, None]], axis=1)
 
@@ -143,7 +141,7 @@ def _energies(jacobian: Array, basis: Array, pooled: bool = False) -> tuple[Arra
     expect_orthonormal("basis", basis)
     axes = None if pooled else (-2, -1)
     inside, whole = xp.sum((jacobian @ basis) ** 2, axis=axes), xp.sum(jacobian**2, axis=axes)
-    if is_concrete(whole) and not bool(xp.all(whole > 0)):
+    if is_false(xp.all(whole > 0)):
         raise ValueError("jacobian: expected a non-zero norm, got 0")
     return inside, whole
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-from nmnc_ref.arrays import Array, count, expect, expect_orthonormal, is_concrete, positive
+from nmnc_ref.arrays import Array, count, expect, expect_orthonormal, is_false, positive
 
 
 def isotropic(coefficients: Array, sigma: float) -> Array:
@@ -81,7 +81,7 @@ def fixed_norm(coefficients: Array) -> Array:
     """
     xp = expect(coefficients=(coefficients, "... d"))
     norm = xp.linalg.vector_norm(coefficients, axis=-1, keepdims=True)
-    if is_concrete(norm) and not bool(xp.all(norm > 0)):
+    if is_false(xp.all(norm > 0)):
         raise ValueError("coefficients: expected vectors that are not zero, got a zero vector")
     return math.sqrt(coefficients.shape[-1]) * coefficients / norm
 
@@ -105,8 +105,8 @@ def orthonormal_frame(coefficients: Array) -> Array:
         raise ValueError(f"coefficients: expected at most d = {d} draws, got K = {draws}")
     q, r = xp.linalg.qr(coefficients.mT)
     diagonal = xp.linalg.diagonal(r)  # its sign, which libraries choose freely, would make the frame non-Haar
-    floor = float(xp.finfo(r.dtype).eps) * d * xp.max(xp.abs(coefficients))
-    if is_concrete(diagonal) and not bool(xp.all(xp.abs(diagonal) > floor)):
+    floor = xp.finfo(r.dtype).eps * d * xp.max(xp.abs(coefficients))
+    if is_false(xp.all(xp.abs(diagonal) > floor)):
         raise ValueError("coefficients: expected linearly independent draws, got dependent ones")
     return math.sqrt(d) * (q * xp.sign(diagonal)[..., None, :]).mT
 

@@ -30,7 +30,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m paper_checks",
         description="Check the theory of noise correlation against code, claim by claim.",
-        epilog="Exit status: 0 all held, 1 a claim failed, a wrong twin was missed or nothing was checked, 2 wrong usage.",
+        epilog="Exit status: 0 all held; 1 a claim failed, a twin was missed or nothing was checked; 2 wrong usage.",
     )
     parser.add_argument("--backend", choices=BACKENDS, default="numpy", help="array library (default: numpy)")
     parser.add_argument("--dtype", choices=DTYPES, default="float64", help="precision (default: float64)")

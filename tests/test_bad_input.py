@@ -1,0 +1,869 @@
+"""Bad input: what every public function says of every argument that it cannot take, and that it takes good ones.
+
+`examples.py` holds one valid call of each public function. Here each argument in turn is replaced by values that the
+function must refuse, with TypeError or ValueError and a message that names the argument, what was expected and what
+came. Replacements that are valid calls too are tested to be so.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import partial
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from conftest import library
+from examples import (
+    EXAMPLES,
+    KINDS,
+    SPAN,
+    Choice,
+    Count,
+    Dtype,
+    Example,
+    Flag,
+    Floats,
+    Given,
+    Number,
+    Numbers,
+    Shape,
+    Widths,
+    Words,
+    to_library,
+)
+
+import nmnc_ref
+from nmnc_ref import (
+    activation,
+    dimension,
+    estimator,
+    feedback,
+    initialisation,
+    manifold,
+    network,
+    noise_correlation,
+    perturbation,
+    random,
+    sgd,
+    theory,
+)
+from nmnc_ref.network import Dense
+from paper_checks.lab import BACKENDS
+
+SINGULAR = {
+    "feedbacks": "feedback",
+    "mirrors": "mirror",
+    "slopes": "slope",
+    "activities": "activity",
+    "deltas": "delta",
+    "alignments": "alignment",
+}
+IN_LAYERS = {"network": ("weight", "bias", "network", "activity"), "self": ("weight", "bias", "activity")}
+
+
+# --- the table is complete ---
+
+
+def _public_functions() -> dict[str, Callable]:
+    modules = [(name, getattr(nmnc_ref, name)) for name in nmnc_ref.__all__ if name not in ("validate", "arrays")]
+    modules += [(f"theory.{name}", getattr(theory, name)) for name in theory.__all__]
+    found = {}
+    for prefix, module in modules:
+        for name, value in vars(module).items():
+            if name.startswith("_"):
+                continue
+            if inspect.isfunction(value) and value.__module__ == module.__name__:
+                found[f"{prefix}.{name}"] = value
+            elif isinstance(value, tuple) and hasattr(value, "_fields"):  # an activation or a loss
+                found |= {f"{prefix}.{name}.{f}": item for f, item in value._asdict().items() if callable(item)}
+    found |= {f"network.Dense.{n}": f for n, f in vars(Dense).items() if inspect.isfunction(f) and n[0] != "_"}
+    return found
+
+
+def test_every_public_function_has_an_example():
+    assert {example.name for example in EXAMPLES} == set(_public_functions())
+
+
+def test_every_module_is_listed():
+    modules = {n for n, v in vars(nmnc_ref).items() if isinstance(v, ModuleType) and v.__name__.startswith("nmnc_ref.")}
+    assert modules | {"validate"} == set(nmnc_ref.__all__)
+    assert {n for n, v in vars(theory).items() if isinstance(v, ModuleType) and n[0] != "_"} == set(theory.__all__)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=str)
+def test_example_names_every_argument(example):
+    assert set(inspect.signature(example.function).parameters) == set(example.arguments)
+    for path, kind in example.leaves().items():
+        assert isinstance(kind, KINDS), path
+        if isinstance(kind, Given):
+            assert kind.reason
+        else:
+            mutations = {case.mutation for case in CASES if str(case.example) == str(example) and case.path == path}
+            assert set(kind.valid) <= mutations, "a reason for a mutation that there is not"
+
+
+def test_examples_have_names_of_their_own():
+    assert len({str(example) for example in EXAMPLES}) == len(EXAMPLES)
+
+
+# --- replacements ---
+
+
+class Case(NamedTuple):
+    """An example with one argument replaced; `valid` says why the call must succeed, or is empty if it must fail."""
+
+    example: Example
+    path: str
+    mutation: str
+    changed: Callable[[ModuleType, str], dict[str, Any]]
+    names: frozenset[str]
+    valid: str
+    static: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.example}-{self.path}-{self.mutation}"
+
+
+def _root(path: str) -> str:
+    return re.split(r"[.\[]", path)[0]
+
+
+def _names(*paths: str) -> frozenset[str]:
+    found = set()
+    for root in map(_root, paths):
+        found |= {root, SINGULAR.get(root, root), *IN_LAYERS.get(root, ())}
+    return frozenset(found)
+
+
+def _longer(kind: Floats | Words, axis: int, by: int = 1) -> np.ndarray:
+    """Return the values with a longer axis; those of a basis stay orthonormal as long as there is room."""
+    values = kind.values
+    if getattr(kind, "basis", False):
+        if axis == 0:
+            return np.concatenate([values, np.zeros((by, values.shape[1]))])
+        whole = np.linalg.svd(values)[0]
+        return np.concatenate([values, whole[:, values.shape[1] : values.shape[1] + by]], axis=1)
+    shape = [by if i == axis else size for i, size in enumerate(values.shape)]
+    more = np.cos(np.arange(math.prod(shape)) + 0.5).reshape(shape)
+    if isinstance(kind, Words):
+        more = np.ones(shape, dtype=np.int64)
+    elif kind.pad is not None:
+        more = np.full(shape, kind.pad)
+    return np.concatenate([values, more], axis=axis)
+
+
+def _axes(kind: Floats | Words) -> list[tuple[int, str]]:
+    """Return the position, counted from the front, and the letter of each axis but the leading ones."""
+    letters, ndim = kind.shape.split(), kind.values.ndim
+    if letters == ["~"]:
+        return []
+    lead = letters.index("...") if "..." in letters else len(letters)
+    after = letters[lead + 1 :]
+    return list(enumerate(letters[:lead])) + [(ndim - len(after) + i, letter) for i, letter in enumerate(after)]
+
+
+def _foreign(xp: ModuleType) -> ModuleType:
+    return library("strict") if "numpy" in xp.__name__ and "jax" not in xp.__name__ else library("numpy")
+
+
+def _own_dtype(kind: Floats | Words, xp: ModuleType, dtype: str) -> Any:
+    return random.word_dtype(xp) if isinstance(kind, Words) else dtype
+
+
+def _array_cases(example: Example, path: str, kind: Floats | Words) -> Iterator[Case]:
+    arrays = example.arrays()
+    letters = Counter(letter for other in arrays.values() for letter in other.shape.split())
+    values, floating = kind.values, isinstance(kind, Floats)
+    named = _names(path)
+
+    def case(mutation, make, valid="", static=False, names=named):
+        valid = kind.valid.get(mutation, valid)
+        return Case(example, path, mutation, lambda xp, dtype: {path: make(xp, dtype)}, names, valid, static)
+
+    def reshaped(mutation, changed, valid=""):
+        return case(mutation, lambda xp, dtype: to_library(changed, xp, _own_dtype(kind, xp, dtype)), valid, True)
+
+    axes = _axes(kind)
+    batch = values.shape[: values.ndim - len(axes)] if axes else values.shape
+    any_shape = "any shape" if not axes else ""
+    sole = "..." in kind.shape and letters["..."] == 1
+    yield reshaped("two more axes", values[None, None], any_shape or ("any leading axes" if sole else ""))
+    yield reshaped("0-d", values[(0,) * values.ndim], any_shape)
+    if len(axes) > 1:
+        yield reshaped("too few axes", values[(0,) * (values.ndim - len(axes) + 1)])
+    for axis, letter in axes:
+        free = "" if letters[letter] > 1 or letter.isdigit() else "nothing else has this length"
+        yield reshaped(f"axis {axis} longer", _longer(kind, axis), free)
+    if axes and batch and letters["..."] > 1:
+        yield reshaped("batch longer", _longer(kind, 0 if kind.shape.startswith("...") else axes[0][0] + 1))
+    if values.ndim:
+        yield reshaped("empty", values[:0])
+    integers = np.ones(values.shape)
+    for name in ("int32", "bool", "complex128", *(() if floating else ("float64",))):
+        yield case(name, lambda xp, dtype, name=name: to_library(integers, xp, name), static=True)
+    bound = any(isinstance(other, Dtype) for other in example.leaves().values())
+    if floating:
+        several = sum(isinstance(other, Floats) for other in arrays.values()) > 1
+        alone = "" if several else "no other floating array"
+        other_dtype = {"float32": "float64", "float64": "float32"}
+        yield case("other dtype", lambda xp, dtype: to_library(values, xp, other_dtype[dtype]), alone, static=True)
+    yield case(
+        "other library",
+        lambda xp, dtype: to_library(values, _foreign(xp), _own_dtype(kind, _foreign(xp), dtype)),
+        "" if len(arrays) > 1 or bound else "no other array",
+        static=True,
+        names=named | ({"dtype"} if bound else set()),
+    )
+    for name, value in (("None", None), ("list", values.tolist()), ("text", "text"), ("number", 0.5)):
+        yield case(name, lambda xp, dtype, value=value: value)
+    if floating:
+        for name in ("nan", "inf", "-inf"):
+            bad = values.copy()
+            bad[(-1,) * values.ndim] = float(name)
+            yield case(name, lambda xp, dtype, bad=bad: to_library(bad, xp, dtype))
+        if kind.basis:
+            for name, bad in (("scaled", 2 * values), ("repeated column", values[:, [0] * values.shape[1]])):
+                yield case(name, lambda xp, dtype, bad=bad: to_library(bad, xp, dtype))
+            yield _more_columns_than_rows(example, path, kind)
+
+
+def _more_columns_than_rows(example: Example, path: str, kind: Floats) -> Case:
+    """Return d > n, with every array that has d components made to fit."""
+    n, d = kind.values.shape
+    letter = kind.shape.split()[1]
+    changed = {path: np.eye(n, n + 1)}
+    for other_path, other in example.arrays().items():
+        for axis, other_letter in _axes(other):
+            if other_path != path and other_letter == letter:
+                changed[other_path] = _longer(other, axis, by=n + 1 - d)
+    return Case(
+        example,
+        path,
+        "d > n",
+        lambda xp, dtype: {p: to_library(values, xp, dtype) for p, values in changed.items()},
+        _names(*changed),
+        "",
+        static=True,
+    )
+
+
+def _empty_cases(example: Example) -> Iterator[Case]:
+    """Yield the example with one length set to zero wherever it occurs: K = 0, an empty batch, no units."""
+    arrays = example.arrays()
+    letters = sorted({letter for kind in arrays.values() for _, letter in _axes(kind) if not letter.isdigit()})
+    for letter in letters:
+        changed = {}
+        for path, kind in arrays.items():
+            index = [slice(None)] * kind.values.ndim
+            for axis, own in _axes(kind):
+                if own == letter:
+                    index[axis] = slice(0, 0)
+            if slice(0, 0) in index:
+                changed[path] = kind.values[tuple(index)]
+
+        def make(xp, dtype, changed=changed):
+            return {p: to_library(values, xp, _own_dtype(arrays[p], xp, dtype)) for p, values in changed.items()}
+
+        yield Case(example, letter, "= 0 everywhere", make, _names(*changed), "", static=True)
+
+
+def _wrong_values(kind: Any) -> list[Any]:
+    if isinstance(kind, Number):
+        wrong = [math.nan, math.inf, -0.5, "0.5", None, True, 0.5j, np.array([0.5, 0.5])]
+        return wrong + ([] if kind.zero else [0.0]) + ([] if kind.most is None else [kind.most + 0.5])
+    if isinstance(kind, Count):
+        return [-1, 2.5, math.nan, math.inf, None, "2", True, [2], *kind.wrong, *range(kind.least)]
+    if isinstance(kind, Choice):
+        return ["unknown", None, 3]
+    if isinstance(kind, Flag):
+        return ["no", None]
+    if isinstance(kind, Shape):
+        return [None, 3, (0,), (2, -1), (2.5,), ("a",), (True,), "text", (2**16, 2**16)]
+    if isinstance(kind, Widths):
+        return [None, 3, (), (3,), (3, 0), (3, -1), (3, 2.5), (3, None), (3, True), "text"]
+    if isinstance(kind, Numbers):
+        return [None, 0.5, (), (0.5, math.nan), (0.5, 2.0), (-0.5, 0.5), (0.5, None), ("a", 0.5), "text"]
+    return []
+
+
+def _value_cases(example: Example, path: str, kind: Any) -> Iterator[Case]:
+    for value in _wrong_values(kind):
+        mutation = re.sub(r"\s+", "", repr(value))
+        valid = kind.valid.get(mutation, "")
+        names = _names(path)
+        if isinstance(kind, Count) and kind.against and value in kind.wrong:
+            names |= {kind.against}
+        yield Case(example, path, mutation, lambda xp, dtype, v=value: {path: v}, names, valid)
+    if isinstance(kind, Dtype):
+        wrong = {
+            "integer": lambda xp: xp.int32,
+            "complex": lambda xp: xp.complex64,
+            "None": lambda xp: None,
+            "unknown": lambda xp: "unknown",
+            "list": lambda xp: ["float64"],
+        }
+        for mutation, make in wrong.items():
+            yield Case(example, path, mutation, lambda xp, dtype, make=make: {path: make(xp)}, _names(path), "")
+
+
+def _tuple_cases(example: Example) -> Iterator[Case]:
+    for name, node in (example.arguments | example.then).items():
+        if not isinstance(node, tuple) or hasattr(node, "_fields"):
+            continue
+
+        def made(xp, dtype, name=name):
+            return example.build(xp, dtype)[name]
+
+        wrong: dict[str, Callable] = {"None": lambda xp, dtype: None, "a number": lambda xp, dtype: 0.5}
+        if node:
+            wrong["text"] = lambda xp, dtype: "text"
+            wrong["array"] = lambda xp, dtype: xp.ones((len("two"), 2), dtype=getattr(xp, dtype))
+        if name in example.same_number:
+            wrong["fewer"] = lambda xp, dtype, made=made: made(xp, dtype)[:-1]
+            wrong["more"] = lambda xp, dtype, made=made: made(xp, dtype) + (2 * made(xp, dtype))[-2:]
+            wrong["none at all"] = lambda xp, dtype: ()
+        if node and hasattr(node[0], "_fields"):
+            wrong["none at all"] = lambda xp, dtype: ()
+            wrong["a layer"] = lambda xp, dtype, made=made: made(xp, dtype)[0]
+            wrong["None as layer"] = lambda xp, dtype, made=made: (*made(xp, dtype)[:-1], None)
+            wrong["array as layer"] = lambda xp, dtype, made=made: (*made(xp, dtype)[:-1], made(xp, dtype)[-1].weight)
+        for mutation, make in wrong.items():
+            differ = mutation in ("text", "fewer", "more", "none at all")  # in number, from another tuple
+            yield Case(
+                example,
+                name,
+                f"tuple: {mutation}",
+                lambda xp, dtype, name=name, make=make: {name: make(xp, dtype)},
+                _names(name, *(example.same_number if differ else ())),
+                "",
+            )
+
+
+def _all_cases() -> Iterator[Case]:
+    for example in EXAMPLES:
+        for path, kind in example.leaves().items():
+            cases = _array_cases if isinstance(kind, (Floats, Words)) else _value_cases
+            yield from cases(example, path, kind)
+        yield from _empty_cases(example)
+        yield from _tuple_cases(example)
+
+
+CASES = list(_all_cases())
+BAD = [case for case in CASES if not case.valid]
+VALID = [case for case in CASES if case.valid]
+
+
+def _expect_clear(error: BaseException, names: frozenset[str]) -> None:
+    message = str(error)
+    assert any(re.search(rf"\b{name}\b", message) for name in names), f"does not name {sorted(names)}: {message}"
+    assert "expected" in message, message
+    assert re.search(r"\bgot\b", message), message
+
+
+def _complaint(call: Callable[[], Any], names: frozenset[str]) -> str:
+    """Return what is wrong with the refusal of a call, or nothing."""
+    try:
+        call()
+    except (TypeError, ValueError) as error:
+        try:
+            _expect_clear(error, names)
+        except AssertionError as unclear:
+            return f"unclear {type(error).__name__}: {unclear}".splitlines()[0]
+        return ""
+    except Exception as error:
+        return f"raised {type(error).__name__}: {error}".splitlines()[0]
+    return "did not raise"
+
+
+@pytest.mark.parametrize("case", BAD, ids=str)
+def test_bad_argument(case):
+    xp = library("strict")
+    arguments = case.example.build(xp, "float64", case.changed(xp, "float64"))
+    assert _complaint(partial(case.example.call, arguments), case.names) == ""
+
+
+@pytest.mark.parametrize("case", VALID, ids=str)
+def test_valid_argument(case):
+    xp = library("strict")
+    case.example.call(case.example.build(xp, "float64", case.changed(xp, "float64")))
+
+
+def _by_example(cases: list[Case]) -> list[list[Case]]:
+    return [
+        pytest.param(own, id=str(example))
+        for example in EXAMPLES
+        if (own := [case for case in cases if case.example is example])
+    ]
+
+
+@pytest.mark.parametrize("cases", _by_example(BAD))
+@pytest.mark.parametrize("name", ["numpy", "torch", "jax"])
+def test_bad_arguments_elsewhere(name, cases):
+    xp = library(name)
+    complaints = {}
+    for case in cases:
+        if name == "jax" and case.static:
+            continue  # tested while tracing, below
+        dtype = "float64" if name == "jax" else "float32"  # of other tests, as JAX compiles every operation once
+        arguments = case.example.build(xp, dtype, case.changed(xp, dtype))
+        complaint = _complaint(partial(case.example.call, arguments), case.names)
+        if complaint:
+            complaints[str(case)] = complaint
+    assert complaints == {}
+
+
+# --- under jax.jit ---
+
+
+def _arrays(example: Example, xp: ModuleType, changed: dict[str, Any]) -> dict[str, Any]:
+    return {
+        path: changed.get(path, to_library(kind.values, xp, _own_dtype(kind, xp, "float64")))
+        for path, kind in example.arrays().items()
+    }
+
+
+@pytest.mark.parametrize("cases", _by_example([case for case in BAD if case.static]))
+def test_static_errors_while_tracing(cases):
+    jax, xp = pytest.importorskip("jax"), library("jax")
+    complaints = {}
+    for case in cases:
+        changed = case.changed(xp, "float64")
+        arrays = _arrays(case.example, xp, changed)
+        constants = {path: value for path, value in arrays.items() if not isinstance(value, jax.Array)}
+        traced = {path: value for path, value in arrays.items() if isinstance(value, jax.Array)}
+
+        def function(traced, example=case.example, constants=constants):
+            return example.call(example.build(xp, "float64", constants | traced))
+
+        complaint = _complaint(partial(jax.eval_shape, jax.jit(function), traced), case.names)
+        if complaint and traced:
+            complaints[str(case)] = complaint
+    assert complaints == {}
+
+
+@pytest.mark.parametrize("example", [e for e in EXAMPLES if e.arrays() and not e.untraced], ids=str)
+def test_jit_equals_eager_and_accepts_unknown_values(example):
+    jax, xp = pytest.importorskip("jax"), library("jax")
+    arrays = _arrays(example, xp, {})
+    function = jax.jit(lambda arrays: example.call(example.build(xp, "float64", arrays)))
+    eager = example.call(example.build(xp, "float64"))
+    jitted = function(arrays)
+    assert jax.tree.structure(jitted) == jax.tree.structure(eager)
+    for one, other in zip(jax.tree.leaves(jitted), jax.tree.leaves(eager), strict=True):
+        assert jax.numpy.asarray(one).dtype == jax.numpy.asarray(other).dtype
+        scale = float(np.max(np.abs(np.asarray(other, dtype=np.float64))))
+        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12 * scale)
+    for path, kind in example.arrays().items():
+        if isinstance(kind, Floats):
+            bad = kind.values.copy()
+            bad[(0,) * bad.ndim] = np.nan
+            function(arrays | {path: to_library(bad, xp, "float64")})  # values are unknown: no error
+
+
+@pytest.mark.parametrize("example", [e for e in EXAMPLES if e.untraced], ids=str)
+def test_what_cannot_be_traced_says_so(example):
+    jax, xp = pytest.importorskip("jax"), library("jax")
+    function = jax.jit(lambda arrays: example.call(example.build(xp, "float64", arrays)))
+    with pytest.raises(ValueError, match="expected") as caught:
+        function(_arrays(example, xp, {}))
+    _expect_clear(caught.value, frozenset({"explained"}))
+
+
+@pytest.mark.parametrize(
+    "example", [e for e in EXAMPLES if any(isinstance(k, Floats) for k in e.arrays().values())], ids=str
+)
+def test_validate_beforehand(example, xp):
+    roots = {_root(path) for path, kind in example.arrays().items() if isinstance(kind, Floats)}
+
+    def checked(changed):
+        arguments = example.build(xp, "float32", changed)
+        nmnc_ref.validate(**{name: value for name, value in arguments.items() if name in roots})
+
+    checked({})
+    for path, kind in example.arrays().items():
+        if isinstance(kind, Floats):
+            for value in (math.nan, math.inf):
+                bad = kind.values.copy()
+                bad[(0,) * bad.ndim] = value
+                with pytest.raises(ValueError, match="expected finite values, got") as caught:
+                    checked({path: to_library(bad, xp, "float32")})
+                assert str(caught.value).startswith(f"{path}: ")
+            if kind.basis:
+                with pytest.raises(ValueError, match=f"{path}: expected orthonormal columns, got"):
+                    checked({path: to_library(2 * kind.values, xp, "float32")})
+
+
+TRACED_NUMBERS = [
+    ("perturbation.isotropic", "sigma"),
+    ("perturbation.on_manifold", "sigma"),
+    ("estimator.correlation", "sigma"),
+    ("estimator.batch_correlation", "sigma"),
+    ("estimator.shrunk", "scaling"),
+    ("noise_correlation.estimate_jacobian", "sigma"),
+    ("feedback.running_average", "rate"),
+    ("sgd.step", "learning_rate"),
+    ("sgd.step", "momentum"),
+    ("sgd.step", "decay"),
+    ("theory.estimator.curvature_variance", "sigma"),
+]
+
+
+@pytest.mark.parametrize(("name", "number"), TRACED_NUMBERS)
+def test_traced_numbers(name, number):
+    """σ and rates may be traced: they do not promote the arrays, whatever their dtype, and are scalars."""
+    jax, xp = pytest.importorskip("jax"), library("jax")
+    example = next(e for e in EXAMPLES if e.name == name)
+    value = example.leaves()[number].value
+    function = jax.jit(lambda v: example.call(example.build(xp, "float32", {number: v})))
+    eager = example.call(example.build(xp, "float32"))
+    for traced in (value, xp.asarray(value, dtype="float32"), xp.asarray(value, dtype="float64")):
+        for one in jax.tree.leaves(jax.eval_shape(function, traced)):
+            assert one.dtype == xp.float32
+    for one, other in zip(jax.tree.leaves(function(value)), jax.tree.leaves(eager), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(("name", "number"), TRACED_NUMBERS)
+@pytest.mark.parametrize("bad", [np.array([0.5, 0.5]), np.array(0.5j), np.array(True)], ids=["1-d", "complex", "bool"])
+def test_traced_numbers_are_checked_as_far_as_they_are_static(name, number, bad):
+    jax, xp = pytest.importorskip("jax"), library("jax")
+    example = next(e for e in EXAMPLES if e.name == name)
+    function = jax.jit(lambda v: example.call(example.build(xp, "float32", {number: v})))
+    assert _complaint(partial(jax.eval_shape, function, bad), frozenset({number})) == ""
+
+
+# --- valid calls ---
+
+
+def _parts(value: Any) -> list[Any]:
+    if isinstance(value, (tuple, list)):
+        return [part for item in value for part in _parts(item)]
+    return [value]
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=str)
+@pytest.mark.parametrize("scalar", [lambda v: v, np.float64], ids=["float", "float64"])
+def test_dtype_is_kept(example, xp, dtype_name, scalar):
+    leaves = example.leaves()
+    numbers = {path: scalar(kind.value) for path, kind in leaves.items() if isinstance(kind, Number)}
+    counts = {path: scalar(kind.value) for path, kind in leaves.items() if isinstance(kind, Count)}
+    if scalar is np.float64:
+        counts = {path: np.int64(value) for path, value in counts.items()}
+        if not numbers and not counts:
+            return  # the same call as with "float"
+    parts = _parts(example.call(example.build(xp, dtype_name, numbers | counts)))
+    wanted = {
+        "floats": lambda part: part.dtype == getattr(xp, dtype_name),
+        "words": lambda part: part.dtype == random.word_dtype(xp),
+        "integers": lambda part: xp.isdtype(part.dtype, "integral"),
+        "number": lambda part: isinstance(part, (int, float)) and not math.isnan(part),
+        "anything": lambda part: True,
+    }[example.returns]
+    assert parts
+    assert all(map(wanted, parts))
+
+
+@pytest.mark.parametrize("example", [e for e in EXAMPLES if e.arrays()], ids=str)
+def test_inputs_are_not_changed(example, backend):
+    xp = library(backend)
+    made = {
+        path: to_library(kind.values, xp, _own_dtype(kind, xp, "float64")) for path, kind in example.arrays().items()
+    }
+    if backend == "numpy":
+        for array in made.values():
+            array.setflags(write=False)
+    example.call(example.build(xp, "float64", made))
+    for path, kind in example.arrays().items():
+        np.testing.assert_array_equal(np.asarray(made[path]), kind.values)
+
+
+# --- values that a function cannot take, one by one ---
+
+
+def _refused(call: Callable[[], Any], *names: str) -> None:
+    assert _complaint(call, frozenset(names)) == ""
+
+
+def _of(xp: ModuleType, values: Any, dtype: str = "float64") -> Any:
+    return to_library(np.array(values, dtype=np.float64), xp, dtype)
+
+
+RANK_ONE = np.outer(np.arange(1.0, 7.0), [1.0, 2.0, 3.0, 4.0])
+FIT = {
+    "rank 1, two components": ({"dimension": 2}, RANK_ONE, "activity"),
+    "rank 1, two centred components": ({"dimension": 2, "centring": "centred"}, RANK_ONE, "activity"),
+    "constant, centred": ({"dimension": 1, "centring": "centred"}, np.full((6, 4), 1.7), "activity"),
+    "constant, centred, explained": ({"explained": 0.9, "centring": "centred"}, np.full((6, 4), 1.7), "activity"),
+    "constant, mean added": ({"dimension": 1, "centring": "mean-added"}, np.full((6, 4), 1.7), "activity"),
+    "all zero": ({"dimension": 1}, np.zeros((6, 4)), "activity"),
+    "all zero, explained": ({"explained": 0.5}, np.zeros((6, 4)), "activity"),
+    "too few samples": ({"dimension": 3}, RANK_ONE[:2], "activity"),
+    "too few samples once centred": ({"dimension": 2, "centring": "centred"}, np.eye(4)[:2], "activity"),
+    "one sample, centred": ({"explained": 0.5, "centring": "centred"}, np.eye(4)[:1], "activity"),
+    "d > n": ({"dimension": 5}, np.cos(np.arange(40.0)).reshape(10, 4), "activity"),
+    "mean inside the span": ({"dimension": 1, "centring": "mean-added"}, RANK_ONE, "activity"),
+    "both": ({"dimension": 1, "explained": 0.5}, np.eye(4), "dimension"),
+    "neither": ({}, np.eye(4), "dimension"),
+    "explained 0": ({"explained": 0}, np.eye(4), "explained"),
+    "explained above 1": ({"explained": 1.1}, np.eye(4), "explained"),
+    "explained below 0": ({"explained": -0.1}, np.eye(4), "explained"),
+    "explained NaN": ({"explained": math.nan}, np.eye(4), "explained"),
+    "unknown centring": ({"dimension": 1, "centring": "center"}, np.eye(4), "centring"),
+}
+
+
+@pytest.mark.parametrize("case", FIT)
+def test_fit(case, xp):
+    options, values, name = FIT[case]
+    _refused(lambda: manifold.fit(_of(xp, values), **options), name)
+
+
+SPECTRA = {
+    "negative": [2.0, 1.0, -0.1],
+    "all zero": [0.0, 0.0, 0.0],
+    "one of two all zero": [[1.0, 0.5, 0.1], [0.0, 0.0, 0.0]],
+}
+
+
+@pytest.mark.parametrize("values", SPECTRA.values(), ids=SPECTRA)
+def test_spectrum(values, xp):
+    _refused(lambda: dimension.participation_ratio(_of(xp, values)), "spectrum")
+    _refused(lambda: dimension.explained_variance_dimension(_of(xp, values), 0.9), "spectrum")
+
+
+@pytest.mark.parametrize("values", [SPECTRA["negative"], SPECTRA["all zero"]], ids=["negative", "all zero"])
+def test_true_spectrum(values, xp):
+    _refused(lambda: theory.dimension.expected_participation_ratio(_of(xp, values), 10), "spectrum")
+
+
+def test_increasing_spectrum(xp):
+    _refused(lambda: dimension.explained_variance_dimension(_of(xp, [1.0, 2.0]), 0.9), "spectrum")
+
+
+POINTS = {
+    "all equal": np.ones((5, 3)),
+    "two points": np.eye(3)[:2],
+    "one point": np.eye(3)[:1],
+    "two distinct points": np.eye(3)[[0, 0, 1, 1]],
+    "square": np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]),
+}
+
+
+@pytest.mark.parametrize("values", POINTS.values(), ids=POINTS)
+def test_points(values, xp):
+    _refused(lambda: dimension.two_nearest_neighbours(_of(xp, values)), "points")
+
+
+def test_zero_vector_has_no_norm_to_fix(xp):
+    _refused(lambda: perturbation.fixed_norm(_of(xp, [[1.0, 2.0], [0.0, 0.0]])), "coefficients")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [[[1.0, 2.0, 3.0], [2.0, 4.0, 6.0]], [[1.0, 2.0, 3.0], [0.0, 0.0, 0.0]], [[0.0, 0.0], [0.0, 0.0]]],
+    ids=["parallel", "one zero", "all zero"],
+)
+def test_dependent_draws_make_no_frame(values, xp):
+    _refused(lambda: perturbation.orthonormal_frame(_of(xp, values)), "coefficients")
+
+
+def test_more_draws_than_dimensions_make_no_frame(xp):
+    _refused(lambda: perturbation.orthonormal_frame(_of(xp, np.eye(3)[:, :2])), "coefficients")
+
+
+def test_least_squares_needs_as_many_draws_as_dimensions(xp):
+    noise, response, basis = _of(xp, np.eye(4)), _of(xp, np.ones((4, 3))), _of(xp, SPAN)
+    _refused(lambda: estimator.least_squares(response[:3, :], noise[:3, :]), "noise")
+    _refused(lambda: estimator.least_squares(response[:1, :], noise[:1, :], basis), "noise")
+    outside = noise - noise @ basis @ basis.T
+    _refused(lambda: estimator.least_squares(response, 0 * outside, basis), "noise")
+    _refused(lambda: estimator.least_squares(response, _of(xp, np.ones((4, 4)))), "noise")
+
+
+TAILS = {
+    "no array": lambda y: None,
+    "no batch axis": lambda y: y[0, 0, :] if y.ndim == 3 else y[0, :],
+    "NaN": lambda y: y * math.nan,
+    "infinity": lambda y: y / 0 if not hasattr(y, "__array_namespace__") else y * math.inf,
+    "empty": lambda y: y[..., :0],
+}
+
+
+@pytest.mark.parametrize("wrong", TAILS)
+@pytest.mark.parametrize("respond", [estimator.one_sided_response, estimator.antithetic_response])
+def test_tail_that_returns_the_wrong_thing(wrong, respond, xp):
+    """The message names the output: the baseline, the perturbed output, or that forth or back."""
+    activity, noise = _of(xp, np.ones((2, 4))), _of(xp, np.full((3, 2, 4), 0.5))
+    names = ("tail", "baseline", "perturbed_output", "forth", "back")
+    _refused(lambda: respond(lambda x: TAILS[wrong](x[..., :3] + 1), activity, noise), *names)
+
+
+@pytest.mark.parametrize("respond", [estimator.one_sided_response, estimator.antithetic_response])
+def test_tail_that_returns_another_dtype(respond, xp):
+    activity, noise = _of(xp, np.ones((2, 4))), _of(xp, np.full((3, 2, 4), 0.5))
+    names = ("tail", "baseline", "perturbed_output", "forth", "back")
+    _refused(lambda: respond(lambda x: xp.astype(x, xp.float32), activity, noise), *names)
+
+
+def test_zero_jacobian(xp):
+    zero, basis = _of(xp, np.zeros((3, 4))), _of(xp, SPAN)
+    _refused(lambda: manifold.alignment(zero, basis), "jacobian")
+    _refused(lambda: manifold.pooled_alignment(zero, basis), "jacobian")
+    one = _of(xp, np.stack([np.zeros((3, 4)), np.ones((3, 4))]))
+    _refused(lambda: manifold.alignment(one, basis), "jacobian")
+    assert 0 <= float(manifold.pooled_alignment(one, basis)) <= 1
+
+
+def test_zero_gradient(xp):
+    zero, projector = _of(xp, np.zeros((2, 4))), _of(xp, SPAN @ SPAN.T)
+    _refused(lambda: theory.feedback.projected_progress(zero, projector), "gradient")
+
+
+def test_basis_is_checked_by_every_function_that_takes_one():
+    taking = {name for name, f in _public_functions().items() if "basis" in inspect.signature(f).parameters}
+    tested = {case.example.name for case in BAD if case.mutation == "repeated column" and case.path == "basis"}
+    assert taking == tested
+
+
+KEYS = {
+    "another dtype": lambda xp: xp.asarray([0, 1], dtype=xp.int32),
+    "floats": lambda xp: xp.asarray([0.0, 1.0]),
+    "three words": lambda xp: xp.asarray([0, 1, 2], dtype=random.word_dtype(xp)),
+    "one word": lambda xp: xp.asarray([0], dtype=random.word_dtype(xp)),
+    "0-d": lambda xp: xp.asarray(0, dtype=random.word_dtype(xp)),
+    "no keys": lambda xp: xp.zeros((0, 2), dtype=random.word_dtype(xp)),
+    "a seed": lambda xp: 0,
+}
+
+
+@pytest.mark.parametrize("make", KEYS.values(), ids=KEYS)
+def test_key(make, xp):
+    key = make(xp)
+    for call in (
+        lambda: random.fold_in(key, 0),
+        lambda: random.split(key, 2),
+        lambda: random.words(key, (2,)),
+        lambda: random.bits(key, (2,)),
+        lambda: random.uniform(key, (2,), xp.float32),
+        lambda: random.normal(key, (2,), xp.float32),
+        lambda: random.rademacher(key, (2,), xp.float32),
+        lambda: initialisation.dense_network(key, (3, 2), xp.float32),
+        lambda: noise_correlation.estimate_jacobian(key, lambda x: x, xp.ones((2, 3)), sigma=0.1, draws=2),
+    ):
+        _refused(call, "key")
+
+
+@pytest.mark.parametrize("value", [-1, 2**32, 2.0, True, None, "1"], ids=str)
+def test_fold_in_data(value, xp):
+    _refused(lambda: random.fold_in(random.key(0, xp), value), "data")
+
+
+@pytest.mark.parametrize("seed", [-1, 2**64, 1.0, True, None, "1"], ids=str)
+def test_seed(seed, xp):
+    _refused(lambda: random.key(seed, xp), "seed")
+
+
+def test_one_key_makes_one_network(xp):
+    keys = random.split(random.key(0, xp), 3)
+    _refused(lambda: initialisation.dense_network(keys, (3, 2), xp.float32), "key")
+
+
+NUMBER_LIKE = {"huge": 10**400, "NumPy bool": np.bool_(True), "bytes": b"1", "complex": np.complex128(1.0)}
+
+
+@pytest.mark.parametrize("value", NUMBER_LIKE.values(), ids=NUMBER_LIKE)
+def test_not_a_number(value, xp):
+    _refused(lambda: perturbation.isotropic(_of(xp, [1.0]), value), "sigma")
+
+
+def test_boolean_array_is_not_a_number(xp):
+    _refused(lambda: perturbation.isotropic(_of(xp, [1.0]), xp.asarray(True)), "sigma")
+
+
+def test_rounded_fractions_are_fractions():
+    """A share is a sum of squares, so it may miss [0, 1] by a rounding error; then it counts as 0 or 1."""
+    assert theory.estimator.cosine_ratio(-1e-7, 5, 3) == pytest.approx(0, abs=1e-3)
+    assert theory.estimator.cosine_ratio(1 + 1e-7, 5, 3) == pytest.approx(math.sqrt(5 / 9), rel=1e-6)
+    assert theory.estimator.best_dimension_for_cosine((-1e-7, 0.5), 5) == 2
+    assert theory.estimator.expected_squared_cosine(-1e-7, 3) == pytest.approx(0, abs=1e-6)
+
+
+def test_feedback_for_another_batch(xp):
+    signal, each = _of(xp, np.ones((5, 3))), _of(xp, np.ones((4, 3, 2)))
+    _refused(lambda: feedback.activity_gradient(signal, each), "feedback")
+
+
+def test_network_without_hidden_layer_has_nothing_to_inject(xp):
+    layer = Dense(_of(xp, np.ones((2, 3))), _of(xp, np.ones(2)))
+    _refused(lambda: network.injection((layer,), _of(xp, np.ones((5, 3))), activation.relu), "network")
+
+
+def test_layers_of_different_kinds(xp):
+    layer = Dense(_of(xp, np.ones((2, 3))), _of(xp, np.ones(2)))
+    for other in ((layer.weight,), (*layer, layer.bias)):
+        _refused(lambda other=other: sgd.step((layer,), (other,), (layer,), learning_rate=0.1), "gradient")
+        _refused(lambda other=other: sgd.step((layer,), (layer,), (other,), learning_rate=0.1), "velocity")
+
+
+# --- validate ---
+
+LEAVES = {
+    "list": lambda xp: [1.0, 2.0],
+    "None": lambda xp: None,
+    "text": lambda xp: "text",
+    "number": lambda xp: 1.0,
+    "dict": lambda xp: {"a": xp.ones(2)},
+    "integers": lambda xp: xp.asarray([1, 2]),
+    "bool": lambda xp: xp.asarray([True]),
+    "complex": lambda xp: xp.asarray([1j]),
+    "empty": lambda xp: xp.zeros((0, 3)),
+    "NaN": lambda xp: xp.asarray([0.0, math.nan], dtype=xp.float32),
+    "infinity": lambda xp: xp.asarray([math.inf], dtype=xp.float32),
+    "no array": lambda xp: (),
+}
+
+
+@pytest.mark.parametrize("make", LEAVES.values(), ids=LEAVES)
+def test_validate_refuses(make, xp):
+    good = xp.ones((2, 3), dtype=xp.float32)
+    _refused(lambda: nmnc_ref.validate(x=make(xp)), "x")
+    _refused(lambda: nmnc_ref.validate(good=good, x=make(xp)), "x")
+    layer = Dense(good, make(xp))
+    _refused(lambda: nmnc_ref.validate(network=(Dense(good, good), layer)), "bias")
+
+
+def test_validate_names_the_leaf(xp):
+    good, bad = xp.ones((2, 3), dtype=xp.float32), xp.asarray([math.nan], dtype=xp.float32)
+    with pytest.raises(ValueError, match=r"^network\[1\]\.bias: expected finite values, got NaN$"):
+        nmnc_ref.validate(network=(Dense(good, good), Dense(good, bad)))
+
+
+def test_validate_refuses_mixtures(xp):
+    one, two = xp.ones(2, dtype=xp.float32), xp.ones(2, dtype=xp.float64)
+    _refused(lambda: nmnc_ref.validate(a=one, b=two), "b")
+    _refused(lambda: nmnc_ref.validate(a=one, b=_foreign(xp).ones(2, dtype=_foreign(xp).float32)), "b")
+
+
+@pytest.mark.parametrize("name", ["basis", "other_basis"])
+def test_validate_checks_bases(name, xp):
+    good = _of(xp, SPAN)
+    nmnc_ref.validate(**{name: good})
+    nmnc_ref.validate(**{name: (good, good)})
+    for bad in (2 * good, good[:, 0], good[:1, :], good[None, ...]):
+        _refused(lambda bad=bad: nmnc_ref.validate(**{name: bad}), name)
+        _refused(lambda bad=bad: nmnc_ref.validate(**{name: (good, bad)}), name)
+
+
+def test_validate_needs_arguments():
+    with pytest.raises(TypeError, match="expected at least one array"):
+        nmnc_ref.validate()
+
+
+def test_backends_are_tested():
+    assert set(BACKENDS) == {"numpy", "jax", "torch", "strict"}
