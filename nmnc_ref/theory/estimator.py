@@ -87,7 +87,7 @@ def cosine_threshold(draws: int, dimension: int, width: int, law: str = "gaussia
 def cosine_crossover(alignment: float, dimension: int, width: int, law: str = "gaussian") -> float:
     """Return K† = [α (n + 1) − (d + 1)]/(1 − α): beyond it VNC has the larger ratio (E6); ∞ for α = 1 [derived].
 
-    Not above zero where VNC has the larger ratio for every K.
+    Below 1 where VNC has the larger ratio for every K.
     """
     alignment = fraction("alignment", alignment)
     if alignment >= 1:
