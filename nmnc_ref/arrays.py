@@ -11,6 +11,7 @@ always, also while JAX traces; values are checked only where they are known.
 from __future__ import annotations
 
 import math
+import numbers
 import operator
 import sys
 from collections.abc import Iterator
@@ -55,7 +56,8 @@ def expect(**arguments: tuple[Array, str]) -> ModuleType:
 
     Args:
         **arguments: by name, the array and its shape as space-separated letters, one for each axis; `...` stands
-            for any number of leading axes and `*` for one axis of any length.
+            for any number of axes, `**` for the same where they need not agree between arguments, and `*` for one axis
+            of any length.
 
     Returns:
         The Array API namespace of all of them.
@@ -85,19 +87,20 @@ def expect(**arguments: tuple[Array, str]) -> ModuleType:
 
 def _expect_shape(name: str, got: tuple, axes: list[str], lengths: dict[str, tuple[Any, str]]) -> None:
     wanted = f"shape [{', '.join(axes)}]"
-    lead = axes.index("...") if "..." in axes else len(axes)
-    spread = len(got) - len(axes) + 1 if "..." in axes else 0
-    if spread < 0 or ("..." not in axes and len(got) != len(axes)):
+    several = next((axis for axis in axes if axis in ("...", "**")), None)
+    lead = axes.index(several) if several else len(axes)
+    spread = len(got) - len(axes) + 1 if several else 0
+    if spread < 0 or (several is None and len(got) != len(axes)):
         raise ValueError(f"{name}: expected {wanted}, got shape {list(got)}")
     if 0 in got:
         raise ValueError(f"{name}: expected a non-empty array, got shape {list(got)}")
     sizes: list[tuple[str, Any]] = list(zip(axes[:lead], got[:lead], strict=True))
-    if "..." in axes:
-        sizes.append(("...", got[lead : lead + spread]))
+    if several:
+        sizes.append((several, got[lead : lead + spread]))
         sizes += zip(axes[lead + 1 :], got[lead + spread :], strict=True)
     for axis, size in sizes:
         known, origin = lengths.setdefault(axis, (size, name))
-        if axis != "*" and known != size:
+        if axis not in ("*", "**") and known != size:
             known = list(known) if axis == "..." else known
             raise ValueError(f"{name}: expected {wanted} with {axis} = {known} (as in {origin}), got shape {list(got)}")
 
@@ -124,40 +127,46 @@ def expect_orthonormal(name: str, basis: Array) -> None:
         raise ValueError(f"{name}: expected orthonormal columns, got max |UᵀU − I| = {float(error):.2g}")
 
 
-def positive(name: str, value: Any, like: Array | None = None, zero: bool = False) -> Any:
-    """Return `value` as a float, or in the dtype of `like` while it is traced, after checking that it is positive.
+def number(name: str, value: Any, like: Array | None = None) -> Any:
+    """Return a real number as a finite float, or while it is traced as a scalar array, in the dtype of `like` if given.
 
     Raises:
-        TypeError: not a real number.
-        ValueError: not finite, negative, or zero where `zero` is not allowed.
+        TypeError: not a number: of another type, complex, boolean, or an array with axes.
+        ValueError: NaN, infinity, or beyond the range of floats.
     """
-    if not is_concrete(value):
-        return array_namespace(value).astype(value, like.dtype) if like is not None else value
-    number = real(name, value)
-    if number < 0 or (number == 0 and not zero):
-        raise ValueError(f"{name}: expected a {'non-negative' if zero else 'positive'} number, got {number:g}")
-    return number
-
-
-def real(name: str, value: Any) -> float:
-    """Return `value` as a finite float, or raise TypeError or ValueError."""
-    if isinstance(value, (str, bytes, bool)) or (getattr(value, "ndim", 0) != 0):
+    if hasattr(value, "dtype"):
+        xp = library(name, value)
+        if value.ndim:
+            raise TypeError(f"{name}: expected a number, got an array of shape {list(value.shape)}")
+        if not xp.isdtype(value.dtype, ("real floating", "integral")):
+            raise TypeError(f"{name}: expected a real number, got {value.dtype}")
+        if not is_concrete(value):
+            return value if like is None else xp.astype(value, like.dtype)
+    elif isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name}: expected a number, got {type(value).__name__}")
     try:
-        number = float(value)
-    except (TypeError, ValueError):
-        raise TypeError(f"{name}: expected a number, got {type(value).__name__}") from None
-    if not math.isfinite(number):
-        raise ValueError(f"{name}: expected a finite number, got {number}")
-    return number
+        result = float(value)
+    except OverflowError:
+        result = math.inf
+    if not math.isfinite(result):
+        raise ValueError(f"{name}: expected a finite number, got {result}")
+    return result
 
 
-def fraction(name: str, value: Any) -> float:
-    """Return `value` as a float in [0, 1], up to rounding, or raise TypeError or ValueError."""
-    number = real(name, value)
-    if not -1e-6 <= number <= 1 + 1e-6:
-        raise ValueError(f"{name}: expected a number from 0 to 1, got {number:g}")
-    return number
+def positive(name: str, value: Any, like: Array | None = None, zero: bool = False) -> Any:
+    """Return `value` as `number` does, after checking that it is positive, or not negative where `zero` is allowed."""
+    result = number(name, value, like)
+    if is_concrete(result) and (result < 0 or (result == 0 and not zero)):
+        raise ValueError(f"{name}: expected a {'non-negative' if zero else 'positive'} number, got {result:g}")
+    return result
+
+
+def fraction(name: str, value: Any, like: Array | None = None) -> Any:
+    """Return `value` as `number` does, after checking that it is from 0 to 1, up to rounding."""
+    result = number(name, value, like)
+    if is_concrete(result) and not -1e-6 <= result <= 1 + 1e-6:
+        raise ValueError(f"{name}: expected a number from 0 to 1, got {result:g}")
+    return result
 
 
 def count(name: str, value: Any, least: int = 1, most: int | None = None) -> int:
@@ -181,6 +190,14 @@ def choice(name: str, value: str, options: tuple[str, ...]) -> str:
     return value
 
 
+def expect_tuple(name: str, value: Any, length: int | None = None, of: str = "items") -> None:
+    """Raise TypeError unless `value` is a tuple or list, or ValueError unless it has `length` items."""
+    if not isinstance(value, (tuple, list)):
+        raise TypeError(f"{name}: expected a tuple of {of}, got {type(value).__name__}")
+    if length is not None and len(value) != length:
+        raise ValueError(f"{name}: expected {length} {of}, got {len(value)}")
+
+
 def validate(**arguments: Any) -> None:
     """Check the values of arguments before they enter a jitted function, where values cannot be checked.
 
@@ -192,18 +209,19 @@ def validate(**arguments: Any) -> None:
         TypeError: not an array, not float32 or float64, or two dtypes or libraries among all arguments.
         ValueError: an empty array, NaN, infinity, or a basis that is not orthonormal.
     """
-    leaves = [leaf for name, value in arguments.items() for leaf in _leaves(name, value)]
-    expect(**{name: (array, "...") for name, array in leaves})
-    for name, array in leaves:
+    found = [leaf for name, value in arguments.items() for leaf in leaves(name, value)]
+    expect(**{name: (array, "**") for name, array in found})
+    for name, array in found:
         if name.split("[")[0].split("_")[-1] == "basis":
             expect(**{name: (array, "n d")})
             expect_orthonormal(name, array)
 
 
-def _leaves(name: str, value: Any) -> Iterator[tuple[str, Array]]:
+def leaves(name: str, value: Any) -> Iterator[tuple[str, Array]]:
+    """Yield what is inside of nested tuples, lists and NamedTuples, each with its path, such as `network[0].weight`."""
     if isinstance(value, (tuple, list)):
         fields = getattr(value, "_fields", None)
         for index, item in enumerate(value):
-            yield from _leaves(f"{name}.{fields[index]}" if fields else f"{name}[{index}]", item)
+            yield from leaves(f"{name}.{fields[index]}" if fields else f"{name}[{index}]", item)
     else:
         yield name, value

@@ -6,7 +6,7 @@ from types import ModuleType
 
 from array_api_compat import device
 
-from nmnc_ref.arrays import Array, expect, fraction, is_false
+from nmnc_ref.arrays import Array, expect, fraction, is_concrete, is_false
 
 ROWS = 128
 """Rows of the distance matrix that are held at a time."""
@@ -49,8 +49,8 @@ def explained_variance_dimension(spectrum: Array, explained: float) -> Array:
     xp = _expect_spectrum(spectrum)
     if is_false(xp.all(spectrum[..., 1:] <= spectrum[..., :-1])):
         raise ValueError("spectrum: expected descending variances, got an increase")
-    if fraction("explained", explained) <= 0:
-        raise ValueError(f"explained: expected a number above 0, got {explained}")
+    if not is_concrete(explained) or (explained := fraction("explained", explained)) <= 0:
+        raise ValueError(f"explained: expected a known number above 0, got {explained}")
     share = xp.cumulative_sum(spectrum, axis=-1) / xp.sum(spectrum, axis=-1, keepdims=True)
     below = xp.sum(xp.astype(share[..., :-1] < explained, xp.int32), axis=-1)
     return below + 1

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nmnc_ref.arrays import Array, expect, fraction, is_concrete
+from nmnc_ref.arrays import Array, expect, expect_tuple, fraction
 
 
 def running_average(feedback: Array, estimate: Array, rate: float) -> Array:
@@ -25,8 +25,7 @@ def running_average(feedback: Array, estimate: Array, rate: float) -> Array:
         ValueError: shapes that differ, empty, NaN, infinity; η outside [0, 1].
     """
     expect(feedback=(feedback, "... o n"), estimate=(estimate, "... o n"))
-    if is_concrete(rate):
-        rate = fraction("rate", rate)
+    rate = fraction("rate", rate, like=feedback)
     return (1 - rate) * feedback + rate * estimate
 
 
@@ -78,7 +77,7 @@ def direct_deltas(error: Array, feedbacks: tuple[Array, ...], slopes: tuple[Arra
     Raises:
         TypeError, ValueError: as `delta`; ValueError also for unequal numbers of feedbacks and slopes.
     """
-    _expect_same_number(feedbacks, slopes)
+    _expect_hidden(error, "feedbacks", feedbacks, slopes)
     hidden = [delta(error, feedback, slope) for feedback, slope in zip(feedbacks, slopes, strict=True)]
     return (*hidden, error)
 
@@ -94,7 +93,7 @@ def layerwise_deltas(error: Array, mirrors: tuple[Array, ...], slopes: tuple[Arr
     Raises:
         TypeError, ValueError: as `direct_deltas`.
     """
-    _expect_same_number(mirrors, slopes)
+    _expect_hidden(error, "mirrors", mirrors, slopes)
     deltas = [error]
     for mirror, slope in zip(reversed(mirrors), reversed(slopes), strict=True):
         deltas.append(delta(deltas[-1], mirror, slope))
@@ -112,15 +111,26 @@ def weight_gradients(network: tuple[Any, ...], activities: tuple[Array, ...], de
     Raises:
         TypeError, ValueError: as the layer's `gradient`; ValueError also for a wrong number of arrays.
     """
-    if len(deltas) != len(network):
-        raise ValueError(f"deltas: expected {len(network)} arrays, one for each layer, got {len(deltas)}")
+    expect_tuple("network", network, of="layers")
+    expect_tuple("deltas", deltas, len(network), of="arrays, one for each layer")
+    expect_tuple("activities", activities, of="arrays")
     if len(activities) not in (len(network), len(network) + 1):
         raise ValueError(f"activities: expected {len(network)} arrays, one for each layer, got {len(activities)}")
+    for index, layer in enumerate(network):
+        if not hasattr(layer, "gradient"):
+            raise TypeError(f"network[{index}]: expected a layer, got {type(layer).__name__}")
     return tuple(
         layer.gradient(delta, activity) for layer, delta, activity in zip(network, deltas, activities, strict=False)
     )
 
 
-def _expect_same_number(matrices: tuple[Array, ...], slopes: tuple[Array, ...]) -> None:
-    if len(matrices) != len(slopes):
-        raise ValueError(f"slopes: expected {len(matrices)} arrays, one for each feedback, got {len(slopes)}")
+def _expect_hidden(error: Array, name: str, matrices: tuple[Array, ...], slopes: tuple[Array, ...]) -> None:
+    expect_tuple(name, matrices, of="arrays")
+    expect_tuple("slopes", slopes, len(matrices), of=f"arrays, one for each of {name}")
+    shapes = {}
+    for l, (matrix, slope) in enumerate(zip(matrices, slopes, strict=True), start=1):
+        above = "o" if name == "feedbacks" or l == len(matrices) else f"n{l + 1}"
+        batch = "B " if name == "feedbacks" and getattr(matrix, "ndim", 2) == 3 else ""
+        shapes[f"{name}[{l - 1}]"] = (matrix, f"{batch}{above} n{l}")
+        shapes[f"slopes[{l - 1}]"] = (slope, f"B n{l}")
+    expect(error=(error, "B o"), **shapes)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from nmnc_ref import random
-from nmnc_ref.arrays import Array, count
+from nmnc_ref.arrays import Array, count, expect_tuple
 from nmnc_ref.network import Dense
 
 
@@ -47,6 +47,10 @@ def dense_network(
         TypeError: a key or dtype that `random.normal` refuses; a width that is not an integer.
         ValueError: fewer than two widths, or one below 1.
     """
+    random.expect_key(key)
+    if key.ndim != 1:
+        raise ValueError(f"key: expected one key, of shape [2], got {list(key.shape)}")
+    expect_tuple("widths", widths, of="integers")
     if len(widths) < 2:
         raise ValueError(f"widths: expected at least two, got {len(widths)}")
     layers = []

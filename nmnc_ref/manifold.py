@@ -52,7 +52,12 @@ def fit(
     xp = expect(activity=(activity, "B n"))
     choice("centring", centring, CENTRINGS)
     if (dimension is None) == (explained is None):
-        raise ValueError("dimension, explained: expected exactly one of the two")
+        got = "neither" if dimension is None else "both"
+        raise ValueError(f"dimension, explained: expected exactly one of the two, got {got}")
+    if dimension is not None:
+        dimension = count("dimension", dimension)
+    elif not is_concrete(explained) or (explained := fraction("explained", explained)) <= 0:
+        raise ValueError(f"explained: expected a known number above 0, got {explained}")
     samples, n = activity.shape
     mean = xp.mean(activity, axis=0)
     deviation = activity if centring == "uncentred" else activity - mean
@@ -68,12 +73,10 @@ def fit(
     independent = xp.sum(xp.astype(singular > floor, xp.int32))
     rank = min(most, int(independent)) if is_concrete(independent) else most
     if explained is None:
-        d = count("dimension", dimension)
+        d = dimension
     else:
         if not is_concrete(independent):
             raise ValueError("explained: expected `dimension` instead while tracing, as shapes must be known")
-        if fraction("explained", explained) <= 0:
-            raise ValueError(f"explained: expected a number above 0, got {explained}")
         share = xp.cumulative_sum(spectrum) / xp.sum(spectrum) if rank else spectrum
         d = min(1 + int(xp.sum(xp.astype(share < explained, xp.int32))), max(rank, 1))
     if d > rank:

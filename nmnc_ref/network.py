@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 
 from array_api_compat import device
 
-from nmnc_ref.arrays import Array, count, expect
+from nmnc_ref.arrays import Array, count, expect, expect_tuple, leaves
 
 
 class Activation(Protocol):
@@ -110,7 +110,13 @@ def forward(network: Network, x: Array, activation: Activation) -> Forward:
         ValueError: an empty network, shapes that do not fit, empty arrays, NaN or infinity.
     """
     _expect_layers(network)
-    activities, preactivations = [x], []
+    parameters = {name: (array, "**") for name, array in leaves("network", network)}
+    expect(**parameters, x=(x, "... m"))
+    return _run(network, x, activation)
+
+
+def _run(network: Network, activity: Array, activation: Activation) -> Forward:
+    activities, preactivations = [activity], []
     for index, layer in enumerate(network):
         s = layer.preactivation(activities[-1])
         preactivations.append(s)
@@ -132,7 +138,12 @@ def tail(network: Network, layer: int, activation: Activation) -> Callable[[Arra
     """
     _expect_layers(network)
     above = network[count("layer", layer, 0, len(network)) :]
-    return (lambda activity: forward(above, activity, activation).output) if above else (lambda activity: activity)
+
+    def output(activity: Array) -> Array:
+        expect(activity=(activity, "... n"))
+        return _run(above, activity, activation).output
+
+    return output
 
 
 def injection(network: Network, x: Array, activation: Activation) -> Callable[[Array], Array]:
@@ -205,6 +216,7 @@ def backpropagation(network: Network, x: Array, target: Array, activation: Activ
     Raises:
         TypeError, ValueError: as `forward`; ValueError also for a target that does not fit the output.
     """
+    expect(x=(x, "B m"))
     passed = forward(network, x, activation)
     error = loss.error(passed.output, target)
     activity_gradients, deltas = [error], [error]
@@ -223,7 +235,9 @@ def backpropagation(network: Network, x: Array, target: Array, activation: Activ
 
 
 def _expect_layers(network: Network) -> None:
-    if not isinstance(network, tuple) or isinstance(network, Dense):
-        raise TypeError(f"network: expected a tuple of layers, got {type(network).__name__}")
+    expect_tuple("network", network, of="layers")
     if not network:
         raise ValueError("network: expected at least one layer, got none")
+    for index, layer in enumerate(network):
+        if not all(hasattr(layer, method) for method in ("preactivation", "pull_back", "gradient")):
+            raise TypeError(f"network[{index}]: expected a layer, got {type(layer).__name__}")

@@ -47,7 +47,12 @@ def estimate_jacobian(
     expect(activity=(activity, "... n"))
     if basis is not None:
         expect(activity=(activity, "... n"), basis=(basis, "n d"))
-    xp = library("key", key)
+    xp = random.expect_key(key)
+    if xp is not library("activity", activity):
+        wanted = library("activity", activity).__name__
+        raise TypeError(f"key: expected an array of {wanted} like activity, got one of {xp.__name__}")
+    if key.ndim != 1:
+        raise ValueError(f"key: expected shape [2], got {list(key.shape)}")
     lead = activity.shape[:-1]
     dimension = (activity if basis is None else basis).shape[-1]
 

@@ -12,14 +12,16 @@ Source: Salmon et al. 2011, Parallel random numbers: as easy as 1, 2, 3.
 
 from __future__ import annotations
 
+import itertools
 import math
 import warnings
 from types import ModuleType
 from typing import Any
 
-from array_api_compat import array_namespace, device, is_torch_namespace
+import numpy as np
+from array_api_compat import device, is_torch_namespace
 
-from nmnc_ref.arrays import Array, count, library
+from nmnc_ref.arrays import Array, count, expect_tuple, library
 
 ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 PARITY = 0x1BD11BDA
@@ -39,8 +41,12 @@ def threefry2x32(key0: Array, key1: Array, counter0: Array, counter1: Array) -> 
 
     Returns:
         The two words of each answer.
+
+    Raises:
+        TypeError: not arrays of words, or of two libraries.
+        ValueError: an empty array, or shapes that do not broadcast.
     """
-    xp = array_namespace(key0, key1, counter0, counter1)
+    xp = _expect_words(key0=key0, key1=key1, counter0=counter0, counter1=counter1)
     mask = xp.asarray(MASK, dtype=counter0.dtype, device=device(counter0))  # changes nothing where words are uint32
     keys = (key0, key1, key0 ^ key1 ^ PARITY)
     x0, x1 = (counter0 + key0) & mask, (counter1 + key1) & mask
@@ -76,11 +82,13 @@ def fold_in(key: Array, data: int | Array) -> Array:
         TypeError: `key` is not an array of words, or `data` not an integer or an array of words.
         ValueError: `key` has no last axis of length 2, or an int `data` is out of [0, 2³²).
     """
-    xp = _expect_key(key)
-    if isinstance(data, int):
+    xp = expect_key(key)
+    if isinstance(data, (int, np.integer)):
         data = xp.asarray(count("data", data, 0, MASK), dtype=key.dtype, device=device(key))
     elif getattr(data, "dtype", None) != key.dtype:
-        raise TypeError(f"data: expected an int or an array of {key.dtype}, got {type(data).__name__}")
+        raise TypeError(f"data: expected an int or an array of {key.dtype} like key, got {type(data).__name__}")
+    elif 0 in data.shape:
+        raise ValueError(f"data: expected a non-empty array, got shape {list(data.shape)}")
     counter = data[..., None]
     return xp.concat(threefry2x32(key[..., :1], key[..., 1:], xp.zeros_like(counter), counter), axis=-1)
 
@@ -92,7 +100,7 @@ def split(key: Array, number: int) -> Array:
         TypeError: `key` is not an array of words, or `number` not an integer.
         ValueError: `key` has no last axis of length 2, or `number` is below 1.
     """
-    xp = _expect_key(key)
+    xp = expect_key(key)
     return xp.stack(words(key, (count("number", number),)), axis=-1)
 
 
@@ -103,7 +111,8 @@ def words(key: Array, shape: tuple[int, ...]) -> tuple[Array, Array]:
         TypeError: `key` is not an array of words.
         ValueError: `key` has no last axis of length 2; `shape` has a length below 1, or 2³² or more elements.
     """
-    xp = _expect_key(key)
+    xp = expect_key(key)
+    expect_tuple("shape", shape, of="lengths")
     shape = tuple(count("shape", length) for length in shape)
     size = count("shape", math.prod(shape), 1, MASK)
     counter = xp.arange(size, dtype=key.dtype, device=device(key))
@@ -135,7 +144,7 @@ def uniform(key: Array, shape: tuple[int, ...], dtype: Any) -> Array:
         TypeError: as `words`, or a dtype that is none of the two or that the library is not set up for.
         ValueError: as `words`.
     """
-    xp = _expect_key(key)
+    xp = expect_key(key)
     _expect_dtype(xp, dtype)
     x0, x1 = words(key, shape)
     if dtype == xp.float32:
@@ -149,7 +158,7 @@ def normal(key: Array, shape: tuple[int, ...], dtype: Any) -> Array:
     Arguments, returned shape and errors are those of `uniform`. Libraries agree to the rounding of ln, cos and √.
     The largest |z| that can come is 5.8 in float32 and 8.5 in float64.
     """
-    xp = _expect_key(key)
+    xp = expect_key(key)
     keys = split(key, 2)
     u, v = uniform(keys[..., 0, :], shape, dtype), uniform(keys[..., 1, :], shape, dtype)
     return xp.sqrt(-2 * xp.log(u)) * xp.cos(2 * math.pi * v)
@@ -157,16 +166,37 @@ def normal(key: Array, shape: tuple[int, ...], dtype: Any) -> Array:
 
 def rademacher(key: Array, shape: tuple[int, ...], dtype: Any) -> Array:
     """Draw the signs −1 and 1 with equal probability; arguments, returned shape and errors as `uniform`."""
-    xp = _expect_key(key)
+    xp = expect_key(key)
     _expect_dtype(xp, dtype)
     return 1 - 2 * xp.astype(bits(key, shape) >> 31, dtype)
 
 
-def _expect_key(key: Array) -> ModuleType:
-    xp = library("key", key)
-    if key.dtype != word_dtype(xp):
-        raise TypeError(f"key: expected an array of {word_dtype(xp)} from `random.key`, got {key.dtype}")
-    if key.ndim < 1 or key.shape[-1] != 2 or 0 in key.shape:
+def _expect_words(**arguments: Array) -> ModuleType:
+    xp = library(*next(iter(arguments.items())))
+    for name, array in arguments.items():
+        own = library(name, array)
+        if own is not xp:
+            raise TypeError(f"{name}: expected an array of {xp.__name__}, got one of {own.__name__}")
+        if array.dtype != word_dtype(xp):
+            raise TypeError(f"{name}: expected an array of words, {word_dtype(xp)}, got {array.dtype}")
+        if 0 in array.shape:
+            raise ValueError(f"{name}: expected a non-empty array, got shape {list(array.shape)}")
+    shapes = [tuple(array.shape) for array in arguments.values()]
+    for lengths in itertools.zip_longest(*(reversed(shape) for shape in shapes), fillvalue=1):
+        if len(set(lengths) - {1}) > 1:
+            raise ValueError(f"{', '.join(arguments)}: expected shapes that broadcast, got {shapes}")
+    return xp
+
+
+def expect_key(key: Array) -> ModuleType:
+    """Return the namespace of a key [..., 2].
+
+    Raises:
+        TypeError: not an array of words.
+        ValueError: no last axis of length 2, or empty.
+    """
+    xp = _expect_words(key=key)
+    if key.ndim < 1 or key.shape[-1] != 2:
         raise ValueError(f"key: expected shape [..., 2], got {list(key.shape)}")
     return xp
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nmnc_ref.arrays import Array, count, expect
+from nmnc_ref.arrays import Array, count, expect, is_false
 
 
 def expected_participation_ratio(spectrum: Array, samples: int) -> Array:
@@ -20,9 +20,13 @@ def expected_participation_ratio(spectrum: Array, samples: int) -> Array:
 
     Raises:
         TypeError: not an array of float32 or float64; N is not an integer.
-        ValueError: not [n], empty, NaN or infinity; N below 1.
+        ValueError: not [n], empty, NaN, infinity, a negative variance or none above 0; N below 1.
     """
     xp = expect(spectrum=(spectrum, "n"))
     samples = count("samples", samples)
+    if is_false(xp.all(spectrum >= 0) & xp.any(spectrum > 0)):
+        raise ValueError(
+            "spectrum: expected no negative and at least one positive variance, got none or a negative one"
+        )
     total, square = xp.sum(spectrum) ** 2, xp.sum(spectrum**2)
     return (total + 2 * square / samples) / (square * (1 + 1 / samples) + total / samples)

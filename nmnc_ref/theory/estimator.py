@@ -42,10 +42,16 @@ def relative_error(alignment: float, draws: int, dimension: int, law: str = "gau
 
 def error_crossover(alignment: float, dimension: int, width: int, law: str = "gaussian") -> float:
     """Return K* = [(n + 1) − α (d + 1)]/(1 − α): below it NMNC has the smaller error (E4); ∞ for α = 1 [derived]."""
-    alignment = fraction("alignment", alignment)
+    alignment, (inside, whole) = fraction("alignment", alignment), _spreads(dimension, width, law)
     if alignment >= 1:
         return math.inf
-    return (spread(width, law) - alignment * spread(dimension, law)) / (1 - alignment)
+    return (whole - alignment * inside) / (1 - alignment)
+
+
+def _spreads(dimension: int, width: int, law: str) -> tuple[int, int]:
+    """Return the `spread` of d ≤ n dimensions and of n."""
+    width = count("width", width)
+    return spread(count("dimension", dimension, 1, width), law), spread(width, law)
 
 
 def expected_squared_cosine(alignment: float, dimension: int) -> float:
@@ -53,17 +59,16 @@ def expected_squared_cosine(alignment: float, dimension: int) -> float:
     return fraction("alignment", alignment) / count("dimension", dimension)
 
 
-def squared_cosine_variance(gram: Array, dimension: int) -> Array:
+def squared_cosine_variance(gram: Array) -> Array:
     """Return Var[cos²(Ĵ, J)] for one draw with uniform direction (E5) [derived].
 
     [2 tr M² + (tr M)²]/(d(d + 2)) − (tr M/d)² with M = (JU)ᵀ(JU)/‖J‖², whose trace is α.
 
     Args:
         gram: M [d, d].
-        dimension: d.
     """
     xp = expect(gram=(gram, "d d"))
-    d = count("dimension", dimension)
+    d = gram.shape[0]
     trace, square = xp.linalg.trace(gram), xp.sum(gram * gram.T)
     return (2 * square + trace**2) / (d * (d + 2)) - (trace / d) ** 2
 
@@ -81,7 +86,9 @@ def cosine_ratio(alignment: float, draws: int, dimension: int, law: str = "gauss
 
 def cosine_threshold(draws: int, dimension: int, width: int, law: str = "gaussian") -> float:
     """Return the α = (K + d + 1)/(K + n + 1) above which NMNC has the larger ratio of E6 [derived]."""
-    return (1 + variance(draws, dimension, law)) / (1 + variance(draws, width, law))
+    inside, whole = _spreads(dimension, width, law)
+    draws = count("draws", draws)
+    return (draws + inside) / (draws + whole)
 
 
 def cosine_crossover(alignment: float, dimension: int, width: int, law: str = "gaussian") -> float:
@@ -89,10 +96,10 @@ def cosine_crossover(alignment: float, dimension: int, width: int, law: str = "g
 
     Below 1 where VNC has the larger ratio for every K.
     """
-    alignment = fraction("alignment", alignment)
+    alignment, (inside, whole) = fraction("alignment", alignment), _spreads(dimension, width, law)
     if alignment >= 1:
         return math.inf
-    return (alignment * spread(width, law) - spread(dimension, law)) / (1 - alignment)
+    return (alignment * whole - inside) / (1 - alignment)
 
 
 def unnormalised_progress(alignment: float, sigma: float) -> float:
@@ -179,6 +186,8 @@ def response_noise_error(deviation: float, outputs: int, dimension: int, draws: 
 
 def response_noise_variance(output_deviation: float, antithetic: bool) -> float:
     """Return the τ² of the response if each output carries noise τ: 2τ² one-sided, τ²/2 antithetic (E12) [derived]."""
+    if not isinstance(antithetic, bool):
+        raise TypeError(f"antithetic: expected True or False, got {type(antithetic).__name__}")
     return positive("output_deviation", output_deviation, zero=True) ** 2 * (0.5 if antithetic else 2)
 
 
@@ -201,6 +210,7 @@ def batch_mean(jacobians: Array, projector: Array) -> Array:
 def batch_variance(jacobians: Array, projector: Array, draws: int, dimension: int, law: str = "gaussian") -> Array:
     """Return (1/(BK)) (d + 1) mean_i ‖J_i P‖², one fresh noise for each sample and draw (E14) [derived]."""
     xp = expect(jacobians=(jacobians, "B o n"), projector=(projector, "n n"))
+    dimension = count("dimension", dimension, 1, projector.shape[0])
     return xp.sum((jacobians @ projector) ** 2) * variance(draws, dimension, law) / jacobians.shape[0] ** 2
 
 
@@ -251,13 +261,21 @@ def best_dimension_for_error(alignments: Sequence[float], draws: int, law: str =
         draws: K.
         law: of the coefficients.
     """
-    errors = [relative_error(a, draws, d, law) for d, a in enumerate(alignments, start=1)]
-    count("number of alignments", len(errors))
+    errors = [relative_error(a, draws, d, law) for d, a in enumerate(_sequence(alignments), start=1)]
     return 1 + errors.index(min(errors))
 
 
 def best_dimension_for_cosine(alignments: Sequence[float], draws: int, law: str = "gaussian") -> int:
     """Return argmax_d A(d)/(K + d + 1) (E17) [derived]; arguments as `best_dimension_for_error`."""
-    ratios = [cosine_ratio(a, draws, d, law) for d, a in enumerate(alignments, start=1)]
-    count("number of alignments", len(ratios))
+    ratios = [cosine_ratio(a, draws, d, law) for d, a in enumerate(_sequence(alignments), start=1)]
     return 1 + ratios.index(max(ratios))
+
+
+def _sequence(alignments: Sequence[float]) -> list[float]:
+    try:
+        values = list(alignments)
+    except TypeError:
+        raise TypeError(f"alignments: expected a sequence of numbers, got {type(alignments).__name__}") from None
+    if not values:
+        raise ValueError("alignments: expected at least one number, got none")
+    return [fraction(f"alignments[{index}]", value) for index, value in enumerate(values)]

@@ -6,7 +6,7 @@ functions as `arrays.expect` does.
 
 from __future__ import annotations
 
-from nmnc_ref.arrays import Array, choice, count, expect, fraction, positive
+from nmnc_ref.arrays import Array, choice, count, expect, expect_orthonormal, fraction, is_false, positive
 
 
 def mean_feedback(initial: Array, target: Array, rate: float, steps: int) -> Array:
@@ -71,7 +71,10 @@ def projected_progress(gradient: Array, projector: Array) -> Array:
         [...].
     """
     xp = expect(gradient=(gradient, "... n"), projector=(projector, "n n"))
-    return xp.sum((gradient @ projector) ** 2, axis=-1) / xp.sum(gradient**2, axis=-1)
+    whole = xp.sum(gradient**2, axis=-1)
+    if is_false(xp.all(whole > 0)):
+        raise ValueError("gradient: expected a non-zero norm, got 0")
+    return xp.sum((gradient @ projector) ** 2, axis=-1) / whole
 
 
 def student_error_factor(rule: str, learning_rate: float, inputs: int, outputs: int) -> float:
@@ -112,6 +115,7 @@ def weight_gradient_variance(slope: Array, gradient: Array, activity: Array, bas
         Scalar.
     """
     xp = expect(slope=(slope, "B n"), gradient=(gradient, "B n"), activity=(activity, "B m"), basis=(basis, "n d"))
+    expect_orthonormal("basis", basis)
     coordinates = gradient @ basis  # [B, d]
     projected = coordinates @ basis.T  # [B, n]
     gated = xp.sum((slope * projected) ** 2, axis=1)

@@ -61,7 +61,7 @@ def squared_cosines(
             yield exact(lab, label, want, lab.mean(probabilities, got), terms=2**8, scale=1)
         coordinates = problem.jacobian @ problem.basis
         gram = coordinates.T @ coordinates / lab.xp.sum(problem.jacobian**2)
-        error = math.sqrt(float(theory.estimator.squared_cosine_variance(gram, 5)) / SQUARED_COSINES)
+        error = math.sqrt(float(theory.estimator.squared_cosine_variance(gram)) / SQUARED_COSINES)
         noise = manifold_noise(lab.normal(f"E5: z, n_o = {n_o}", 1, SQUARED_COSINES, 5), problem)
         got = squared_cosine(lab, estimates(lab, problem, noise), problem.jacobian)
         name = f"E cos², NMNC, Gaussian, n_o = {n_o}"
