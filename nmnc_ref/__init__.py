@@ -3,6 +3,7 @@
 from nmnc_ref import (
     activation,
     arrays,
+    dense,
     dimension,
     estimator,
     feedback,
@@ -22,6 +23,7 @@ __version__ = "0.1.0"
 __all__ = [
     "activation",
     "arrays",
+    "dense",
     "dimension",
     "estimator",
     "feedback",

@@ -162,11 +162,11 @@ def positive(name: str, value: Any, like: Array | None = None, zero: bool = Fals
 
 
 def fraction(name: str, value: Any, like: Array | None = None) -> Any:
-    """Return `value` as `number` does, after checking that it is from 0 to 1, up to rounding."""
+    """Return `value` as `number` does, after checking that it is from 0 to 1; rounding beyond is clipped."""
     result = number(name, value, like)
     if is_concrete(result) and not -1e-6 <= result <= 1 + 1e-6:
         raise ValueError(f"{name}: expected a number from 0 to 1, got {result:g}")
-    return result
+    return min(max(result, 0.0), 1.0) if is_concrete(result) else result
 
 
 def count(name: str, value: Any, least: int = 1, most: int | None = None) -> int:
@@ -220,6 +220,8 @@ def validate(**arguments: Any) -> None:
 def leaves(name: str, value: Any) -> Iterator[tuple[str, Array]]:
     """Yield what is inside of nested tuples, lists and NamedTuples, each with its path, such as `network[0].weight`."""
     if isinstance(value, (tuple, list)):
+        if not value:
+            raise ValueError(f"{name}: expected at least one array, got an empty {type(value).__name__}")
         fields = getattr(value, "_fields", None)
         for index, item in enumerate(value):
             yield from leaves(f"{name}.{fields[index]}" if fields else f"{name}[{index}]", item)

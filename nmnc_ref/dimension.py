@@ -89,10 +89,10 @@ def two_nearest_neighbours(points: Array) -> Array:
     index = xp.arange(total, device=device(points))
     chunks = [slice(start, min(start + ROWS, total)) for start in range(0, total, ROWS)]
     repeated = xp.concat([_repeats(xp, points, index, rows) for rows in chunks], axis=-1)
-    log_ratios = xp.concat([_log_ratios(xp, points, index, rows, repeated) for rows in chunks], axis=-1)
     distinct = xp.sum(xp.astype(~repeated, points.dtype), axis=-1)
     if is_false(xp.all(distinct >= 3)):
         raise ValueError(f"points: expected at least 3 distinct points, got {int(xp.min(distinct))}")
+    log_ratios = xp.concat([_log_ratios(xp, points, index, rows, repeated) for rows in chunks], axis=-1)
     log_sum = xp.sum(xp.where(repeated, xp.zeros_like(log_ratios), log_ratios), axis=-1)
     if is_false(xp.all(log_sum > 0)):
         raise ValueError("points: expected distances to neighbours that differ, got r₂ = r₁ everywhere")

@@ -9,7 +9,7 @@ from typing import Any
 
 from nmnc_ref import random
 from nmnc_ref.arrays import Array, count, expect_tuple
-from nmnc_ref.network import Dense
+from nmnc_ref.dense import Dense
 
 
 def he(inputs: int, outputs: int) -> float:

@@ -76,7 +76,7 @@ def fit(
         d = dimension
     else:
         if not is_concrete(independent):
-            raise ValueError("explained: expected `dimension` instead while tracing, as shapes must be known")
+            raise ValueError("explained: expected `dimension` in its place while tracing, got traced values")
         share = xp.cumulative_sum(spectrum) / xp.sum(spectrum) if rank else spectrum
         d = min(1 + int(xp.sum(xp.astype(share < explained, xp.int32))), max(rank, 1))
     if d > rank:

@@ -1,11 +1,12 @@
 """Feedforward networks: s_l = x_{l−1} W_lᵀ + b_l, x_l = φ(s_l), the last layer linear (y = x_L = s_L).
 
-A network is a tuple of layers. A layer is a NamedTuple of arrays with the three methods of `Dense`; every function
-below asks for no more, so any layer with these methods can take part. The same φ follows each hidden layer.
+A network is a tuple of layers, such as `dense.Dense`. Every function below asks no more of a layer than `Layer`
+states, so that any kind can take part. The same φ follows each hidden layer.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
@@ -33,7 +34,11 @@ class Loss(Protocol):
 
 
 class Layer(Protocol):
-    """An affine map from the activity of one layer to the preactivation of the next."""
+    """An affine map from the activity of one layer to the preactivation of the next; a NamedTuple of arrays."""
+
+    @property
+    def inputs(self) -> int:
+        """The number n_{l−1} of units below."""
 
     def preactivation(self, activity: Array) -> Array:
         """Return s [..., n_l] of the activity [..., n_{l−1}] below."""
@@ -43,32 +48,6 @@ class Layer(Protocol):
 
     def gradient(self, delta: Array, activity: Array) -> Layer:
         """Return the gradient of the parameters, in a layer, summed over the batch."""
-
-
-class Dense(NamedTuple):
-    """A fully connected layer: `weight` W [n_l, n_{l−1}], `bias` b [n_l].
-
-    Its methods raise TypeError for mixed libraries or dtypes, and ValueError for shapes that do not fit, empty
-    arrays, NaN and infinity.
-    """
-
-    weight: Array
-    bias: Array
-
-    def preactivation(self, activity: Array) -> Array:
-        """Return s = x Wᵀ + b, [..., n_l], of `activity` x [..., n_{l−1}]."""
-        expect(weight=(self.weight, "n m"), bias=(self.bias, "n"), activity=(activity, "... m"))
-        return activity @ self.weight.T + self.bias
-
-    def pull_back(self, delta: Array) -> Array:
-        """Return δ W, [..., n_{l−1}], of `delta` δ [..., n_l]."""
-        expect(weight=(self.weight, "n m"), delta=(delta, "... n"))
-        return delta @ self.weight
-
-    def gradient(self, delta: Array, activity: Array) -> Dense:
-        """Return Dense(δᵀ x, Σ_i δ_i) of `delta` δ [B, n_l] and `activity` x [B, n_{l−1}]."""
-        xp = expect(weight=(self.weight, "n m"), delta=(delta, "B n"), activity=(activity, "B m"))
-        return Dense(delta.T @ activity, xp.sum(delta, axis=0))
 
 
 Network = tuple[Layer, ...]
@@ -112,6 +91,10 @@ def forward(network: Network, x: Array, activation: Activation) -> Forward:
     _expect_layers(network)
     parameters = {name: (array, "**") for name, array in leaves("network", network)}
     expect(**parameters, x=(x, "... m"))
+    if x.shape[-1] != network[0].inputs:
+        raise ValueError(
+            f"x: expected a last axis of {network[0].inputs} units, as network[0] has, got shape {list(x.shape)}"
+        )
     return _run(network, x, activation)
 
 
@@ -160,17 +143,17 @@ def injection(network: Network, x: Array, activation: Activation) -> Callable[[A
     Raises:
         TypeError, ValueError: as `forward`; ValueError also for a network without a hidden layer.
     """
-    hidden = forward(network, x, activation).activity[1:-1]
-    if not hidden:
+    forward(network, x, activation)  # for its checks
+    bounds = list(itertools.accumulate((layer.inputs for layer in network[1:]), initial=0))
+    if len(bounds) == 1:
         raise ValueError("network: expected at least one hidden layer, got none")
-    bounds = [sum(activity.shape[-1] for activity in hidden[:index]) for index in range(len(hidden) + 1)]
 
     def injected(offset: Array) -> Array:
         expect(x=(x, "B m"), offset=(offset, "... B *"))
         if offset.shape[-1] != bounds[-1]:
             raise ValueError(f"offset: expected a last axis of {bounds[-1]} units, got {offset.shape[-1]}")
         activity = x
-        for layer, start, stop in zip(network, bounds, bounds[1:], strict=False):
+        for layer, (start, stop) in zip(network, itertools.pairwise(bounds), strict=False):
             activity = activation.value(layer.preactivation(activity)) + offset[..., start:stop]
         return network[-1].preactivation(activity)
 
@@ -216,7 +199,7 @@ def backpropagation(network: Network, x: Array, target: Array, activation: Activ
     Raises:
         TypeError, ValueError: as `forward`; ValueError also for a target that does not fit the output.
     """
-    expect(x=(x, "B m"))
+    expect(x=(x, "B m"), target=(target, "B o"))
     passed = forward(network, x, activation)
     error = loss.error(passed.output, target)
     activity_gradients, deltas = [error], [error]
@@ -239,5 +222,5 @@ def _expect_layers(network: Network) -> None:
     if not network:
         raise ValueError("network: expected at least one layer, got none")
     for index, layer in enumerate(network):
-        if not all(hasattr(layer, method) for method in ("preactivation", "pull_back", "gradient")):
+        if not all(hasattr(layer, method) for method in ("inputs", "preactivation", "pull_back", "gradient")):
             raise TypeError(f"network[{index}]: expected a layer, got {type(layer).__name__}")

@@ -172,11 +172,12 @@ def rademacher(key: Array, shape: tuple[int, ...], dtype: Any) -> Array:
 
 
 def _expect_words(**arguments: Array) -> ModuleType:
-    xp = library(*next(iter(arguments.items())))
+    first = next(iter(arguments))
+    xp = library(first, arguments[first])
     for name, array in arguments.items():
         own = library(name, array)
         if own is not xp:
-            raise TypeError(f"{name}: expected an array of {xp.__name__}, got one of {own.__name__}")
+            raise TypeError(f"{name}: expected an array of {xp.__name__} like {first}, got one of {own.__name__}")
         if array.dtype != word_dtype(xp):
             raise TypeError(f"{name}: expected an array of words, {word_dtype(xp)}, got {array.dtype}")
         if 0 in array.shape:

@@ -10,6 +10,7 @@ import numpy as np
 
 from nmnc_ref import activation, feedback, loss, manifold, network, random, sgd, theory
 from nmnc_ref.arrays import Array
+from nmnc_ref.dense import Dense
 from nmnc_ref.initialisation import dense_network, glorot, he
 from paper_checks import digits
 from paper_checks.claim import claim
@@ -234,7 +235,7 @@ def uncentred_span(
     outside = gradient - (gradient @ basis) @ basis.T
     want = predict(delta, fits[missing].mean, basis @ basis.T)
     yield exact(lab, "∂W off the centred span", want, outside, terms=IMAGES * 100, scale=scale)
-    layer = (network.Dense(0 * gradient, 0 * gradient[:, 0]),)
+    layer = (Dense(0 * gradient, 0 * gradient[:, 0]),)
     velocity = sgd.zero_velocity(layer)
     for _ in range(5):
         truth = network.backpropagation(layer, activity, target, activation.identity, loss.squared_error)
@@ -275,7 +276,7 @@ def off_manifold_edit(lab: Lab, edit=theory.alignment.off_manifold_edit) -> Iter
         P = fitted.basis @ fitted.basis.T
         mean = fitted.mean if centring == "centred" else 0 * fitted.mean
         weight, bias = edit(layer.weight, layer.bias, A, P, mean)
-        edited = (trained.network[0], network.Dense(weight, bias), trained.network[2])
+        edited = (trained.network[0], Dense(weight, bias), trained.network[2])
         output = network.forward(edited, images, activation.relu).output
         yield exact(lab, f"outputs, {centring}", passed.output, output, terms=100, scale=scale)
         change = weight - layer.weight

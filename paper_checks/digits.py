@@ -10,8 +10,9 @@ from sklearn.datasets import load_digits
 
 from nmnc_ref import activation, loss, manifold, network, random, sgd
 from nmnc_ref.arrays import Array
+from nmnc_ref.dense import Dense
 from nmnc_ref.initialisation import dense_network
-from nmnc_ref.network import Dense, Forward
+from nmnc_ref.network import Forward
 from paper_checks.lab import Lab
 
 WIDTHS = (64, 100, 100, 10)

@@ -16,7 +16,7 @@ RATE = 0.3
 SIGMA = 0.5
 STATIONARY = 30
 """Steps after which (1 − η)²ᵗ < 1e-9."""
-CHAINS = 20_000
+CHAINS = 40_000
 
 
 def _deviation(lab: Lab, estimates: Array, target: Array) -> Array:
@@ -55,7 +55,7 @@ def _learn(lab: Lab, start: Array, jacobians: list[Array], coefficients: list[Ar
 def running_average(
     lab: Lab, average=feedback.running_average, predict=theory.feedback.feedback_variance
 ) -> Iterator[Comparison]:
-    """Three steps over the joint Gaussian moments, d = 2; 20,000 independent runs of 30 steps, d = 8, for the
+    """Three steps over the joint Gaussian moments, d = 2; 40,000 independent runs of 30 steps, d = 8, for the
     stationary value."""
     jacobian, start = lab.normal("F1: J", 3, 2), lab.normal("F1: B_0", 3, 2)
     signal = float(lab.xp.sum(jacobian**2))
@@ -98,7 +98,7 @@ def average_over_inputs(
     lab: Lab, predict=theory.feedback.feedback_variance_over_inputs, mean=None
 ) -> Iterator[Comparison]:
     """Jacobians of real images in a trained network, in coordinates of the manifold: two steps over three images and
-    the joint Gaussian moments, d = 2; 20,000 runs of 30 steps over 50 images, d = 8.
+    the joint Gaussian moments, d = 2; 40,000 runs of 30 steps over 50 images, d = 8.
     """
     mean = mean or (lambda jacobians: lab.xp.mean(jacobians, axis=0))
     trained = digits.trained(lab)

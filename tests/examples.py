@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 import nmnc_ref
-from nmnc_ref.network import Dense
+from nmnc_ref.dense import Dense
 
 
 @dataclass(frozen=True)
@@ -426,10 +426,10 @@ EXAMPLES = [
         for part in ("value", "error")
     ),
     # network
-    _e("network.Dense.preactivation", self=_layer(), activity=Floats(_normal(5, 4), "... m")),
-    _e("network.Dense.pull_back", self=_layer(bias=False), delta=Floats(_normal(5, 3), "... n")),
+    _e("dense.Dense.preactivation", self=_layer(), activity=Floats(_normal(5, 4), "... m")),
+    _e("dense.Dense.pull_back", self=_layer(bias=False), delta=Floats(_normal(5, 3), "... n")),
     _e(
-        "network.Dense.gradient",
+        "dense.Dense.gradient",
         self=_layer(bias=False),
         delta=Floats(_normal(5, 3), "B n"),
         activity=Floats(_normal(5, 4), "B m"),
@@ -505,7 +505,7 @@ EXAMPLES = [
         explained=Number(0.9, most=1.0),
         returns="integers",
     ),
-    _e("dimension.two_nearest_neighbours", points=Floats(_normal(7, 3), "N n")),
+    _e("dimension.two_nearest_neighbours", points=Floats(_normal(7, 3), "... N n")),
     # random
     _e("random.word_dtype", xp=Given(lambda xp, dtype: xp, _MODULE), returns="anything"),
     _e(
@@ -520,6 +520,7 @@ EXAMPLES = [
         xp=Given(lambda xp, dtype: xp, _MODULE),
         returns="words",
     ),
+    _e("random.expect_key", key=KEY, returns="anything", untraced="it returns a module"),
     _e("random.fold_in", key=KEY, data=Count(3, least=0, wrong=(2**32,)), returns="words"),
     _e("random.fold_in", "array", key=KEY, data=Words(np.array([1, 2, 3]), "~"), returns="words"),
     _e("random.split", key=KEY, number=Count(3), returns="words"),
@@ -600,7 +601,6 @@ EXAMPLES = [
     _e(
         "theory.estimator.squared_cosine_variance",
         gram=Floats(np.array([[0.3, 0.1], [0.1, 0.2]]), "d d"),
-        dimension=Count(2, wrong=(1, 3)),
     ),
     _e(
         "theory.estimator.random_alignment",

@@ -7,9 +7,11 @@ came. Replacements that are valid calls too are tested to be so.
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import math
 import re
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -53,7 +55,7 @@ from nmnc_ref import (
     sgd,
     theory,
 )
-from nmnc_ref.network import Dense
+from nmnc_ref.dense import Dense
 from paper_checks.lab import BACKENDS
 
 SINGULAR = {
@@ -82,7 +84,7 @@ def _public_functions() -> dict[str, Callable]:
                 found[f"{prefix}.{name}"] = value
             elif isinstance(value, tuple) and hasattr(value, "_fields"):  # an activation or a loss
                 found |= {f"{prefix}.{name}.{f}": item for f, item in value._asdict().items() if callable(item)}
-    found |= {f"network.Dense.{n}": f for n, f in vars(Dense).items() if inspect.isfunction(f) and n[0] != "_"}
+    found |= {f"dense.Dense.{n}": f for n, f in vars(Dense).items() if inspect.isfunction(f) and n[0] != "_"}
     return found
 
 
@@ -369,7 +371,9 @@ def _expect_clear(error: BaseException, names: frozenset[str]) -> None:
 def _complaint(call: Callable[[], Any], names: frozenset[str]) -> str:
     """Return what is wrong with the refusal of a call, or nothing."""
     try:
-        call()
+        with warnings.catch_warnings():  # array-api-strict warns where its dtypes meet those of NumPy; others do not
+            warnings.filterwarnings("ignore", "You are comparing a array_api_strict dtype", UserWarning)
+            call()
     except (TypeError, ValueError) as error:
         try:
             _expect_clear(error, names)
@@ -408,8 +412,8 @@ def test_bad_arguments_elsewhere(name, cases):
     xp = library(name)
     complaints = {}
     for case in cases:
-        if name == "jax" and case.static:
-            continue  # tested while tracing, below
+        if name == "jax" and (case.static or case.path not in case.example.arrays()):
+            continue  # what is static is tested while tracing, below, and numbers and names are not JAX's
         dtype = "float64" if name == "jax" else "float32"  # of other tests, as JAX compiles every operation once
         arguments = case.example.build(xp, dtype, case.changed(xp, dtype))
         complaint = _complaint(partial(case.example.call, arguments), case.names)
@@ -421,9 +425,9 @@ def test_bad_arguments_elsewhere(name, cases):
 # --- under jax.jit ---
 
 
-def _arrays(example: Example, xp: ModuleType, changed: dict[str, Any]) -> dict[str, Any]:
+def _arrays(example: Example, xp: ModuleType, changed: dict[str, Any], dtype: str = "float64") -> dict[str, Any]:
     return {
-        path: changed.get(path, to_library(kind.values, xp, _own_dtype(kind, xp, "float64")))
+        path: changed.get(path, to_library(kind.values, xp, _own_dtype(kind, xp, dtype)))
         for path, kind in example.arrays().items()
     }
 
@@ -441,7 +445,7 @@ def test_static_errors_while_tracing(cases):
         def function(traced, example=case.example, constants=constants):
             return example.call(example.build(xp, "float64", constants | traced))
 
-        complaint = _complaint(partial(jax.eval_shape, jax.jit(function), traced), case.names)
+        complaint = _complaint(partial(jax.jit(function).eval_shape, traced), case.names)
         if complaint and traced:
             complaints[str(case)] = complaint
     assert complaints == {}
@@ -466,7 +470,7 @@ def test_jit_equals_eager_and_accepts_unknown_values(example):
             function(arrays | {path: to_library(bad, xp, "float64")})  # values are unknown: no error
 
 
-@pytest.mark.parametrize("example", [e for e in EXAMPLES if e.untraced], ids=str)
+@pytest.mark.parametrize("example", [e for e in EXAMPLES if e.untraced and e.returns != "anything"], ids=str)
 def test_what_cannot_be_traced_says_so(example):
     jax, xp = pytest.importorskip("jax"), library("jax")
     function = jax.jit(lambda arrays: example.call(example.build(xp, "float64", arrays)))
@@ -523,7 +527,7 @@ def test_traced_numbers(name, number):
     function = jax.jit(lambda v: example.call(example.build(xp, "float32", {number: v})))
     eager = example.call(example.build(xp, "float32"))
     for traced in (value, xp.asarray(value, dtype="float32"), xp.asarray(value, dtype="float64")):
-        for one in jax.tree.leaves(jax.eval_shape(function, traced)):
+        for one in jax.tree.leaves(function.eval_shape(traced)):
             assert one.dtype == xp.float32
     for one, other in zip(jax.tree.leaves(function(value)), jax.tree.leaves(eager), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
@@ -535,7 +539,7 @@ def test_traced_numbers_are_checked_as_far_as_they_are_static(name, number, bad)
     jax, xp = pytest.importorskip("jax"), library("jax")
     example = next(e for e in EXAMPLES if e.name == name)
     function = jax.jit(lambda v: example.call(example.build(xp, "float32", {number: v})))
-    assert _complaint(partial(jax.eval_shape, function, bad), frozenset({number})) == ""
+    assert _complaint(partial(function.eval_shape, bad), frozenset({number})) == ""
 
 
 # --- valid calls ---
@@ -557,7 +561,13 @@ def test_dtype_is_kept(example, xp, dtype_name, scalar):
         counts = {path: np.int64(value) for path, value in counts.items()}
         if not numbers and not counts:
             return  # the same call as with "float"
-    parts = _parts(example.call(example.build(xp, dtype_name, numbers | counts)))
+
+    def call(arrays):
+        return example.call(example.build(xp, dtype_name, numbers | counts | arrays))
+
+    arrays = _arrays(example, xp, {}, dtype_name)
+    abstract = "jax" in xp.__name__ and dtype_name == "float32" and arrays and not example.untraced
+    parts = _parts(importlib.import_module("jax").jit(call).eval_shape(arrays) if abstract else call(arrays))
     wanted = {
         "floats": lambda part: part.dtype == getattr(xp, dtype_name),
         "words": lambda part: part.dtype == random.word_dtype(xp),
@@ -572,9 +582,7 @@ def test_dtype_is_kept(example, xp, dtype_name, scalar):
 @pytest.mark.parametrize("example", [e for e in EXAMPLES if e.arrays()], ids=str)
 def test_inputs_are_not_changed(example, backend):
     xp = library(backend)
-    made = {
-        path: to_library(kind.values, xp, _own_dtype(kind, xp, "float64")) for path, kind in example.arrays().items()
-    }
+    made = _arrays(example, xp, {})
     if backend == "numpy":
         for array in made.values():
             array.setflags(write=False)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nmnc_ref import feedback, random, sgd
-from nmnc_ref.network import Dense
+from nmnc_ref.dense import Dense
 
 
 def draw(seed, *shape):

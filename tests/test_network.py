@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from nmnc_ref import activation, loss, network, random
+from nmnc_ref.dense import Dense
 from nmnc_ref.initialisation import dense_network, glorot, he, lecun
 
 ACTIVATIONS = [activation.identity, activation.relu, activation.tanh, activation.softplus]
@@ -20,7 +21,7 @@ WIDTHS = (5, 7, 6, 3)
 def problem(xp, batch=4):
     layers = dense_network(random.key(1, xp), WIDTHS, xp.float64, lecun)
     layers = tuple(
-        network.Dense(layer.weight, random.normal(random.key(10 + l, xp), (layer.bias.shape[0],), xp.float64))
+        Dense(layer.weight, random.normal(random.key(10 + l, xp), (layer.bias.shape[0],), xp.float64))
         for l, layer in enumerate(layers)
     )
     x = random.normal(random.key(2, xp), (batch, WIDTHS[0]), xp.float64)
@@ -116,7 +117,7 @@ def test_backpropagation_against_differences():
     direction = random.normal(random.key(3, np), layers[0].weight.shape, np.float64)
 
     def value(h):
-        moved = (network.Dense(layers[0].weight + h * direction, layers[0].bias), *layers[1:])
+        moved = (Dense(layers[0].weight + h * direction, layers[0].bias), *layers[1:])
         output = network.forward(moved, x, activation.tanh).output
         return float(loss.softmax_cross_entropy.value(output, target))
 

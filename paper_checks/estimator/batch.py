@@ -62,7 +62,7 @@ def batch(
     shared=theory.estimator.shared_noise_weight_gradient,
 ) -> Iterator[Comparison]:
     """Jacobians of real images in a trained network: three images, d = 2, over the Gaussian moments; 32 images, d = 10,
-    4,000 repetitions. The control over all signs of shared preactivation noise, on the same images.
+    6,000 repetitions. The control over all signs of shared preactivation noise, on the same images.
     """
     trained = digits.trained(lab)
     jacobians, basis = trained.jacobians(1, 3), trained.basis(1, 2)
@@ -77,7 +77,7 @@ def batch(
     yield exact(lab, "variance, 3 images", predict(jacobians, projector, 1, 2), variance, terms=3**6)
 
     jacobians, basis = trained.jacobians(1, 32), trained.basis(1)
-    projector, repetitions = basis @ basis.T, 4_000
+    projector, repetitions = basis @ basis.T, 6_000
     want = jacobians @ basis
     z = lab.normal("E14: z", 1, 32, repetitions, digits.DIMENSION)
     # in coordinates of the manifold, where a batch of estimates fits into memory
