@@ -92,9 +92,8 @@ def forward(network: Network, x: Array, activation: Activation) -> Forward:
     parameters = {name: (array, "**") for name, array in leaves("network", network)}
     expect(**parameters, x=(x, "... m"))
     if x.shape[-1] != network[0].inputs:
-        raise ValueError(
-            f"x: expected a last axis of {network[0].inputs} units, as network[0] has, got shape {list(x.shape)}"
-        )
+        units = f"a last axis of {network[0].inputs} units as in network[0]"
+        raise ValueError(f"x: expected {units}, got shape {list(x.shape)}")
     return _run(network, x, activation)
 
 

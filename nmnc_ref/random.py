@@ -85,8 +85,8 @@ def fold_in(key: Array, data: int | Array) -> Array:
     xp = expect_key(key)
     if isinstance(data, (int, np.integer)):
         data = xp.asarray(count("data", data, 0, MASK), dtype=key.dtype, device=device(key))
-    elif getattr(data, "dtype", None) != key.dtype:
-        raise TypeError(f"data: expected an int or an array of {key.dtype} like key, got {type(data).__name__}")
+    elif getattr(data, "dtype", None) != key.dtype or library("data", data) is not xp:
+        raise TypeError(f"data: expected an int or words of {xp.__name__} like key, got {type(data).__name__}")
     elif 0 in data.shape:
         raise ValueError(f"data: expected a non-empty array, got shape {list(data.shape)}")
     counter = data[..., None]
