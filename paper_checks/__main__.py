@@ -22,6 +22,8 @@ except ModuleNotFoundError as error:
     )
     sys.exit(2)
 
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as shells have it."""
 WIDTH = 132
 """Columns of the tables where output is not a terminal."""
 
@@ -72,10 +74,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     outcomes = []
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("", total=len(claims))
-        for claim in claims:
-            progress.update(task, description=f"checking {claim.id}")
-            outcomes.append(run(claim, lab))
-            progress.advance(task)
+        try:
+            for claim in claims:
+                progress.update(task, description=f"checking {claim.id}")
+                outcomes.append(run(claim, lab))
+                progress.advance(task)
+        except KeyboardInterrupt:
+            progress.console.print(f"interrupted after {len(outcomes)} of {len(claims)} claims", highlight=False)
+            return INTERRUPTED
     report.show(outcomes, console)
     if options.json:
         text = json.dumps(report.document(outcomes, lab), indent=2, ensure_ascii=False, allow_nan=False)

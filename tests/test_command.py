@@ -130,6 +130,16 @@ def test_the_json_document(tmp_path, capsys):
     assert (skipped["status"], skipped["predicted"], skipped["twins"]) == ("skipped", None, [])
 
 
+def test_an_interrupted_run_says_so(sabotaged, capsys):
+    def interrupted(lab, value=1.0):
+        raise KeyboardInterrupt
+        yield
+
+    sabotaged(interrupted, {"two": {"value": 2.0}})
+    assert main(["--only", "E1", "E16"]) == 130
+    assert "interrupted after 1 of 2 claims" in capsys.readouterr().err
+
+
 def test_infinity_is_null_in_json(sabotaged, tmp_path, capsys):
     file = tmp_path / "run.json"
     sabotaged(lambda lab, value=float("inf"): one(lab, value), {"two": {"value": 2.0}})
