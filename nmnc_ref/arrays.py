@@ -202,8 +202,8 @@ def validate(**arguments: Any) -> None:
     """Check the values of arguments before they enter a jitted function, where values cannot be checked.
 
     Args:
-        **arguments: by name, arrays or nested tuples and lists of arrays (a network, say). An argument whose name
-            is `basis` or ends in `_basis` must have orthonormal columns.
+        **arguments: by name, arrays or nested tuples and lists of arrays (a network, say). What is named `basis`
+            or `bases`, also inside (`manifold.basis`) or after an underscore, must have orthonormal columns.
 
     Raises:
         TypeError: not an array, not float32 or float64, or two dtypes or libraries among all arguments.
@@ -212,7 +212,7 @@ def validate(**arguments: Any) -> None:
     found = [leaf for name, value in arguments.items() for leaf in leaves(name, value)]
     expect(**{name: (array, "**") for name, array in found})
     for name, array in found:
-        if name.split("[")[0].split("_")[-1] == "basis":
+        if name.split(".")[-1].split("[")[0].split("_")[-1] in ("basis", "bases"):
             expect(**{name: (array, "n d")})
             expect_orthonormal(name, array)
 

@@ -15,7 +15,7 @@ ROWS = 128
 def participation_ratio(spectrum: Array) -> Array:
     """Return the participation ratio (Σλ)²/Σλ² (D1): k for k equal variances, 1 for a single one.
 
-    On a finite sample it is biased downwards: see `theory.expected_participation_ratio`.
+    On a finite sample it is biased downwards: see `theory.dimension.expected_participation_ratio`.
 
     Args:
         spectrum: variances λ [..., m], none negative.

@@ -29,8 +29,8 @@ def one_sided_response(tail: Callable[[Array], Array], activity: Array, noise: A
     _expect_noise(activity, noise)
     baseline = tail(activity)
     perturbed = tail(activity + noise)
-    expect(activity=(activity, "... n"), baseline=(baseline, "... o"))
-    expect(noise=(noise, "... n"), perturbed_output=(perturbed, "... o"))
+    expect(activity=(activity, "... n"), tail_output=(baseline, "... o"))
+    expect(noise=(noise, "... n"), tail_output=(perturbed, "... o"))
     return perturbed - baseline
 
 
@@ -41,8 +41,8 @@ def antithetic_response(tail: Callable[[Array], Array], activity: Array, noise: 
     """
     _expect_noise(activity, noise)
     forth, back = tail(activity + noise), tail(activity - noise)
-    expect(noise=(noise, "... n"), forth=(forth, "... o"))
-    expect(noise=(noise, "... n"), back=(back, "... o"))
+    for output in (forth, back):
+        expect(noise=(noise, "... n"), tail_output=(output, "... o"))
     return (forth - back) / 2
 
 
@@ -124,8 +124,8 @@ def least_squares(response: Array, noise: Array, basis: Array | None = None) -> 
 
     Raises:
         TypeError: mixed libraries or dtypes, or not float32 or float64.
-        ValueError: shapes that do not fit, K < d, a basis that is not orthonormal, noise that does not span d
-            dimensions, empty, NaN or infinity.
+        ValueError: shapes that do not fit, K < d, a basis that is not orthonormal, noise outside its span or that does
+            not span d dimensions, empty, NaN or infinity.
     """
     xp = expect(noise=(noise, "K ... n"), response=(response, "K ... o"))
     coordinates = noise
@@ -133,6 +133,9 @@ def least_squares(response: Array, noise: Array, basis: Array | None = None) -> 
         expect(noise=(noise, "K ... n"), basis=(basis, "n d"))
         expect_orthonormal("basis", basis)
         coordinates = noise @ basis
+        outside = xp.max(xp.abs(noise - coordinates @ basis.T))
+        if is_false(outside <= xp.finfo(noise.dtype).eps ** 0.5 * xp.max(xp.abs(noise))):
+            raise ValueError(f"noise: expected noise inside the span of basis, got {float(outside):.2g} outside")
     draws, d = coordinates.shape[0], coordinates.shape[-1]
     if draws < d:
         raise ValueError(f"noise: expected at least d = {d} draws, got K = {draws}")
@@ -145,7 +148,7 @@ def least_squares(response: Array, noise: Array, basis: Array | None = None) -> 
 
 
 def shrunk(estimate: Array, scaling: float) -> Array:
-    """Return c Ĵ; with c = `theory.best_scaling` it has the least squared error of all multiples of Ĵ (E16).
+    """Return c Ĵ; with c = `theory.estimator.best_scaling` it has the least squared error of all multiples of Ĵ (E16).
 
     Args:
         estimate: Ĵ [..., n_o, n].

@@ -27,13 +27,12 @@ def estimate_jacobian(
     Draw k is made with the key `fold_in(key, k)`, so the noise does not depend on `chunk`.
 
     Args:
-        key: random key [2].
-        tail: f, [..., n] → [..., n_o].
-        activity: x [..., n]; each element of the batch gets noise of its own.
-        sigma: σ > 0, in units of activity. For equal energies give VNC `perturbation.matched_sigma`.
-        draws: K.
-        basis: U [n, d], or None for isotropic noise.
-        law: of the coefficients: `random.normal` or `random.rademacher`.
+        key: random key [2]. tail: f, [..., n] → [..., n_o]. activity: x [..., n]; each element of the batch gets
+        noise of its own. sigma: σ > 0, in units of activity. For equal energies give VNC
+        `perturbation.matched_sigma`. draws: K. basis: U [n, d], or None for isotropic noise. law: of the
+        coefficients: `random.normal`, `random.rademacher` or another function of the same arguments that draws
+            each key on its own with mean 0 and E[z zᵀ] = I, which is not checked. (Orthonormal frames join draws, so
+            they are no such law: use `perturbation.orthonormal_frame` and `estimator.correlation`.)
         respond: `estimator.antithetic_response` (2K forward passes) or `estimator.one_sided_response` (K + 1 for
             each chunk).
         chunk: draws in memory at a time.

@@ -90,25 +90,25 @@ def orthonormal_frame(coefficients: Array) -> Array:
     """Orthogonalise K draws: z_k = √d q_k with q_1 … q_K orthonormal, Haar-distributed if z is normal (E10).
 
     Args:
-        coefficients: z [..., K, d] with K ≤ d, linearly independent; or [..., K, n].
+        coefficients: z [K, ..., d] with K ≤ d, linearly independent; or [K, ..., n].
 
     Returns:
-        [..., K, d].
+        [K, ..., d], one frame of K draws for each element of the batch.
 
     Raises:
         TypeError: not an array of float32 or float64.
         ValueError: K > d, draws that are linearly dependent (where values are known), empty, NaN or infinity.
     """
-    xp = expect(coefficients=(coefficients, "... K d"))
-    draws, d = coefficients.shape[-2:]
+    xp = expect(coefficients=(coefficients, "K ... d"))
+    draws, d = coefficients.shape[0], coefficients.shape[-1]
     if draws > d:
         raise ValueError(f"coefficients: expected at most d = {d} draws, got K = {draws}")
-    q, r = xp.linalg.qr(coefficients.mT)
+    q, r = xp.linalg.qr(xp.moveaxis(coefficients, 0, -1))  # [..., d, K], [..., K, K]
     diagonal = xp.linalg.diagonal(r)  # its sign, which libraries choose freely, would make the frame non-Haar
     floor = xp.finfo(r.dtype).eps * d * xp.max(xp.abs(coefficients))
     if is_false(xp.all(xp.abs(diagonal) > floor)):
         raise ValueError("coefficients: expected linearly independent draws, got dependent ones")
-    return math.sqrt(d) * (q * xp.sign(diagonal)[..., None, :]).mT
+    return math.sqrt(d) * xp.moveaxis(q * xp.sign(diagonal)[..., None, :], -1, 0)
 
 
 def matched_sigma(sigma: float, dimension: int, width: int) -> float:

@@ -53,10 +53,19 @@ def _seed(text: str | None) -> int:
     return int(text)
 
 
+def _expect_writable(file: Path) -> None:
+    """Raise OSError, before any work is done that could not be saved, if a file cannot be written."""
+    new = not file.exists()
+    file.open("a").close()
+    if new:
+        file.unlink()
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
     parser = _parser()
     options = parser.parse_args(arguments)
+    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
     terminal = Console()
     console = terminal if terminal.is_terminal else Console(width=WIDTH)
     try:
@@ -66,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         lab = Lab(options.backend, options.dtype, _seed(options.seed))
         if options.json:
-            options.json.open("a").close()  # before any work is done that could not be saved
+            _expect_writable(options.json)
     except (ValueError, ModuleNotFoundError) as error:
         parser.error(str(error))
     except OSError as error:
@@ -85,7 +94,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     report.show(outcomes, console)
     if options.json:
         text = json.dumps(report.document(outcomes, lab), indent=2, ensure_ascii=False, allow_nan=False)
-        options.json.write_text(text + "\n", encoding="utf-8")
+        try:
+            options.json.write_text(text + "\n", encoding="utf-8")
+        except OSError as error:
+            parser.error(f"--json: cannot write {options.json}: {error.strerror}")
     return report.exit_status(outcomes)
 
 

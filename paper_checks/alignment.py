@@ -167,8 +167,8 @@ def _energies_at_initialisation(lab: Lab, initial: Callable) -> np.ndarray:
 
 @claim(
     "A3",
-    "At random initialisation (ReLU, zero biases) E[α_l] = d/n; in trained networks α_l is far above it: at least "
-    "3d/n at every hidden layer of a classifier of real images, with and without weight decay.",
+    "At random initialisation (ReLU, zero biases) E‖J_lP‖²/E‖J_l‖² = d/n, and so E[α_l]; in trained networks α_l is "
+    "far above it: at least 3d/n at every hidden layer of a classifier of real images, with and without weight decay.",
     source="abstract, derived",
     rung="Monte Carlo",
     twins={

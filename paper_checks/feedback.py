@@ -196,6 +196,7 @@ def exact_feedback(
                     label = f"∂W_{l}, {name}, {function.name}, {cost.name}"
                     scale = float(lab.xp.max(lab.xp.abs(truth.gradient[-1].weight)))
                     yield exact(lab, label, want.weight, got.weight, terms=6 * 7, scale=scale)
+                    yield exact(lab, label.replace("W", "b"), want.bias, got.bias, terms=6 * 7, scale=scale)
 
 
 @claim(

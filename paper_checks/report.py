@@ -33,7 +33,7 @@ def results(outcomes: Sequence[Outcome]) -> Table:
     """Return the table of outcomes; numbers are those of the comparison that used most of its tolerance."""
     table = Table("id", "claim", "status")
     for heading in ("predicted", "measured", "tolerance used", "twins caught", "seconds"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", overflow="fold")  # a number must never be cut
     for outcome in outcomes:
         tightest = outcome.tightest
         numbers = (

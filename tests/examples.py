@@ -279,7 +279,7 @@ EXAMPLES = [
         factor=Floats(_normal(4, 3), "n m"),
     ),
     _e("perturbation.fixed_norm", coefficients=Floats(_normal(5, 4), "... d")),
-    _e("perturbation.orthonormal_frame", coefficients=Floats(_normal(5, 2, 4), "... K d")),
+    _e("perturbation.orthonormal_frame", coefficients=Floats(_normal(2, 5, 4), "K ... d")),
     _e(
         "perturbation.matched_sigma",
         sigma=POSITIVE,

@@ -101,6 +101,22 @@ def test_chunks_change_nothing_but_rounding(xp, chunk, law):
     assert np.allclose(np.asarray(estimate(chunk)), np.asarray(estimate(10)), rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("respond", [estimator.one_sided_response, estimator.antithetic_response])
+@pytest.mark.parametrize("basis", [BASIS, None])
+def test_the_method_in_one_call_is_its_composition(respond, basis):
+    key, activity, width = random.key(5, np), np.broadcast_to(ACTIVITY, (2, N)), N if basis is None else D
+    z = np.stack([random.normal(random.fold_in(key, k), (2, width), np.float64) for k in range(6)])
+    xi = 0.2 * z if basis is None else 0.2 * z @ basis.T
+    want = estimator.correlation(respond(tanh_tail, activity, xi), xi, 0.2)
+    got = estimate_jacobian(key, tanh_tail, activity, sigma=0.2, draws=6, basis=basis, respond=respond, chunk=4)
+    assert np.allclose(got, want, rtol=1e-12, atol=1e-13)
+
+
+def test_least_squares_refuses_noise_off_the_manifold():
+    with pytest.raises(ValueError, match="noise: expected noise inside the span of basis, got"):
+        estimator.least_squares(linear_tail(noise(9, basis=np.eye(N))), noise(9, basis=np.eye(N)), BASIS)
+
+
 def test_memory_does_not_grow_with_the_draws():
     largest = 0
 
@@ -117,7 +133,8 @@ def test_laws_of_the_coefficients():
     z = random.normal(random.key(1, np), (1000, 4, D), np.float64)
     fixed = perturbation.fixed_norm(z)
     assert np.allclose(np.sum(fixed**2, axis=-1), D)
-    frames = perturbation.orthonormal_frame(random.normal(random.key(1, np), (1000, 3, 5), np.float64))
+    frames = perturbation.orthonormal_frame(random.normal(random.key(1, np), (3, 1000, 5), np.float64))
+    frames = np.moveaxis(frames, 0, 1)
     assert np.allclose(frames @ np.moveaxis(frames, -1, -2), 5 * np.eye(3), atol=1e-12)
     # E[q₁] = 0 fails if the sign of the factorisation is left as it comes
     assert np.abs(frames.mean(axis=0)).max() < 7 / math.sqrt(1000)

@@ -203,7 +203,6 @@ def orthonormal_frames(
     noise = manifold_noise(whole[:, None, :], problem)
     got = estimates(lab, problem, noise)[0, ...]
     yield exact(lab, "Ĵ = J P at K = d", problem.jacobian @ problem.projector, got, terms=50)
-    frames = frame(lab.normal("E10: frames", 20_000, 2, d))
-    noise = manifold_noise(lab.xp.moveaxis(frames, 1, 0), problem)
+    noise = manifold_noise(frame(lab.normal("E10: frames", 2, 20_000, d)), problem)
     got = lab.numpy(squared_error(lab, estimates(lab, problem, noise), problem.jacobian)) / energy
     yield sampled("relMSE, K = 2, 20,000 frames", predict(problem.alignment, 2, d), got)
