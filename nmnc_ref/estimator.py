@@ -142,7 +142,7 @@ def least_squares(response: Array, noise: Array, basis: Array | None = None) -> 
     q, r = xp.linalg.qr(xp.moveaxis(coordinates, 0, -2))  # [..., K, d], [..., d, d]
     singular = xp.linalg.svdvals(r)
     if is_false(xp.all(singular[..., -1] > singular[..., 0] * xp.finfo(r.dtype).eps * draws)):
-        raise ValueError(f"noise: expected to span d = {d} dimensions, got a lower rank")
+        raise ValueError(f"noise: expected to span the d = {d} dimensions of basis, or all if it is None, got fewer")
     estimate = xp.linalg.solve(r, q.mT @ xp.moveaxis(response, 0, -2)).mT  # [..., n_o, d]
     return estimate if basis is None else estimate @ basis.T
 
