@@ -118,13 +118,9 @@ def cosine_ratio(
                 moments[name, law, draws] = inner, energy
                 want, label = predict(alpha, draws, dimension, law), f"ratio, {name}, {law}, K = {draws}"
                 yield exact(lab, label, want, inner / math.sqrt(energy), terms=3 ** (dimension * draws))
-    # E‖Ĵ‖² = m + v/K: two values of K determine it, and with it the ratio, for all
-    spread = {
-        name: 2
-        * (moments[name, "gaussian", 1][1] / moments[name, "gaussian", 2][1] - 1)
-        / (2 - moments[name, "gaussian", 1][1] / moments[name, "gaussian", 2][1])
-        for name in ("NMNC", "VNC")
-    }  # v/m, which is d + 1 or n + 1
+    # E‖Ĵ‖² = m + v/K: its quotient q at K = 1 and 2 gives v/m = 2(q − 1)/(2 − q), which is d + 1 or n + 1
+    quotients = {name: moments[name, "gaussian", 1][1] / moments[name, "gaussian", 2][1] for name in ("NMNC", "VNC")}
+    spread = {name: 2 * (q - 1) / (2 - q) for name, q in quotients.items()}
     want, got = threshold(2, 3, 4), (1 + spread["NMNC"] / 2) / (1 + spread["VNC"] / 2)
     yield exact(lab, "threshold of α at K = 2", want, got, terms=3**8, scale=10)
     alpha = moments["NMNC", "gaussian", 1][0]

@@ -12,7 +12,6 @@ from paper_checks.lab import Lab
 N, D, N_O = 7, 3, 2
 SIGMA = 0.3
 Law = tuple[Array, Array]
-Perturb = Callable[[Array, "Problem"], Array]
 Estimate = Callable[[Array, Array, float], Array]
 
 
