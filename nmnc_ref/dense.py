@@ -23,6 +23,11 @@ class Dense(NamedTuple):
         expect(weight=(self.weight, "n m"))
         return self.weight.shape[1]
 
+    @property
+    def positions(self) -> int:
+        """The number of places that share each weight: 1."""
+        return 1
+
     def preactivation(self, activity: Array) -> Array:
         """Return s = x Wᵀ + b, [..., n_l], of `activity` x [..., n_{l−1}]."""
         expect(weight=(self.weight, "n m"), bias=(self.bias, "n"), activity=(activity, "... m"))

@@ -1,15 +1,15 @@
 """Learning feedback weights from noise-correlation estimates, and assigning credit through them.
 
 Feedback is direct (B_l [n_o, n_l], a running estimate of E[J_l] P_l, carries the output error to layer l) or
-layer-wise (M_l [n_{l+1}, n_l] ≈ W_{l+1} P_l carries the delta one layer down). An estimate of M_l is the estimate of
-`nmnc_ref.estimator` with the next layer's `preactivation` as tail: the weight mirror (F3; Akrout et al. 2019).
+layer-wise (M_l ≈ W_{l+1} P_l carries the delta one layer down). A mirror M_l is itself a layer, of the kind of the layer
+whose weights it estimates from noise in the activity below: the weight mirror (F3; Akrout et al. 2019).
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from nmnc_ref.arrays import Array, expect, expect_tuple, fraction
+from nmnc_ref.arrays import Array, expect, expect_tuple, fraction, positive
 
 
 def running_average(feedback: Array, estimate: Array, rate: float) -> Array:
@@ -77,27 +77,68 @@ def direct_deltas(error: Array, feedbacks: tuple[Array, ...], slopes: tuple[Arra
     Raises:
         TypeError, ValueError: as `delta`; ValueError also for unequal numbers of feedbacks and slopes.
     """
-    _expect_hidden(error, "feedbacks", feedbacks, slopes)
+    expect_tuple("feedbacks", feedbacks, of="arrays")
+    expect_tuple("slopes", slopes, len(feedbacks), of="arrays, one for each of feedbacks")
+    shapes = {}
+    for l, (feedback, slope) in enumerate(zip(feedbacks, slopes, strict=True), start=1):
+        each = "B " if getattr(feedback, "ndim", 2) == 3 else ""
+        shapes[f"feedbacks[{l - 1}]"] = (feedback, f"{each}o n{l}")
+        shapes[f"slopes[{l - 1}]"] = (slope, f"B n{l}")
+    expect(error=(error, "B o"), **shapes)
     hidden = [delta(error, feedback, slope) for feedback, slope in zip(feedbacks, slopes, strict=True)]
     return (*hidden, error)
 
 
-def layerwise_deltas(error: Array, mirrors: tuple[Array, ...], slopes: tuple[Array, ...]) -> tuple[Array, ...]:
-    """Return (δ_1, …, δ_L) with δ_L = e and δ_l = φ'(s_l) ⊙ (δ_{l+1} M_l).
+def layerwise_deltas(error: Array, mirrors: tuple[Any, ...], slopes: tuple[Array, ...]) -> tuple[Array, ...]:
+    """Return (δ_1, …, δ_L) with δ_L = e and δ_l = φ'(s_l) ⊙ (δ_{l+1} M_l), by the mirrors' `pull_back` [choice].
 
     Args:
         error: e [B, n_o].
-        mirrors: (M_1, …, M_{L−1}), each [n_{l+1}, n_l].
+        mirrors: (M_1, …, M_{L−1}), layers of the kinds of the layers 2 … L, with `mirror_estimate`s as weights.
         slopes: (φ'(s_1), …, φ'(s_{L−1})), each [B, n_l].
 
     Raises:
-        TypeError, ValueError: as `direct_deltas`.
+        TypeError: mixed libraries or dtypes, or not float32 or float64; a mirror that is not a layer.
+        ValueError: unequal numbers of mirrors and slopes, shapes that do not fit, empty, NaN or infinity.
     """
-    _expect_hidden(error, "mirrors", mirrors, slopes)
+    expect_tuple("mirrors", mirrors, of="layers")
+    expect_tuple("slopes", slopes, len(mirrors), of="arrays, one for each of mirrors")
+    for index, mirror in enumerate(mirrors):
+        if not hasattr(mirror, "pull_back"):
+            raise TypeError(f"mirrors[{index}]: expected a layer, got {type(mirror).__name__}")
+    expect(error=(error, "B *"), **{f"slopes[{index}]": (slope, "B *") for index, slope in enumerate(slopes)})
     deltas = [error]
-    for mirror, slope in zip(reversed(mirrors), reversed(slopes), strict=True):
-        deltas.append(delta(deltas[-1], mirror, slope))
+    for index in reversed(range(len(mirrors))):
+        gradient = mirrors[index].pull_back(deltas[-1])
+        expect(**{f"mirrors[{index}]": (gradient, "B n"), f"slopes[{index}]": (slopes[index], "B n")})
+        deltas.append(slopes[index] * gradient)
     return tuple(reversed(deltas))
+
+
+def mirror_estimate(layer: Any, response: Array, noise: Array, sigma: float) -> Any:
+    """Return the estimate of a layer's own weights from the change of its preactivation (F3) [choice].
+
+    Dense: (1/KB) Σ δs ξᵀ/σ², with mean W P. Convolution: the same with patches, and the mean over places, with
+    mean W · mean_p Cov(patch_p(ξ))/σ², which is W itself only for isotropic noise without padding or pooling.
+
+    Args:
+        layer: of which only kind and shapes are used.
+        response: δs [N, n_{l+1}], one row for each draw and each element of the batch.
+        noise: ξ [N, n_l].
+        sigma: σ > 0, the scale that the noise was made with, in units of activity.
+
+    Returns:
+        A layer of the same kind with the estimate as weight, and zero bias.
+
+    Raises:
+        TypeError, ValueError: as the layer's `gradient`; also for what is not a layer, and σ not positive.
+    """
+    if not all(hasattr(layer, name) for name in ("gradient", "positions")):
+        raise TypeError(f"layer: expected a layer, got {type(layer).__name__}")
+    expect(response=(response, "N *"), noise=(noise, "N *"))
+    sigma = positive("sigma", sigma, like=noise)
+    found = layer.gradient(response, noise)
+    return found._replace(weight=found.weight / (noise.shape[0] * layer.positions * sigma**2), bias=0 * found.bias)
 
 
 def weight_gradients(network: tuple[Any, ...], activities: tuple[Array, ...], deltas: tuple[Array, ...]) -> tuple:
@@ -122,15 +163,3 @@ def weight_gradients(network: tuple[Any, ...], activities: tuple[Array, ...], de
     return tuple(
         layer.gradient(delta, activity) for layer, delta, activity in zip(network, deltas, activities, strict=False)
     )
-
-
-def _expect_hidden(error: Array, name: str, matrices: tuple[Array, ...], slopes: tuple[Array, ...]) -> None:
-    expect_tuple(name, matrices, of="arrays")
-    expect_tuple("slopes", slopes, len(matrices), of=f"arrays, one for each of {name}")
-    shapes = {}
-    for l, (matrix, slope) in enumerate(zip(matrices, slopes, strict=True), start=1):
-        above = "o" if name == "feedbacks" or l == len(matrices) else f"n{l + 1}"
-        batch = "B " if name == "feedbacks" and getattr(matrix, "ndim", 2) == 3 else ""
-        shapes[f"{name}[{l - 1}]"] = (matrix, f"{batch}{above} n{l}")
-        shapes[f"slopes[{l - 1}]"] = (slope, f"B n{l}")
-    expect(error=(error, "B o"), **shapes)

@@ -40,6 +40,10 @@ class Layer(Protocol):
     def inputs(self) -> int:
         """The number n_{l−1} of units below."""
 
+    @property
+    def positions(self) -> int:
+        """The number of places that share each weight: 1 for a dense layer."""
+
     def preactivation(self, activity: Array) -> Array:
         """Return s [..., n_l] of the activity [..., n_{l−1}] below."""
 

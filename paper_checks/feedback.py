@@ -179,7 +179,7 @@ def exact_feedback(
     layers = tuple(
         layer._replace(bias=lab.normal(f"F4: b, {l}", layer.bias.shape[0])) for l, layer in enumerate(layers)
     )
-    mirrors = tuple(layer.weight for layer in layers[1:])
+    mirrors = layers[1:]
     x = lab.normal("F4: x", 6, 5)
     target = lab.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, 1.0, 0.0]] * 2)
     for function in (activation.relu, activation.tanh, activation.softplus):
