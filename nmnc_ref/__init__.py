@@ -3,6 +3,8 @@
 from nmnc_ref import (
     activation,
     arrays,
+    convolution,
+    credit,
     dense,
     dimension,
     estimator,
@@ -14,8 +16,10 @@ from nmnc_ref import (
     noise_correlation,
     perturbation,
     random,
+    recurrent,
     sgd,
     theory,
+    training,
 )
 from nmnc_ref.arrays import validate
 
@@ -23,6 +27,8 @@ __version__ = "0.1.0"
 __all__ = [
     "activation",
     "arrays",
+    "convolution",
+    "credit",
     "dense",
     "dimension",
     "estimator",
@@ -34,7 +40,9 @@ __all__ = [
     "noise_correlation",
     "perturbation",
     "random",
+    "recurrent",
     "sgd",
     "theory",
+    "training",
     "validate",
 ]

@@ -127,7 +127,9 @@ class Convolution(NamedTuple):
         shape = self.geometry
         wanted = (shape.image[0], shape.size, shape.size)
         if tuple(self.weight.shape[1:]) != wanted:
-            raise ValueError(f"weight: expected shape [o, {', '.join(map(str, wanted))}], got {list(self.weight.shape)}")
+            raise ValueError(
+                f"weight: expected shape [o, {', '.join(map(str, wanted))}], got {list(self.weight.shape)}"
+            )
         units = {"activity": self.inputs, "delta": self.weight.shape[0] * self.positions}
         for name, (array, _) in arguments.items():
             if array.shape[-1] != units[name]:

@@ -287,7 +287,9 @@ def _prepare(network: Network, x: Array, leak: float) -> tuple[Cell, Any, Array,
         raise TypeError(f"network[1]: expected a layer, got {type(read_out).__name__}")
     expect(**{name: (array, "**") for name, array in leaves("network", network)}, x=(x, "**"))
     cell_shapes = {"weight": "n n", "input_weight": "n m", "bias": "n"}
-    expect(**{f"network[0].{name}": (getattr(cell, name), shape) for name, shape in cell_shapes.items()}, x=(x, "B T m"))
+    expect(
+        **{f"network[0].{name}": (getattr(cell, name), shape) for name, shape in cell_shapes.items()}, x=(x, "B T m")
+    )
     return cell, read_out, x @ cell.input_weight.T + cell.bias, _leak(leak, x)
 
 

@@ -16,7 +16,7 @@ from paper_checks import catalogue
 from paper_checks.claim import FAMILIES
 
 ROOT = Path(__file__).parents[1]
-COMPOSITIONS = {"__init__", "initialisation", "noise_correlation"}
+COMPOSITIONS = {"__init__", "credit", "initialisation", "noise_correlation", "training"}
 """Modules of nmnc_ref that put others together; all others are mathematics."""
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 THEORY = (ROOT / "THEORY.md").read_text(encoding="utf-8")
