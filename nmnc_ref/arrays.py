@@ -183,6 +183,13 @@ def count(name: str, value: Any, least: int = 1, most: int | None = None) -> int
     return number
 
 
+def flag(name: str, value: bool) -> bool:
+    """Return `value` if it is True or False, or raise TypeError."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{name}: expected True or False, got {type(value).__name__}")
+    return value
+
+
 def choice(name: str, value: str, options: tuple[str, ...]) -> str:
     """Return `value` if it is one of `options`, or raise ValueError."""
     if value not in options:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from array_api_compat import array_namespace, device
 
-from nmnc_ref.arrays import Array, count, expect, expect_tuple
+from nmnc_ref.arrays import Array, count, expect, expect_orthonormal, expect_tuple
 
 
 class Geometry(NamedTuple):
@@ -147,11 +147,11 @@ def of(geometry: Geometry) -> type[Convolution]:
     if not isinstance(geometry, Geometry):
         raise TypeError(f"geometry: expected a Geometry, got {type(geometry).__name__}")
     expect_tuple("geometry.image", geometry.image, 3, of="integers C, H, W")
-    image = tuple(count("geometry.image", side) for side in geometry.image)
+    channels, height, width = (count("geometry.image", side) for side in geometry.image)
     lengths = {name: count(f"geometry.{name}", getattr(geometry, name)) for name in ("size", "stride", "pool")}
     lengths["pool_stride"] = count("geometry.pool_stride", geometry.pool_stride)
     padding = count("geometry.padding", geometry.padding, 0)
-    geometry = Geometry(image, padding=padding, **lengths)
+    geometry = Geometry((channels, height, width), padding=padding, **lengths)
     for name, side in (("pool", min(geometry.image[1:])), ("size", min(geometry.padded))):
         count(f"geometry.{name}", getattr(geometry, name), 1, side)
     return _type(geometry)
@@ -193,13 +193,14 @@ def shared_basis(basis: Array, positions: int) -> Array:
         positions: H·W.
 
     Returns:
-        [C·H·W, d·H·W], orthonormal as U is.
+        [C·H·W, d·H·W], with orthonormal columns.
 
     Raises:
         TypeError: not an array of float32 or float64; H·W is not an integer.
-        ValueError: not [C, d], empty, NaN or infinity; H·W below 1.
+        ValueError: not [C, d], columns not orthonormal, empty, NaN or infinity; H·W below 1.
     """
     xp = expect(basis=(basis, "C d"))
+    expect_orthonormal("basis", basis)
     places = xp.eye(count("positions", positions), dtype=basis.dtype, device=device(basis))
     (channels, d), p = basis.shape, places.shape[0]
     return xp.reshape(basis[:, None, :, None] * places[None, :, None, :], (channels * p, d * p))

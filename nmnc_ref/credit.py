@@ -7,14 +7,13 @@ that is perturbed: x_1 … x_{L−1}, or h_1 … h_T. Feedback is a tuple of arr
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from array_api_compat import array_namespace
 
 from nmnc_ref import estimator, feedback, network, recurrent
-from nmnc_ref.arrays import Array, fraction
+from nmnc_ref.arrays import Array, expect, flag, positive
 
 
 class Route(NamedTuple):
@@ -100,11 +99,13 @@ def through_time(activation: Any, *, leak: float = 1.0, every: bool = False) -> 
         every: read out at every step, not at the last alone.
 
     Raises:
-        TypeError: not an activation, or a leak that is not a number.
-        ValueError: a leak outside [0, 1].
+        TypeError: not an activation, a leak that is not a number, or `every` not True or False.
+        ValueError: a leak outside (0, 1].
     """
     _expect_activation(activation)
-    fraction("leak", leak)
+    if positive("leak", leak) > 1:
+        raise ValueError(f"leak: expected at most 1, got {leak}")
+    flag("every", every)
     kind: dict[str, Any] = {"leak": leak, "every": every}
 
     def tail(layers: tuple, x: Array, site: int) -> Callable[[Array], Array]:
@@ -139,12 +140,16 @@ def through_time(activation: Any, *, leak: float = 1.0, every: bool = False) -> 
 
 
 def _feedforward(activation: Any, tail: Callable, estimate: Callable, credit: Callable) -> Route:
+    def forward(layers: tuple, x: Array) -> network.Forward:
+        expect(x=(x, "B m"))
+        return network.forward(layers, x, activation)
+
     def backpropagation(layers: tuple, x: Array, target: Array, loss: Any) -> network.Backpropagation:
         truth = network.backpropagation(layers, x, target, activation, loss)
         return truth._replace(activity_gradient=truth.activity_gradient[1:-1])
 
     return Route(
-        functools.partial(network.forward, activation=activation),
+        forward,
         lambda passed: passed.activity[1:-1],
         tail,
         estimate,

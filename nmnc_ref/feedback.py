@@ -1,8 +1,8 @@
 """Learning feedback weights from noise-correlation estimates, and assigning credit through them.
 
 Feedback is direct (B_l [n_o, n_l], a running estimate of E[J_l] P_l, carries the output error to layer l) or
-layer-wise (M_l ≈ W_{l+1} P_l carries the delta one layer down). A mirror M_l is itself a layer, of the kind of the layer
-whose weights it estimates from noise in the activity below: the weight mirror (F3; Akrout et al. 2019).
+layer-wise (M_l ≈ W_{l+1} P_l carries the delta one layer down). A mirror M_l is itself a layer, of the kind of the
+layer whose weights it estimates from noise in the activity below: the weight mirror (F3; Akrout et al. 2019).
 """
 
 from __future__ import annotations
@@ -103,15 +103,16 @@ def layerwise_deltas(error: Array, mirrors: tuple[Any, ...], slopes: tuple[Array
     """
     expect_tuple("mirrors", mirrors, of="layers")
     expect_tuple("slopes", slopes, len(mirrors), of="arrays, one for each of mirrors")
-    for index, mirror in enumerate(mirrors):
-        if not hasattr(mirror, "pull_back"):
-            raise TypeError(f"mirrors[{index}]: expected a layer, got {type(mirror).__name__}")
-    expect(error=(error, "B *"), **{f"slopes[{index}]": (slope, "B *") for index, slope in enumerate(slopes)})
+    weights = {f"mirrors[{l}].weight": (_weight(f"mirrors[{l}]", mirror), "**") for l, mirror in enumerate(mirrors)}
+    shapes = {f"slopes[{l}]": (slope, "B *") for l, slope in enumerate(slopes)}
+    expect(error=(error, "B *"), **shapes, **weights)
+    signals = [*((f"slopes[{l}]", slope) for l, slope in enumerate(slopes)), ("error", error)]
+    for l, mirror in enumerate(mirrors):
+        _expect_units(*signals[l], mirror.inputs, f"mirrors[{l}]")
+        _expect_units(*signals[l + 1], mirror.weight.shape[0] * mirror.positions, f"mirrors[{l}]")
     deltas = [error]
-    for index in reversed(range(len(mirrors))):
-        gradient = mirrors[index].pull_back(deltas[-1])
-        expect(**{f"mirrors[{index}]": (gradient, "B n"), f"slopes[{index}]": (slopes[index], "B n")})
-        deltas.append(slopes[index] * gradient)
+    for mirror, slope in zip(reversed(mirrors), reversed(slopes), strict=True):
+        deltas.append(slope * mirror.pull_back(deltas[-1]))
     return tuple(reversed(deltas))
 
 
@@ -133,9 +134,9 @@ def mirror_estimate(layer: Any, response: Array, noise: Array, sigma: float) -> 
     Raises:
         TypeError, ValueError: as the layer's `gradient`; also for what is not a layer, and σ not positive.
     """
-    if not all(hasattr(layer, name) for name in ("gradient", "positions")):
-        raise TypeError(f"layer: expected a layer, got {type(layer).__name__}")
-    expect(response=(response, "N *"), noise=(noise, "N *"))
+    expect(response=(response, "N *"), noise=(noise, "N *"), **{"layer.weight": (_weight("layer", layer), "**")})
+    _expect_units("noise", noise, layer.inputs, "layer")
+    _expect_units("response", response, layer.weight.shape[0] * layer.positions, "layer")
     sigma = positive("sigma", sigma, like=noise)
     found = layer.gradient(response, noise)
     return found._replace(weight=found.weight / (noise.shape[0] * layer.positions * sigma**2), bias=0 * found.bias)
@@ -163,3 +164,14 @@ def weight_gradients(network: tuple[Any, ...], activities: tuple[Array, ...], de
     return tuple(
         layer.gradient(delta, activity) for layer, delta, activity in zip(network, deltas, activities, strict=False)
     )
+
+
+def _weight(name: str, layer: Any) -> Array:
+    if not all(hasattr(layer, part) for part in ("weight", "positions", "pull_back", "gradient")):
+        raise TypeError(f"{name}: expected a layer, got {type(layer).__name__}")
+    return layer.weight
+
+
+def _expect_units(name: str, array: Array, units: int, layer: str) -> None:
+    if array.shape[-1] != units:
+        raise ValueError(f"{name}: expected {units} units as in {layer}, got shape {list(array.shape)}")

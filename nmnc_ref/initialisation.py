@@ -101,7 +101,7 @@ def convolutional_network(
     for index, stage in enumerate(stages):
         if not isinstance(stage, Stage):
             raise TypeError(f"stages[{index}]: expected a Stage, got {type(stage).__name__}")
-        kind = convolution.of(convolution.Geometry(tuple(image), *stage[1:]))
+        kind = convolution.of(convolution.Geometry(image, *stage[1:]))
         shape = (count("channels", stage.channels), image[0], stage.size, stage.size)
         deviation = scheme(image[0] * stage.size**2, stage.channels * stage.size**2)
         weight = deviation * random.normal(random.fold_in(key, index), shape, dtype)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 
 from array_api_compat import array_namespace, device
 
-from nmnc_ref.arrays import Array, count, expect, expect_tuple, fraction, is_concrete, leaves
+from nmnc_ref.arrays import Array, count, expect, expect_tuple, flag, fraction, is_concrete, leaves
 
 
 class Cell(NamedTuple):
@@ -48,7 +48,8 @@ class Backpropagation(NamedTuple):
     """Everything that backpropagation through time computes.
 
     `forward`: the forward pass; `loss`: scalar; `error`: e = ∂loss/∂y; `activity_gradient`: (g_1, …, g_T) with
-    g_t = ∂loss/∂h_t along all paths; `delta`: (∂loss/∂s_1, …, ∂loss/∂s_T); `gradient`: of the parameters, (cell, read-out).
+    g_t = ∂loss/∂h_t along all paths; `delta`: (∂loss/∂s_1, …, ∂loss/∂s_T); `gradient`: of the parameters, as a cell
+    and a read-out.
     """
 
     forward: Forward
@@ -69,7 +70,7 @@ def forward(network: Network, x: Array, activation: Any, *, leak: float = 1.0, e
         TypeError: not a pair of cell and read-out; not arrays of one library and one of the dtypes float32, float64.
         ValueError: shapes that do not fit, empty arrays, NaN or infinity; a leak that is not in (0, 1].
     """
-    cell, read_out, drive, leak = _prepare(network, x, leak)
+    cell, read_out, drive, leak = _prepare(network, x, leak, every)
     start = 0 * drive[:, 0, :]
     activities, preactivations = _run(cell, drive, start, 0, activation, leak)
     output = _read(read_out, activities[1:], every)
@@ -92,7 +93,7 @@ def tail(
     Raises:
         TypeError, ValueError: as `forward`; also for a step that is not an integer from 1 to T.
     """
-    cell, read_out, drive, leak = _prepare(network, x, leak)
+    cell, read_out, drive, leak = _prepare(network, x, leak, every)
     step = count("step", step, 1, x.shape[1])
 
     def output(activity: Array) -> Array:
@@ -113,7 +114,7 @@ def jacobian(
     Raises:
         TypeError, ValueError: as `tail`.
     """
-    cell, read_out, drive, leak = _prepare(network, x, leak)
+    cell, read_out, drive, leak = _prepare(network, x, leak, every)
     xp = array_namespace(drive)
     step = count("step", step, 1, x.shape[1])
     passed = forward(network, x, activation, leak=leak, every=every)
@@ -146,7 +147,7 @@ def backpropagation(
     Raises:
         TypeError, ValueError: as `forward`; ValueError also for a target that does not fit the output.
     """
-    cell, read_out, _, leak = _prepare(network, x, leak)
+    cell, read_out, _, leak = _prepare(network, x, leak, every)
     expect(x=(x, "B T m"), target=(target, "B o"))
     passed = forward(network, x, activation, leak=leak, every=every)
     error = loss.error(passed.output, target)
@@ -199,7 +200,7 @@ def weight_gradients(
     Raises:
         TypeError, ValueError: as `forward`; ValueError also for a wrong number of arrays.
     """
-    cell, read_out, _, _ = _prepare(network, x, 1.0)
+    cell, read_out, _, _ = _prepare(network, x, 1.0, every)
     steps = x.shape[1]
     expect_tuple("activities", activities, steps + 1, of="arrays h_0 … h_T")
     expect_tuple("deltas", deltas, steps, of="arrays, one for each step")
@@ -213,6 +214,9 @@ def weight_gradients(
         xp.tensordot(slopes, x, axes=([0, 1], [0, 1])),
         xp.sum(slopes, axis=(0, 1)),
     )
+    columns = (steps if every else 1) * read_out.preactivation(activities[0]).shape[-1]
+    if error.shape[1] != columns:
+        raise ValueError(f"error: expected {columns} columns, got shape {list(error.shape)}")
     errors = _split(error, steps, every)
     read = [read_out.gradient(e, h) for e, h in zip(errors, activities[1:], strict=True) if e is not None]
     return gradient, type(read_out)(*(sum(parts[1:], parts[0]) for parts in zip(*read, strict=True)))
@@ -229,6 +233,7 @@ def by_lag(estimates: tuple[Array, ...], *, every: bool = False) -> tuple[Array,
         TypeError: mixed libraries or dtypes, or not float32 or float64.
         ValueError: no estimates, shapes that do not fit, empty, NaN or infinity.
     """
+    flag("every", every)
     expect_tuple("estimates", estimates, of="arrays, one for each step")
     if not estimates:
         raise ValueError("estimates: expected at least one array, got none")
@@ -260,16 +265,17 @@ def activity_gradients(error: Array, feedbacks: tuple[Array, ...], *, every: boo
         TypeError: mixed libraries or dtypes, or not float32 or float64.
         ValueError: no feedbacks, shapes that do not fit, empty, NaN or infinity.
     """
+    flag("every", every)
     expect_tuple("feedbacks", feedbacks, of="arrays, one for each lag")
     if not feedbacks:
         raise ValueError("feedbacks: expected at least one array, got none")
     steps = len(feedbacks)
     shapes = {f"feedbacks[{lag}]": (each, "o n") for lag, each in enumerate(feedbacks)}
     expect(error=(error, "B *" if every else "B o"), **shapes)
+    columns = (steps if every else 1) * feedbacks[0].shape[0]
+    if error.shape[1] != columns:
+        raise ValueError(f"error: expected {columns} columns for {steps} steps, got shape {list(error.shape)}")
     errors = _split(error, steps, every)
-    if errors[-1].shape[1] != feedbacks[0].shape[0]:
-        rows = steps * feedbacks[0].shape[0]
-        raise ValueError(f"error: expected {rows} columns for {steps} steps, got shape {list(error.shape)}")
     gradients = []
     for t in range(steps):
         parts = [errors[t + lag] @ feedbacks[lag] for lag in range(steps - t) if errors[t + lag] is not None]
@@ -277,8 +283,9 @@ def activity_gradients(error: Array, feedbacks: tuple[Array, ...], *, every: boo
     return tuple(gradients)
 
 
-def _prepare(network: Network, x: Array, leak: float) -> tuple[Cell, Any, Array, Any]:
+def _prepare(network: Network, x: Array, leak: float, every: bool) -> tuple[Cell, Any, Array, Any]:
     """Check a network and its input; return cell, read-out, what the inputs add to s [B, T, n], and the leak."""
+    flag("every", every)
     expect_tuple("network", network, 2, of="parts, cell and read-out")
     cell, read_out = network
     if not isinstance(cell, Cell):
@@ -316,7 +323,7 @@ def _read(read_out: Any, activities: list[Array], every: bool) -> Array:
     return array_namespace(outputs[0]).concat(outputs, axis=-1)
 
 
-def _split(error: Array, steps: int, every: bool) -> list[Array | None]:
+def _split(error: Array, steps: int, every: bool) -> list[Array]:
     """Return the errors at steps 1 … T, None where nothing is read out."""
     if not every:
         return [None] * (steps - 1) + [error]

@@ -11,12 +11,13 @@ over batches and keeps the manifold fresh.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from nmnc_ref import estimator, feedback, manifold, perturbation, random, sgd
-from nmnc_ref.arrays import Array, choice, count, expect, fraction, library, positive
+from nmnc_ref.arrays import Array, choice, count, expect, flag, fraction, leaves, library, positive
 from nmnc_ref.credit import Route
 
 RULES = ("backpropagation", "random feedback", "vnc", "nmnc")
@@ -88,7 +89,7 @@ class Info(NamedTuple):
 def init(key: Array, network: tuple[Any, ...], sample: Array, *, route: Route, settings: Settings) -> State:
     """Return the state to begin with: velocity 0, manifolds of `sample`, and feedback B_0 = 0, or drawn at random.
 
-    Random feedback is N(0, 1/n_o): with it e and e B have the same norm for each unit, on average.
+    Random feedback with r rows is N(0, 1/r): a unit of e B has the mean square of a unit of e.
 
     Args:
         key: random key [2].
@@ -100,9 +101,12 @@ def init(key: Array, network: tuple[Any, ...], sample: Array, *, route: Route, s
     Raises:
         TypeError, ValueError: as the functions that it composes; ValueError also for settings out of range.
     """
-    _expect(settings)
-    if key.ndim != 1 or library("sample", sample) is not random.expect_key(key):
-        raise ValueError(f"key: expected shape [2] in the library of sample, got {list(key.shape)}")
+    _expect_settings(settings)
+    _expect_inputs(network, sample=sample)
+    if random.expect_key(key) is not library("sample", sample):
+        raise TypeError(f"key: expected an array of {library('sample', sample).__name__} like sample, got another's")
+    if key.ndim != 1:
+        raise ValueError(f"key: expected shape [2], got {list(key.shape)}")
     passed = route.forward(network, sample)
     sites = route.sites(passed)
     nothing = tuple(0 * site[:1, :] for site in sites)
@@ -120,17 +124,19 @@ def init(key: Array, network: tuple[Any, ...], sample: Array, *, route: Route, s
 def refresh(state: State, sample: Array, *, route: Route, settings: Settings) -> State:
     """Return the state with the manifolds of the activities at `sample` [B, ...], for the rules that use them.
 
+    Isotropic noise needs their dimension alone, to have their energy.
+
     Raises:
-        TypeError, ValueError: as the route's `forward` and `manifold.fit`.
+        TypeError, ValueError: as the route's `forward` and `manifold.fit`; also for what is no State or Settings.
     """
+    _expect_settings(settings)
+    _expect_state(state, sample=sample)
     if settings.rule not in ("vnc", "nmnc"):
         return state
-
-    def fit(activity: Array) -> Array:
-        size = {"dimension": settings.dimension, "explained": settings.explained}
-        return manifold.fit(activity, centring=settings.centring, **size).basis
-
-    return state._replace(bases=route.bases(route.forward(state.network, sample), fit))
+    fit = functools.partial(
+        manifold.fit, dimension=settings.dimension, explained=settings.explained, centring=settings.centring
+    )
+    return state._replace(bases=route.bases(route.forward(state.network, sample), lambda activity: fit(activity).basis))
 
 
 def observe(state: State, x: Array, *, route: Route, settings: Settings) -> tuple[State, Observation]:
@@ -139,8 +145,13 @@ def observe(state: State, x: Array, *, route: Route, settings: Settings) -> tupl
     The first `samples` elements of the batch are perturbed, each site on its own, with noise from the state's key.
 
     Raises:
-        TypeError, ValueError: as the functions that it composes; ValueError also for fewer elements than `samples`.
+        TypeError, ValueError: as the functions that it composes; ValueError also for a rule that does not perturb,
+            and for fewer elements than `samples`.
     """
+    _expect_settings(settings)
+    _expect_state(state, x=x)
+    if settings.rule not in ("vnc", "nmnc"):
+        raise ValueError(f"settings.rule: expected vnc or nmnc, which perturb, got {settings.rule}")
     if settings.samples > x.shape[0]:
         raise ValueError(f"x: expected at least {settings.samples} samples to perturb, got {x.shape[0]}")
     x = x[: settings.samples, ...]
@@ -191,9 +202,10 @@ def step(
     Raises:
         TypeError, ValueError: as the functions that it composes; ValueError also for settings out of range.
     """
-    _expect(settings)
+    _expect_settings(settings)
+    _expect_state(state, x=x, target=target)
     observation = None
-    if perturb and settings.rule in ("vnc", "nmnc"):
+    if flag("perturb", perturb) and settings.rule in ("vnc", "nmnc"):
         state, observation = observe(state, x, route=route, settings=settings)
     if settings.rule == "backpropagation":
         truth = route.backpropagation(state.network, x, target, loss)
@@ -232,7 +244,12 @@ def train(
         route: kind of network and of feedback.
         settings: how it learns.
         advance: `step` with route, loss and settings bound, jitted or not: (state, x, target, perturb=bool).
+
+    Raises:
+        TypeError, ValueError: as `refresh`, and as `advance`.
     """
+    _expect_settings(settings)
+    _expect_state(state, sample=sample)
     for index, (x, target) in enumerate(batches):
         if index and index % settings.refresh == 0:
             state = refresh(state, sample, route=route, settings=settings)
@@ -246,10 +263,30 @@ def _rows(array: Array) -> Array:
     return xp.reshape(array, (-1, array.shape[-1]))
 
 
-def _expect(settings: Settings) -> None:
+def _expect_inputs(network: tuple[Any, ...], **inputs: Array) -> None:
+    parameters = {name: (array, "**") for name, array in leaves("network", network)}
+    expect(**parameters, **{name: (array, "B **") for name, array in inputs.items()})
+
+
+def _expect_state(state: State, **inputs: Array) -> None:
+    if not isinstance(state, State):
+        raise TypeError(f"state: expected a State, got {type(state).__name__}")
+    _expect_inputs(state.network, **inputs)
+
+
+def _expect_settings(settings: Settings) -> None:
     if not isinstance(settings, Settings):
         raise TypeError(f"settings: expected Settings, got {type(settings).__name__}")
     choice("settings.rule", settings.rule, RULES)
+    choice("settings.centring", settings.centring, manifold.CENTRINGS)
+    flag("settings.antithetic", settings.antithetic)
+    if (settings.dimension is None) == (settings.explained is None):
+        got = "neither" if settings.dimension is None else "both"
+        raise ValueError(f"settings.dimension, settings.explained: expected exactly one of the two, got {got}")
+    if settings.dimension is not None:
+        count("settings.dimension", settings.dimension)
+    else:
+        fraction("settings.explained", positive("settings.explained", settings.explained))
     for name in ("draws", "samples", "interval", "refresh"):
         count(f"settings.{name}", getattr(settings, name))
     for name in ("learning_rate", "sigma"):

@@ -16,7 +16,11 @@ from typing import Any
 import numpy as np
 
 import nmnc_ref
+from nmnc_ref.convolution import Geometry
 from nmnc_ref.dense import Dense
+from nmnc_ref.initialisation import Stage
+from nmnc_ref.recurrent import Cell
+from nmnc_ref.training import Settings, State
 
 
 @dataclass(frozen=True)
@@ -260,6 +264,65 @@ def _layer(bias: bool = True) -> Dense:
     return Dense(Floats(_normal(3, 4), "n m"), Floats(offset, "n") if bias else _unread(offset))
 
 
+CONVOLUTION = nmnc_ref.convolution.of(Geometry((2, 5, 6), size=3, stride=2, padding=1))  # 60 units to o·3·3
+
+
+def _convolution(bias: bool = True) -> Any:
+    weight, offset = Floats(_normal(3, 2, 3, 3), "o 2 3 3"), _normal(3)
+    return CONVOLUTION(weight, Floats(offset, "o") if bias else _unread(offset))
+
+
+def _recurrent(bias: bool = True, read_out_bias: bool = True) -> tuple[Cell, Dense]:
+    """Return a recurrent network 3 → 4 → 2 with letters m, n and q."""
+    offset = _normal(4)
+    cell = Cell(
+        Floats(_normal(4, 4), "n n"), Floats(_normal(4, 3), "n m"), Floats(offset, "n") if bias else _unread(offset)
+    )
+    offset = _normal(2)
+    return cell, Dense(Floats(_normal(2, 4), "q n"), Floats(offset, "q") if read_out_bias else _unread(offset))
+
+
+SEQUENCE = Floats(_normal(5, 3, 3), "B T m")
+LEAK = Number(0.3, most=1.0)
+LAST = Flag(False)
+ROUTE = Given(lambda xp, dtype: nmnc_ref.credit.direct(nmnc_ref.activation.tanh), "a Route: a record of functions")
+SETTINGS = Settings(
+    rule=Choice("nmnc"),
+    learning_rate=POSITIVE,
+    momentum=SHARE,
+    decay=NON_NEGATIVE,
+    feedback_rate=SHARE,
+    sigma=POSITIVE,
+    draws=Count(2),
+    samples=Count(2),
+    interval=Count(1),
+    refresh=Count(5),
+    dimension=Count(2),
+    explained=Given(lambda xp, dtype: None, "given instead of dimension"),
+    centring=Choice("uncentred"),
+    antithetic=Flag(True),
+)
+
+
+GIVEN_SETTINGS = Given(lambda xp, dtype: nmnc_ref.training.Settings(dimension=2), "replaced in training.step")
+
+
+def _state(xp: ModuleType, dtype: Any) -> State:
+    network = nmnc_ref.initialisation.dense_network(nmnc_ref.random.key(0, xp), (3, 4, 2), dtype)
+    sample = nmnc_ref.random.normal(nmnc_ref.random.key(1, xp), (5, 3), dtype)
+    parts = {"route": ROUTE.make(xp, dtype), "settings": GIVEN_SETTINGS.make(xp, dtype)}
+    return nmnc_ref.training.init(nmnc_ref.random.key(2, xp), network, sample, **parts)
+
+
+INPUTS = Given(
+    lambda xp, dtype: (
+        to_library(np.ones((5, 3)), xp, dtype) * xp.arange(5, dtype=dtype)[:, None] + xp.eye(5, dtype=dtype)[:, :3]
+    ),
+    "replaced in training.step and with training",
+)
+STATE = Given(_state, "what init returns; others are tested with training")
+
+
 def _full(xp: ModuleType, dtype: Any) -> Callable:
     return lambda start, stop: xp.full((2, 3), (start + stop) / 2, dtype=dtype)
 
@@ -385,7 +448,10 @@ EXAMPLES = [
     _e(
         "feedback.layerwise_deltas",
         error=Floats(_normal(5, 2), "B o"),
-        mirrors=(Floats(_normal(3, 4), "p n"), Floats(_normal(2, 3), "o p")),
+        mirrors=(
+            Dense(Floats(_normal(3, 4), "p n"), _unread(_normal(3))),
+            Dense(Floats(_normal(2, 3), "o p"), _unread(_normal(2))),
+        ),
         slopes=(Floats(_normal(5, 4), "B n"), Floats(_normal(5, 3), "B p")),
         same_number=("mirrors", "slopes"),
     ),
@@ -395,6 +461,13 @@ EXAMPLES = [
         error=Floats(_normal(5, 2), "B o"),
         mirrors=(),
         slopes=(),
+    ),
+    _e(
+        "feedback.mirror_estimate",
+        layer=_layer(bias=False),
+        response=Floats(_normal(5, 3), "N n"),
+        noise=Floats(_normal(5, 4), "N m"),
+        sigma=POSITIVE,
     ),
     _e(
         "feedback.weight_gradients",
@@ -411,6 +484,24 @@ EXAMPLES = [
         "initialisation.dense_network",
         key=ONE_KEY,
         widths=Widths((3, 4, 2)),
+        dtype=Dtype(),
+        scheme=Given(lambda xp, dtype: nmnc_ref.initialisation.glorot, _CALLABLE),
+    ),
+    _e(
+        "initialisation.convolutional_network",
+        key=ONE_KEY,
+        image=(Count(2), Count(5, wrong=(1,)), Count(6, wrong=(1,))),
+        stages=(Stage(Count(3), Count(3, wrong=(7,)), Count(1), Count(0, least=0), Count(2, wrong=(6,)), Count(1)),),
+        widths=(Count(4), Count(2)),
+        dtype=Dtype(),
+        scheme=Given(lambda xp, dtype: nmnc_ref.initialisation.glorot, _CALLABLE),
+    ),
+    _e(
+        "initialisation.recurrent_network",
+        key=ONE_KEY,
+        inputs=Count(3),
+        units=Count(4),
+        outputs=Count(2),
         dtype=Dtype(),
         scheme=Given(lambda xp, dtype: nmnc_ref.initialisation.glorot, _CALLABLE),
     ),
@@ -433,6 +524,28 @@ EXAMPLES = [
         self=_layer(bias=False),
         delta=Floats(_normal(5, 3), "B n"),
         activity=Floats(_normal(5, 4), "B m"),
+    ),
+    _e(
+        "convolution.of",
+        geometry=Geometry(
+            image=(Count(2), Count(5, wrong=(1,)), Count(6, wrong=(1,))),
+            size=Count(3, wrong=(7,)),
+            stride=Count(1),
+            padding=Count(0, least=0),
+            pool=Count(2, wrong=(6,)),
+            pool_stride=Count(1),
+        ),
+        returns="anything",
+    ),
+    _e("convolution.channel_vectors", activity=Floats(_normal(5, 8), "... 8"), channels=Count(2, wrong=(3,))),
+    _e("convolution.shared_basis", basis=BASIS, positions=Count(3)),
+    _e("convolution.Convolution.preactivation", self=_convolution(), activity=Floats(_normal(5, 60), "... 60")),
+    _e("convolution.Convolution.pull_back", self=_convolution(), delta=Floats(_normal(5, 27), "... 27")),
+    _e(
+        "convolution.Convolution.gradient",
+        self=_convolution(),
+        delta=Floats(_normal(5, 27), "B 27"),
+        activity=Floats(_normal(5, 60), "B 60"),
     ),
     _e("network.forward", network=_network(), x=Floats(_normal(5, 3), "... m"), activation=RELU),
     _e(
@@ -471,6 +584,128 @@ EXAMPLES = [
         target=Floats(_normal(5, 2), "B q"),
         activation=RELU,
         loss=SQUARED_ERROR,
+    ),
+    # recurrent
+    _e("recurrent.forward", network=_recurrent(), x=SEQUENCE, activation=RELU, leak=LEAK, every=LAST),
+    _e(
+        "recurrent.tail",
+        network=_recurrent(),
+        x=SEQUENCE,
+        step=Count(2, wrong=(4,)),
+        activation=RELU,
+        leak=LEAK,
+        every=Flag(True),
+        then={"activity": Floats(_normal(5, 4), "... B n")},
+    ),
+    _e(
+        "recurrent.jacobian",
+        network=_recurrent(),
+        x=SEQUENCE,
+        step=Count(2, wrong=(4,)),
+        activation=RELU,
+        leak=LEAK,
+        every=Flag(True),
+    ),
+    _e(
+        "recurrent.backpropagation",
+        network=_recurrent(),
+        x=SEQUENCE,
+        target=Floats(_normal(5, 2), "B q"),
+        activation=RELU,
+        loss=SQUARED_ERROR,
+        leak=LEAK,
+        every=LAST,
+    ),
+    _e(
+        "recurrent.delta",
+        activity_gradient=Floats(_normal(5, 4), "B n"),
+        preactivation=Floats(_normal(5, 4), "B n"),
+        activation=RELU,
+        leak=LEAK,
+    ),
+    _e(
+        "recurrent.weight_gradients",
+        network=_recurrent(),
+        x=Floats(_normal(5, 3, 3), "B 3 m"),
+        activities=tuple(Floats(_normal(5, 4), "B n") for _ in range(4)),
+        deltas=tuple(Floats(_normal(5, 4), "B n") for _ in range(3)),
+        error=Floats(_normal(5, 2), "B q"),
+        every=LAST,
+        same_number=("activities", "deltas"),
+    ),
+    _e(
+        "recurrent.by_lag",
+        estimates=(Floats(_normal(2, 4), "o n"), Floats(_normal(2, 4), "o n")),
+        every=LAST,
+    ),
+    _e(
+        "recurrent.by_lag",
+        "every step",
+        estimates=(Floats(_normal(4, 4), "4 n"), Floats(_normal(2, 4), "2 n")),
+        every=Flag(True),
+    ),
+    _e(
+        "recurrent.activity_gradients",
+        error=Floats(_normal(5, 2), "B o"),
+        feedbacks=(Floats(_normal(2, 4), "o n"), Floats(_normal(2, 4), "o n")),
+        every=LAST,
+    ),
+    _e(
+        "recurrent.activity_gradients",
+        "every step",
+        error=Floats(_normal(5, 4), "B 4"),
+        feedbacks=(Floats(_normal(2, 4), "2 n"), Floats(_normal(2, 4), "2 n")),
+        every=Flag(True),
+    ),
+    # credit and training
+    _e("credit.direct", activation=RELU, returns="anything"),
+    _e("credit.layerwise", activation=RELU, returns="anything"),
+    _e("credit.through_time", activation=RELU, leak=LEAK, every=LAST, returns="anything"),
+    _e(
+        "training.init",
+        key=ONE_KEY,
+        network=_network(),
+        sample=Floats(_normal(5, 3), "B m"),
+        route=ROUTE,
+        settings=GIVEN_SETTINGS,
+        returns="anything",
+    ),
+    _e(
+        "training.refresh",
+        state=STATE,
+        sample=INPUTS,
+        route=ROUTE,
+        settings=GIVEN_SETTINGS,
+        returns="anything",
+    ),
+    _e(
+        "training.observe",
+        state=STATE,
+        x=INPUTS,
+        route=ROUTE,
+        settings=GIVEN_SETTINGS,
+        returns="anything",
+    ),
+    _e(
+        "training.step",
+        state=STATE,
+        x=Floats(_normal(5, 3), "B 3"),
+        target=Floats(_normal(5, 2), "B 2"),
+        route=ROUTE,
+        loss=SQUARED_ERROR,
+        settings=SETTINGS,
+        perturb=Flag(True),
+        returns="anything",
+    ),
+    _e(
+        "training.train",
+        state=STATE,
+        batches=Given(lambda xp, dtype: [], "any iterable, whose items `advance` checks"),
+        sample=INPUTS,
+        route=ROUTE,
+        settings=GIVEN_SETTINGS,
+        advance=Given(lambda xp, dtype: None, _CALLABLE),
+        returns="anything",
     ),
     # manifold
     _e(

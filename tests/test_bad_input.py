@@ -55,6 +55,7 @@ from nmnc_ref import (
     sgd,
     theory,
 )
+from nmnc_ref.convolution import Convolution
 from nmnc_ref.dense import Dense
 from paper_checks.lab import BACKENDS
 
@@ -66,7 +67,16 @@ SINGULAR = {
     "deltas": "delta",
     "alignments": "alignment",
 }
-IN_LAYERS = {"network": ("weight", "bias", "network", "activity"), "self": ("weight", "bias", "activity")}
+INSIDE = {
+    "network": ("weight", "bias", "network", "activity"),
+    "self": ("weight", "bias", "activity"),
+    "mirrors": ("weight",),
+    "layer": ("weight",),
+    "image": ("geometry",),
+    "stages": ("channels", "geometry"),
+    "sample": ("x", "activity"),
+    "x": ("activities",),
+}
 
 
 # --- the table is complete ---
@@ -84,7 +94,8 @@ def _public_functions() -> dict[str, Callable]:
                 found[f"{prefix}.{name}"] = value
             elif isinstance(value, tuple) and hasattr(value, "_fields"):  # an activation or a loss
                 found |= {f"{prefix}.{name}.{f}": item for f, item in value._asdict().items() if callable(item)}
-    found |= {f"dense.Dense.{n}": f for n, f in vars(Dense).items() if inspect.isfunction(f) and n[0] != "_"}
+    for name, kind in (("dense.Dense", Dense), ("convolution.Convolution", Convolution)):
+        found |= {f"{name}.{n}": f for n, f in vars(kind).items() if inspect.isfunction(f) and n[0] != "_"}
     return found
 
 
@@ -139,7 +150,7 @@ def _root(path: str) -> str:
 def _names(*paths: str) -> frozenset[str]:
     found = set()
     for root in map(_root, paths):
-        found |= {root, SINGULAR.get(root, root), *IN_LAYERS.get(root, ())}
+        found |= {root, SINGULAR.get(root, root), *INSIDE.get(root, ())}
     return frozenset(found)
 
 
@@ -334,6 +345,7 @@ def _tuple_cases(example: Example) -> Iterator[Case]:
             wrong["none at all"] = lambda xp, dtype: ()
             wrong["a layer"] = lambda xp, dtype, made=made: made(xp, dtype)[0]
             wrong["None as layer"] = lambda xp, dtype, made=made: (*made(xp, dtype)[:-1], None)
+        if node and hasattr(node[0], "weight"):
             wrong["array as layer"] = lambda xp, dtype, made=made: (*made(xp, dtype)[:-1], made(xp, dtype)[-1].weight)
         for mutation, make in wrong.items():
             differ = mutation in ("text", "fewer", "more", "none at all")  # in number, from another tuple

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from nmnc_ref.arrays import Array, choice, count, expect, fraction, positive
+from nmnc_ref.arrays import Array, choice, count, expect, flag, fraction, positive
 
 LAWS = ("gaussian", "rademacher", "fixed-norm")
 
@@ -186,9 +186,8 @@ def response_noise_error(deviation: float, outputs: int, dimension: int, draws: 
 
 def response_noise_variance(output_deviation: float, antithetic: bool) -> float:
     """Return the τ² of the response if each output carries noise τ: 2τ² one-sided, τ²/2 antithetic (E12) [derived]."""
-    if not isinstance(antithetic, bool):
-        raise TypeError(f"antithetic: expected True or False, got {type(antithetic).__name__}")
-    return positive("output_deviation", output_deviation, zero=True) ** 2 * (0.5 if antithetic else 2)
+    pair = flag("antithetic", antithetic)
+    return positive("output_deviation", output_deviation, zero=True) ** 2 * (0.5 if pair else 2)
 
 
 def least_squares_error(deviation: float, outputs: int, dimension: int, draws: int, sigma: float) -> float:
