@@ -40,8 +40,9 @@ def fit(
             "mean-added": the centred components and, as column d + 1, the part of the mean orthogonal to them.
 
     Returns:
-        The manifold, with d columns (d + 1 for "mean-added"). Its `mean` is that of X whatever the centring, its
-        spectrum is in units of activity squared, with divisor B.
+        The manifold, with d columns (d + 1 for "mean-added"). Each component has the sign that makes its largest entry
+        positive, so that noise along it is the same on every library. The `mean` is that of X whatever the centring,
+        the spectrum is in units of activity squared, with divisor B.
 
     Raises:
         TypeError: not an array of float32 or float64.
@@ -81,10 +82,17 @@ def fit(
         d = min(1 + int(xp.sum(xp.astype(share < explained, xp.int32))), max(rank, 1))
     if d > rank:
         raise ValueError(f"activity: expected rank of at least d = {d} ({centring}), got rank {rank}")
-    basis = components[:d, :].T
+    basis = _signed(components[:d, :].T)
     if centring == "mean-added":
         basis = _append_direction(basis, mean)
     return Manifold(basis, spectrum, mean)
+
+
+def _signed(basis: Array) -> Array:
+    """Return the columns with the sign that makes the entry of largest magnitude positive."""
+    xp = expect(basis=(basis, "n d"))
+    negative = xp.max(basis, axis=0) + xp.min(basis, axis=0) < 0
+    return xp.where(negative, -basis, basis)
 
 
 def _append_direction(basis: Array, direction: Array) -> Array:

@@ -89,7 +89,7 @@ class Info(NamedTuple):
 def init(key: Array, network: tuple[Any, ...], sample: Array, *, route: Route, settings: Settings) -> State:
     """Return the state to begin with: velocity 0, manifolds of `sample`, and feedback B_0 = 0, or drawn at random.
 
-    Random feedback with r rows is N(0, 1/r): a unit of e B has the mean square of a unit of e.
+    Random feedback [r, c, …] is N(0, c/size), with as many numbers to a unit: that of e B has the mean square of e's.
 
     Args:
         key: random key [2].
@@ -114,7 +114,8 @@ def init(key: Array, network: tuple[Any, ...], sample: Array, *, route: Route, s
     blank = route.estimate(network, zero, nothing, (1.0,) * len(sites))
     if settings.rule == "random feedback":
         blank = tuple(
-            random.normal(random.fold_in(key, index), each.shape, each.dtype) / math.sqrt(each.shape[0])
+            random.normal(random.fold_in(key, index), each.shape, each.dtype)
+            / math.sqrt(math.prod(each.shape) / each.shape[1])
             for index, each in enumerate(blank)
         )
     state = State(network, sgd.zero_velocity(network), blank, (), random.fold_in(key, len(blank)))

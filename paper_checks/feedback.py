@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
 
-from nmnc_ref import activation, estimator, feedback, loss, network, perturbation, random, theory
+from nmnc_ref import activation, estimator, feedback, loss, network, perturbation, random, recurrent, theory
 from nmnc_ref.arrays import Array
-from nmnc_ref.initialisation import dense_network, lecun
+from nmnc_ref.initialisation import Stage, convolutional_network, dense_network, lecun, recurrent_network
 from paper_checks import digits
 from paper_checks.claim import claim
 from paper_checks.comparison import Comparison, exact, sampled
@@ -131,32 +133,66 @@ def average_over_inputs(
 
 @claim(
     "F3",
-    "Layer-wise mirror: E[δs ξᵀ]/σ² = W P for every σ, as the map from activity to preactivation is linear.",
-    source="literature",
+    "Layer-wise mirror: E[δs ξᵀ]/σ² = W P for every σ, as the map from activity to preactivation is linear. "
+    "Convolutions: W · mean_p Cov(patch_p(ξ))/σ², which is W for isotropic noise without padding or pooling.",
+    source="literature, choice",
     rung="enumeration",
     twins={
-        "1/σ for 1/σ²": {"estimate": lambda *arguments: estimator.correlation(*arguments) * arguments[2]},
+        "1/σ for 1/σ²": {"estimate": lambda *arguments: _scaled(feedback.mirror_estimate(*arguments), arguments[3])},
+        "sum over places for mean": {
+            "estimate": lambda *arguments: _scaled(feedback.mirror_estimate(*arguments), arguments[0].positions)
+        },
         "activity for preactivation": {"read": lambda layer: lambda x: activation.tanh.value(layer.preactivation(x))},
         "no baseline": {"respond": lambda tail, x, noise: 2 * tail(x + noise) - tail(x)},
     },
 )
 def weight_mirror(
     lab: Lab,
-    estimate=estimator.correlation,
+    estimate=feedback.mirror_estimate,
     read=lambda layer: layer.preactivation,
     respond=estimator.one_sided_response,
 ) -> Iterator[Comparison]:
-    """All signs, d = 3 of n = 6, at three scales, on the manifold and isotropic."""
-    (layer,) = dense_network(lab.key("F3: layer"), (6, 4), lab.dtype)
-    x, basis = lab.normal("F3: x", 6), lab.orthonormal("F3: U", 6, 3)
-    for sigma in (0.01, 1.0, 100.0):
-        for name, noise, want in (
-            ("NMNC", perturbation.on_manifold(lab.signs(3), basis, sigma), layer.weight @ basis @ basis.T),
-            ("VNC", perturbation.isotropic(lab.signs(6), sigma), layer.weight),
-        ):
-            got = lab.jit(estimate)(respond(read(layer), x, noise), noise, sigma)
-            scale = 1 + 1 / sigma  # δs has the rounding of s, which 1/σ amplifies
-            yield exact(lab, f"M, {name}, σ = {sigma}", want, got, terms=2**6, scale=scale)
+    """All signs, on the manifold (d = 3) and isotropic, at three scales: a dense layer of 6 inputs, and kernels of 2×2
+    on 3×3 pixels with and without padding and pooling.
+    """
+    (dense,) = dense_network(lab.key("F3: layer"), (6, 4), lab.dtype)
+    stages = {
+        "kernel": Stage(2, 2),
+        "kernel, padded": Stage(2, 2, stride=2, padding=1),
+        "kernel, pooled": Stage(2, 2, pool=2),
+    }
+    layers = {"dense": dense} | {
+        name: convolutional_network(lab.key(f"F3: {name}"), (1, 3, 3), (stage,), (1,), lab.dtype)[0]
+        for name, stage in stages.items()
+    }
+    for kind, layer in layers.items():
+        x, basis = lab.normal(f"F3: x, {kind}", layer.inputs), lab.orthonormal(f"F3: U, {kind}", layer.inputs, 3)
+        everything = lab.xp.eye(layer.inputs, dtype=lab.dtype)
+        for sigma in (0.01, 1.0, 100.0):
+            for name, noise, directions in (
+                ("NMNC", perturbation.on_manifold(lab.signs(3), basis, sigma), basis),
+                ("VNC", perturbation.isotropic(lab.signs(layer.inputs), sigma), everything),
+            ):
+                got = estimate(layer, respond(read(layer), x, noise), noise, sigma).weight
+                want = layer.weight
+                if name == "NMNC" or kind in ("kernel, padded", "kernel, pooled"):
+                    want = _seen_through(lab, layer, directions)
+                scale = 1 + 1 / sigma  # δs has the rounding of s, which 1/σ amplifies
+                yield exact(lab, f"M, {kind}, {name}, σ = {sigma}", want, got, terms=2**layer.inputs, scale=scale)
+
+
+def _scaled(layer: Any, factor: float) -> Any:
+    return layer._replace(weight=layer.weight * factor)
+
+
+def _seen_through(lab: Lab, layer: Any, directions: Array) -> Array:
+    """Return W · mean_p Σ_i patch_p(u_i) patch_p(u_i)ᵀ over the columns u_i, patches read by kernels of one pixel."""
+    outputs, pixels = layer.weight.shape[0], math.prod(layer.weight.shape[1:])
+    one_each = lab.xp.reshape(lab.xp.eye(pixels, dtype=lab.dtype), (pixels, *layer.weight.shape[1:]))
+    reader = type(layer)(one_each, lab.xp.zeros(pixels, dtype=lab.dtype))
+    patches = lab.xp.reshape(reader.preactivation(directions.T), (directions.shape[1], pixels, layer.positions))
+    covariance = lab.xp.sum(patches @ patches.mT, axis=0) / layer.positions
+    return lab.xp.reshape(lab.xp.reshape(layer.weight, (outputs, pixels)) @ covariance, layer.weight.shape)
 
 
 @claim(
@@ -174,14 +210,29 @@ def weight_mirror(
 def exact_feedback(
     lab: Lab, slope=lambda function: function.slope, per_sample=lambda jacobians: jacobians
 ) -> Iterator[Comparison]:
-    """Networks with two hidden layers and every activation, six random inputs, both losses."""
-    layers = dense_network(lab.key("F4: network"), (5, 7, 6, 3), lab.dtype, lecun)
-    layers = tuple(
-        layer._replace(bias=lab.normal(f"F4: b, {l}", layer.bias.shape[0])) for l, layer in enumerate(layers)
-    )
-    mirrors = layers[1:]
-    x = lab.normal("F4: x", 6, 5)
+    """Dense and convolutional networks with two hidden layers and every activation, six random inputs, both losses;
+    and, for a leaky recurrent network read out at the end or at every step, the Jacobian of each step.
+    """
     target = lab.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, 1.0, 0.0]] * 2)
+    networks = {
+        "dense": dense_network(lab.key("F4: network"), (16, 7, 6, 3), lab.dtype, lecun),
+        "convolutional": convolutional_network(
+            lab.key("F4: kernels"), (1, 4, 4), (Stage(2, 3, padding=1), Stage(3, 2, pool=2)), (3,), lab.dtype, lecun
+        ),
+    }
+    for kind, layers in networks.items():
+        layers = tuple(
+            layer._replace(bias=lab.normal(f"F4: b, {kind}, {l}", layer.bias.shape[0]))
+            for l, layer in enumerate(layers)
+        )
+        yield from _feedforward_credit(lab, kind, layers, target, slope, per_sample)
+    yield from _recurrent_credit(lab, target, slope, per_sample)
+
+
+def _feedforward_credit(
+    lab: Lab, kind: str, layers: tuple, target: Array, slope: Callable, per_sample: Callable
+) -> Iterator[Comparison]:
+    mirrors, x = layers[1:], lab.normal("F4: x", 6, 16)
     for function in (activation.relu, activation.tanh, activation.softplus):
         for cost in (loss.squared_error, loss.softmax_cross_entropy):
             truth = network.backpropagation(layers, x, target, function, cost)
@@ -193,10 +244,30 @@ def exact_feedback(
             ):
                 gradient = feedback.weight_gradients(layers, truth.forward.activity, deltas)
                 for l, (want, got) in enumerate(zip(truth.gradient, gradient, strict=True), start=1):
-                    label = f"∂W_{l}, {name}, {function.name}, {cost.name}"
+                    label = f"∂W_{l}, {kind}, {name}, {function.name}, {cost.name}"
                     scale = float(lab.xp.max(lab.xp.abs(truth.gradient[-1].weight)))
-                    yield exact(lab, label, want.weight, got.weight, terms=6 * 7, scale=scale)
-                    yield exact(lab, label.replace("W", "b"), want.bias, got.bias, terms=6 * 7, scale=scale)
+                    yield exact(lab, label, want.weight, got.weight, terms=6 * 32, scale=scale)
+                    yield exact(lab, label.replace("W", "b"), want.bias, got.bias, terms=6 * 32, scale=scale)
+
+
+def _recurrent_credit(lab: Lab, target: Array, slope: Callable, per_sample: Callable) -> Iterator[Comparison]:
+    pair, steps, leak = recurrent_network(lab.key("F4: recurrent"), 4, 5, 3, lab.dtype), 4, 0.6
+    x = lab.normal("F4: sequences", 6, steps, 4)
+    for every in (False, True):
+        wanted = lab.xp.concat([target] * steps, axis=1) if every else target
+        kind: dict[str, Any] = {"leak": leak, "every": every}
+        truth = recurrent.backpropagation(pair, x, wanted, activation.tanh, loss.squared_error, **kind)
+        deltas = []
+        for step in range(1, steps + 1):
+            jacobians = per_sample(recurrent.jacobian(pair, x, step, activation.tanh, **kind))
+            signal = truth.error[:, -jacobians.shape[1] :]
+            gate = leak * slope(activation.tanh)(truth.forward.preactivation[step - 1])
+            deltas.append(feedback.delta(signal, jacobians, gate))
+        got = recurrent.weight_gradients(pair, x, truth.forward.activity, tuple(deltas), truth.error, every=every)
+        scale = float(lab.xp.max(lab.xp.abs(truth.gradient[1].weight)))
+        for field, one, other in zip(got[0]._fields, truth.gradient[0], got[0], strict=True):
+            label = f"∂{field}, recurrent, {'every' if every else 'last'} step"
+            yield exact(lab, label, one, other, terms=6 * 5 * steps * steps, scale=scale)
 
 
 @claim(

@@ -18,11 +18,11 @@ def test_deltas_against_loops():
     direct = feedback.direct_deltas(error, (draw(4, 3, 6), draw(5, 3, 5)), slopes)
     assert np.allclose(direct[0], slopes[0] * np.stack([error[i] @ draw(4, 3, 6) for i in range(4)]))
     assert direct[2] is error
-    mirrors = (draw(6, 5, 6), draw(7, 3, 5))
+    mirrors = (Dense(draw(6, 5, 6), draw(8, 5)), Dense(draw(7, 3, 5), draw(9, 3)))
     layerwise = feedback.layerwise_deltas(error, mirrors, slopes)
-    upper = slopes[1] * (error @ mirrors[1])
+    upper = slopes[1] * (error @ mirrors[1].weight)
     assert np.allclose(layerwise[1], upper)
-    assert np.allclose(layerwise[0], slopes[0] * (upper @ mirrors[0]))
+    assert np.allclose(layerwise[0], slopes[0] * (upper @ mirrors[0].weight))
 
 
 def test_feedback_for_each_sample():

@@ -1,0 +1,260 @@
+"""Training by every rule and route: against its parts, on every library, and what it learns."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import pytest
+from examples import to_library
+
+from nmnc_ref import activation, credit, initialisation, loss, manifold, network, perturbation, random, sgd, training
+from nmnc_ref.initialisation import Stage
+from nmnc_ref.training import RULES, Settings
+
+B, OUTPUTS = 6, 3
+IMAGES = np.random.default_rng(3).normal(size=(40, 36))
+TARGETS = np.eye(OUTPUTS)[np.arange(40) % OUTPUTS]
+ROUTES = {
+    "dense, direct": credit.direct(activation.tanh),
+    "dense, layer-wise": credit.layerwise(activation.tanh),
+    "convolutional, direct": credit.direct(activation.relu),
+    "convolutional, layer-wise": credit.layerwise(activation.relu),
+    "recurrent": credit.through_time(activation.tanh, leak=0.7),
+    "recurrent, every step": credit.through_time(activation.tanh, every=True),
+}
+NOISE = ("vnc", "nmnc")
+routes = pytest.mark.parametrize("name", ROUTES)
+
+
+def problem(name, xp, dtype="float64"):
+    """Return a network, inputs and targets that suit a route."""
+    key, kind = random.key(5, xp), getattr(xp, dtype)
+    images, targets = IMAGES, TARGETS
+    if name.startswith("recurrent"):
+        layers = initialisation.recurrent_network(key, 6, 9, OUTPUTS, kind)
+        images = IMAGES.reshape(-1, 6, 6)
+        targets = np.tile(TARGETS, 6) if "every" in name else TARGETS
+    elif name.startswith("dense"):
+        layers = initialisation.dense_network(key, (36, 12, 9, OUTPUTS), kind)
+    else:
+        stages = (Stage(4, 3, padding=1), Stage(3, 2, pool=2, pool_stride=2))
+        layers = initialisation.convolutional_network(key, (1, 6, 6), stages, (7, OUTPUTS), kind)
+    return layers, to_library(images, xp, dtype), to_library(targets, xp, dtype)
+
+
+def run(name, xp, settings, steps=20, jit=lambda function: function, dtype="float64"):
+    """Train on batches of B in order, and return the last state, the losses and the last info."""
+    layers, x, target = problem(name, xp, dtype)
+    route = ROUTES[name]
+    advance = jit(functools.partial(training.step, route=route, loss=loss.squared_error, settings=settings))
+    state = training.init(random.key(6, xp), layers, x, route=route, settings=settings)
+    losses, info = [], None
+    for step in range(steps):
+        start = B * step % 36
+        if step and step % 7 == 0:
+            state = training.refresh(state, x, route=route, settings=settings)
+        state, info = advance(state, x[start : start + B, ...], target[start : start + B, ...])
+        losses.append(float(info.loss))
+    return state, losses, info
+
+
+def arrays(value):
+    return [np.asarray(array) for _, array in leaves(value)]
+
+
+def leaves(value, path="state"):
+    for index, item in enumerate(value):
+        if isinstance(item, tuple):
+            yield from leaves(item, f"{path}.{index}")
+        elif item is not None:
+            yield f"{path}.{index}", item
+
+
+@routes
+@pytest.mark.parametrize("rule", RULES)
+def test_runs_repeat_bit_for_bit(name, rule):
+    xp, settings = np, Settings(rule, dimension=3)
+    one, other = (run(name, xp, settings)[0] for _ in range(2))
+    assert all(np.array_equal(a, b) for a, b in zip(arrays(one), arrays(other), strict=True))
+
+
+@routes
+@pytest.mark.parametrize("rule", NOISE)
+def test_trajectories_agree_between_libraries(name, rule, xp):
+    """20 steps: rounding errors grow with each step, but far less than 1e-9 here."""
+    settings = Settings(rule, dimension=3, draws=2, samples=3)
+    want, losses, _ = run(name, np, settings)
+    got, others, _ = run(name, xp, settings)
+    assert np.allclose(losses, others, rtol=1e-9)
+    for part in ("network", "velocity", "feedback"):
+        for a, b in zip(arrays(getattr(got, part)), arrays(getattr(want, part)), strict=True):
+            assert np.allclose(a, b, rtol=1e-9, atol=1e-9 * np.max(np.abs(b)) + 1e-300)
+
+
+@routes
+def test_a_step_can_be_jitted_as_a_whole(name):
+    jax = pytest.importorskip("jax")
+    settings = Settings("nmnc", dimension=3, antithetic=False)
+    eager = run(name, jax.numpy, settings, steps=3)
+    jitted = run(name, jax.numpy, settings, steps=3, jit=jax.jit)
+    assert np.allclose(eager[1], jitted[1], rtol=1e-10)
+    assert jax.tree.structure(eager[2]) == jax.tree.structure(jitted[2])
+    for a, b in zip(jax.tree.leaves(eager[2]), jax.tree.leaves(jitted[2]), strict=True):
+        assert np.allclose(a, b, rtol=1e-7, atol=1e-9 * float(np.max(np.abs(a))))
+
+
+@routes
+@pytest.mark.parametrize("rule", RULES)
+def test_the_dtype_is_kept(name, rule):
+    settings = Settings(rule, dimension=3, learning_rate=0.02)
+    state, losses, info = run(name, np, settings, steps=2, dtype="float32")
+    assert all(np.asarray(array).dtype == np.float32 for array in arrays(state[:-1]) + arrays(info))
+    assert np.all(np.isfinite(losses))
+
+
+@routes
+@pytest.mark.parametrize("rule", RULES)
+def test_every_rule_learns(name, rule):
+    """The loss over the last six batches, all images once, is below that over the first six."""
+    steep = rule == "random feedback" and name.startswith("convolutional")  # far larger than the Jacobian there
+    rate = 0.001 if steep else 0.01
+    settings = Settings(rule, dimension=3, learning_rate=rate, draws=20, samples=6, feedback_rate=0.2)
+    _, losses, _ = run(name, np, settings, steps=60)
+    assert np.mean(losses[-6:]) < 0.9 * np.mean(losses[:6])
+
+
+@routes
+def test_backpropagation_is_that_of_the_route(name):
+    layers, x, target = problem(name, np)
+    settings, route = Settings("backpropagation", learning_rate=0.1, decay=0.3), ROUTES[name]
+    state = training.init(random.key(6, np), layers, x, route=route, settings=settings)
+    moved, info = training.step(state, x, target, route=route, loss=loss.squared_error, settings=settings)
+    truth = route.backpropagation(layers, x, target, loss.squared_error)
+    want, _ = sgd.step(layers, truth.gradient, sgd.zero_velocity(layers), learning_rate=0.1, momentum=0.9, decay=0.3)
+    assert all(np.array_equal(a, b) for a, b in zip(arrays(moved.network), arrays(want), strict=True))
+    assert info.observation is None
+    sites = route.sites(route.forward(layers, x))
+    assert [each.shape for each in info.activity_gradient] == [each.shape for each in sites]
+
+
+def test_a_perturbation_step_is_the_method_by_hand():
+    """Noise along the manifold, response, correlation, running average, delta, weight gradient."""
+    layers, x, target = problem("dense, direct", np)
+    settings, route = Settings("nmnc", dimension=4, draws=3, samples=2, feedback_rate=0.25), ROUTES["dense, direct"]
+    state = training.init(random.key(6, np), layers, x, route=route, settings=settings)
+    state = state._replace(feedback=tuple(each + 1 for each in state.feedback))
+    moved, info = training.step(state, x, target, route=route, loss=loss.squared_error, settings=settings)
+    passed = network.forward(layers, x, activation.tanh)
+    for l in (1, 2):
+        basis = manifold.fit(passed.activity[l], dimension=4).basis
+        assert np.allclose(state.bases[l - 1] @ state.bases[l - 1].T, basis @ basis.T)
+        noise = info.observation.noise[l - 1]
+        assert noise.shape == (6, layers[l].inputs)
+        assert np.allclose(noise @ basis @ basis.T, noise)
+        tail, at = network.tail(layers, l, activation.tanh), np.tile(passed.activity[l][:2], (3, 1))
+        response = (tail(at + noise) - tail(at - noise)) / 2
+        assert np.allclose(info.observation.response[l - 1], response)
+        estimate = response.T @ noise / 6 / settings.sigma**2
+        assert np.allclose(info.observation.estimate[l - 1], estimate)
+        B_l = 0.75 * state.feedback[l - 1] + 0.25 * estimate
+        assert np.allclose(moved.feedback[l - 1], B_l)
+        error = (passed.output - target) / x.shape[0]
+        delta = activation.tanh.slope(passed.preactivation[l - 1]) * (error @ B_l)
+        assert np.allclose(info.delta[l - 1], delta)
+        assert np.allclose(info.gradient[l - 1].weight, delta.T @ passed.activity[l - 1])
+
+
+@routes
+def test_both_noises_have_the_same_energy(name):
+    """The mean of ‖ξ‖² over 300 draws, each of variance 2σ⁴/d or less relative to its square, within 6 errors."""
+    layers, x, _ = problem(name, np)
+    route = ROUTES[name]
+    for rule in NOISE:
+        settings = Settings(rule, dimension=4, draws=300, samples=1)
+        state = training.init(random.key(6, np), layers, x, route=route, settings=settings)
+        _, observation = training.observe(state, x, route=route, settings=settings)
+        for noise, basis in zip(observation.noise, state.bases, strict=True):
+            energy = np.mean(np.sum(noise**2, axis=1)) / (settings.sigma**2 * 4)
+            assert abs(energy - 1) <= 6 * np.sqrt(2 / 4 / 300)
+            outside = np.max(np.abs(noise - noise @ basis @ basis.T))
+            assert (outside < 1e-12) == (rule == "nmnc")
+
+
+@routes
+@pytest.mark.parametrize("rule", NOISE)
+def test_many_draws_find_the_feedback_that_the_theory_expects(name, rule):
+    """Orthonormal noise √n e_i in place of random draws makes the estimate of a route exact up to O(σ²) (E8)."""
+    layers, x, _ = problem(name, np)
+    route, x = ROUTES[name], x[:1, ...]
+    sites = route.sites(route.forward(layers, x))
+    noises, responses, sigma = [], [], 1e-4
+    for index, site in enumerate(sites):
+        noise = perturbation.isotropic(np.sqrt(site.shape[1]) * np.eye(site.shape[1]), sigma)
+        tail = route.tail(layers, x, index)
+        both = [tail(site + sign * noise[:, None, :])[:, 0, :] for sign in (1, -1)]
+        noises.append(noise)
+        responses.append((both[0] - both[1]) / 2)
+    estimates = route.estimate(layers, tuple(responses), tuple(noises), (sigma,) * len(sites))
+    error = np.ones((1, OUTPUTS * (6 if "every" in name else 1)))
+    gradients, _, _ = route.credit(layers, x, route.forward(layers, x), error, estimates)
+    if name == "recurrent, every step":
+        return  # one feedback for each lag is a mean over steps: exact in a linear network, tested there
+    if name == "convolutional, layer-wise":
+        return  # patches that reach over the edge shrink the mirror: tested with the kernel
+    exact = route.backpropagation(layers, x, route.forward(layers, x).output - error, loss.squared_error)
+    for got, want in zip(gradients, exact.activity_gradient, strict=True):
+        assert np.allclose(got, want, rtol=1e-5, atol=1e-6 * np.max(np.abs(want)))
+
+
+def test_training_perturbs_and_refreshes_when_it_is_told():
+    layers, x, target = problem("dense, direct", np)
+    settings, route = Settings("nmnc", dimension=3, interval=3, refresh=4), ROUTES["dense, direct"]
+    state = training.init(random.key(6, np), layers, x, route=route, settings=settings)
+    step = functools.partial(training.step, route=route, loss=loss.squared_error, settings=settings)
+    perturbed, bases = [], []
+
+    def advance(state, x, target, perturb):
+        perturbed.append(perturb)
+        bases.append(state.bases[0])
+        return step(state, x, target, perturb=perturb)
+
+    training.train(state, [(x, target)] * 9, x, route=route, settings=settings, advance=advance)
+    assert perturbed == [True, False, False] * 3
+    assert [bases[i] is bases[i - 1] for i in range(1, 9)] == [i % 4 != 0 for i in range(1, 9)]
+
+
+def test_random_feedback_stays_and_learned_feedback_begins_at_zero():
+    for rule in RULES:
+        state, _, _ = run("dense, direct", np, Settings(rule, dimension=3), steps=0)
+        moved, _, _ = run("dense, direct", np, Settings(rule, dimension=3), steps=2)
+        assert any(np.any(each) for each in state.feedback) == (rule == "random feedback")
+        same = all(np.array_equal(a, b) for a, b in zip(state.feedback, moved.feedback, strict=True))
+        assert same == (rule not in NOISE)
+
+
+def test_bad_states_and_settings_are_refused():
+    layers, x, target = problem("dense, direct", np)
+    route, settings = ROUTES["dense, direct"], Settings(dimension=3)
+    state = training.init(random.key(6, np), layers, x, route=route, settings=settings)
+
+    def step(state=state, x=x, settings=settings):
+        return training.step(state, x, target, route=route, loss=loss.squared_error, settings=settings)
+
+    with pytest.raises(TypeError, match="state: expected a State, got tuple"):
+        step(tuple(state))
+    with pytest.raises(TypeError, match="settings: expected Settings, got dict"):
+        step(settings=settings._asdict())
+    spoiled = layers[0]._replace(weight=layers[0].weight * np.nan)
+    with pytest.raises(ValueError, match=r"network\[0\]\.weight: expected finite values, got NaN"):
+        step(state._replace(network=(spoiled, *layers[1:])))
+    with pytest.raises(ValueError, match="basis: expected orthonormal columns"):
+        step(state._replace(bases=tuple(2 * basis for basis in state.bases)))
+    with pytest.raises(TypeError, match="float32"):
+        step(x=x.astype(np.float32))
+    with pytest.raises(ValueError, match="x: expected at least 50 samples to perturb, got 40"):
+        step(settings=settings._replace(samples=50))
+    with pytest.raises(ValueError, match=r"settings\.rule: expected vnc or nmnc, which perturb, got backpropagation"):
+        training.observe(state, x, route=route, settings=Settings("backpropagation"))
+    with pytest.raises(ValueError, match="rank"):
+        training.refresh(state, 0 * x, route=route, settings=settings)
