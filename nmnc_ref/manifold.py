@@ -1,8 +1,8 @@
 """The neural manifold of a layer: the linear span of its activity, and how much of the Jacobian lies in it.
 
-The manifold is estimated by principal component analysis, global and linear [summary]. Weight updates span the
-uncentred activity (A4): with non-negative units the centred components miss the mean direction. All three versions
-are here.
+The manifold is estimated by principal component analysis, global and linear [summary]: of the activity itself, or of
+its mean and covariance. Weight updates span the uncentred activity (A4): with non-negative units the centred components
+miss the mean direction. All three versions are here.
 """
 
 from __future__ import annotations
@@ -51,14 +51,7 @@ def fit(
             that lies in the span already. Under `jax.jit` rank is not checked: columns beyond it are arbitrary.
     """
     xp = expect(activity=(activity, "B n"))
-    choice("centring", centring, CENTRINGS)
-    if (dimension is None) == (explained is None):
-        got = "neither" if dimension is None else "both"
-        raise ValueError(f"dimension, explained: expected exactly one of the two, got {got}")
-    if dimension is not None:
-        dimension = count("dimension", dimension)
-    elif not is_concrete(explained) or (explained := fraction("explained", explained)) <= 0:
-        raise ValueError(f"explained: expected a known number above 0, got {explained}")
+    dimension, explained = _expect_options(dimension, explained, centring)
     samples, n = activity.shape
     mean = xp.mean(activity, axis=0)
     deviation = activity if centring == "uncentred" else activity - mean
@@ -71,21 +64,93 @@ def fit(
     _, singular, components = xp.linalg.svd(deviation / math.sqrt(samples), full_matrices=False)
     spectrum = singular**2
     floor = xp.finfo(activity.dtype).eps * max(samples, n) * xp.linalg.vector_norm(activity) / math.sqrt(samples)
-    independent = xp.sum(xp.astype(singular > floor, xp.int32))
-    rank = min(most, int(independent)) if is_concrete(independent) else most
-    if explained is None:
-        d = dimension
-    else:
+    d = _columns("activity", spectrum, (singular > floor)[:most], dimension, explained, centring)
+    basis = _signed(components[:d, :].T)
+    if centring == "mean-added":
+        basis = _append_direction("activity", basis, mean)
+    return Manifold(basis, spectrum, mean)
+
+
+def from_moments(
+    mean: Array,
+    covariance: Array,
+    *,
+    dimension: int | None = None,
+    explained: float | None = None,
+    centring: str = "uncentred",
+) -> Manifold:
+    """Fit the manifold from the mean m and the covariance C of the activity: eigenvectors of C, or of C + m mᵀ.
+
+    The same manifold as `fit` gives for the activity itself, to rounding, for activity too large to hold or that
+    arrives over time (`nmnc_ref.moments`). A variance below eps·n of the largest is rounding here, where `fit` resolves
+    down to its square.
+
+    Args:
+        mean: m [n].
+        covariance: C [n, n], with divisor B; symmetric.
+        dimension, explained: as in `fit`.
+        centring: "uncentred": C + m mᵀ; "centred": C; "mean-added": C, with the column that `fit` adds.
+
+    Returns:
+        The manifold, with a spectrum [n]; variances that rounding made negative are 0.
+
+    Raises:
+        TypeError: mixed libraries or dtypes, or not float32 or float64.
+        ValueError: shapes that do not fit, empty, NaN or infinity; a covariance that is not symmetric or has a negative
+            variance; otherwise as `fit`, and under `jax.jit` unchecked as there.
+    """
+    xp = expect(mean=(mean, "n"), covariance=(covariance, "n n"))
+    dimension, explained = _expect_options(dimension, explained, centring)
+    n, eps = mean.shape[0], xp.finfo(mean.dtype).eps
+    if n < (dimension or 1):
+        raise ValueError(f"covariance: expected at least n = {dimension} units for d = {dimension}, got n = {n}")
+    asymmetry = xp.max(xp.abs(covariance - covariance.T))
+    if is_false(asymmetry <= math.sqrt(eps) * xp.max(xp.abs(covariance))):
+        raise ValueError(f"covariance: expected a symmetric matrix, got max |C − Cᵀ| = {float(asymmetry):.2g}")
+    moment = covariance + mean[:, None] * mean if centring == "uncentred" else covariance
+    ascending, components = xp.linalg.eigh(moment)
+    spectrum = xp.flip(ascending)
+    # Rounding of the mean by c units in the last place leaves a variance of (c·eps·‖m‖)²: c = eps^-¼ is admitted.
+    floor = eps * n * xp.max(xp.abs(spectrum)) + eps**1.5 * xp.sum(mean**2)
+    if is_false(xp.min(spectrum) >= -floor):
+        raise ValueError(f"covariance: expected no negative variance, got {float(xp.min(spectrum)):.2g}")
+    d = _columns("covariance", spectrum, spectrum > floor, dimension, explained, centring)
+    basis = _signed(xp.flip(components, axis=1)[:, :d])
+    if centring == "mean-added":
+        basis = _append_direction("mean", basis, mean)
+    return Manifold(basis, xp.clip(spectrum, min=0.0), mean)
+
+
+def _expect_options(
+    dimension: int | None, explained: float | None, centring: str
+) -> tuple[int, None] | tuple[None, float]:
+    """Return the one of `dimension` and `explained` that is given, checked, and None for the other."""
+    choice("centring", centring, CENTRINGS)
+    if dimension is not None and explained is None:
+        return count("dimension", dimension), None
+    if dimension is not None or explained is None:
+        got = "neither" if dimension is None else "both"
+        raise ValueError(f"dimension, explained: expected exactly one of the two, got {got}")
+    if not is_concrete(explained) or (explained := fraction("explained", explained)) <= 0:
+        raise ValueError(f"explained: expected a known number above 0, got {explained}")
+    return None, explained
+
+
+def _columns(
+    name: str, spectrum: Array, resolved: Array, dimension: int | None, explained: float | None, centring: str
+) -> int:
+    """Return how many components to keep; `resolved` tells of each that there can be whether it exceeds rounding."""
+    xp = expect(spectrum=(spectrum, "m"))
+    independent = xp.sum(xp.astype(resolved, xp.int32))
+    rank = int(independent) if is_concrete(independent) else resolved.shape[0]
+    if dimension is None:
         if not is_concrete(independent):
             raise ValueError("explained: expected `dimension` in its place while tracing, got traced values")
         share = xp.cumulative_sum(spectrum) / xp.sum(spectrum) if rank else spectrum
-        d = min(1 + int(xp.sum(xp.astype(share < explained, xp.int32))), max(rank, 1))
-    if d > rank:
-        raise ValueError(f"activity: expected rank of at least d = {d} ({centring}), got rank {rank}")
-    basis = _signed(components[:d, :].T)
-    if centring == "mean-added":
-        basis = _append_direction(basis, mean)
-    return Manifold(basis, spectrum, mean)
+        dimension = min(1 + int(xp.sum(xp.astype(share < explained, xp.int32))), max(rank, 1))
+    if dimension > rank:
+        raise ValueError(f"{name}: expected rank of at least d = {dimension} ({centring}), got rank {rank}")
+    return dimension
 
 
 def _signed(basis: Array) -> Array:
@@ -95,7 +160,7 @@ def _signed(basis: Array) -> Array:
     return xp.where(negative, -basis, basis)
 
 
-def _append_direction(basis: Array, direction: Array) -> Array:
+def _append_direction(name: str, basis: Array, direction: Array) -> Array:
     xp = expect(basis=(basis, "n d"), direction=(direction, "n"))
     rest = direction
     for _ in range(2):  # once more, as the first projection leaves rounding errors inside the span
@@ -103,7 +168,7 @@ def _append_direction(basis: Array, direction: Array) -> Array:
     length = xp.linalg.vector_norm(rest)
     floor = math.sqrt(xp.finfo(basis.dtype).eps) * xp.linalg.vector_norm(direction)
     if is_false(length > floor):
-        raise ValueError("activity: expected a mean outside the span of the centred components, got one inside it")
+        raise ValueError(f"{name}: expected a mean outside the span of the centred components, got one inside it")
     return xp.concat([basis, (rest / length)[:, None]], axis=1)
 
 

@@ -19,6 +19,7 @@ import nmnc_ref
 from nmnc_ref.convolution import Geometry
 from nmnc_ref.dense import Dense
 from nmnc_ref.initialisation import Stage
+from nmnc_ref.moments import Moments
 from nmnc_ref.recurrent import Cell
 from nmnc_ref.training import Settings, State
 
@@ -222,6 +223,7 @@ _UNREAD = "not read by this function"
 SPAN = np.linalg.qr(_normal(4, 2))[0]  # [n, d]
 BASIS = Floats(SPAN, "n d", basis=True)
 PROJECTOR = Floats(SPAN @ SPAN.T, "n n")
+COVARIANCE = np.diag([2.0, 1.5, 1.0, 0.5]) + 0.1
 KEY = Words(np.array([3, 4000000000]), "... 2")
 ONE_KEY = Words(np.array([3, 4000000000]), "2")
 NOISE = Floats(_normal(6, 2, 4), "K ... n")
@@ -321,6 +323,10 @@ INPUTS = Given(
     "replaced in training.step and with training",
 )
 STATE = Given(_state, "what init returns; others are tested with training")
+
+
+def _moments() -> Moments:
+    return Moments(Floats(np.array(5.0), ""), Floats(_normal(4), "n"), Floats(COVARIANCE, "n n"))
 
 
 def _full(xp: ModuleType, dtype: Any) -> Callable:
@@ -732,6 +738,46 @@ EXAMPLES = [
         basis=BASIS,
         other_basis=Floats(np.linalg.qr(_normal(4, 3))[0], "n c", basis=True),
     ),
+    _e(
+        "manifold.from_moments",
+        mean=Floats(_normal(4), "n"),
+        covariance=Floats(COVARIANCE, "n n"),
+        dimension=Count(2, wrong=(5,), against="covariance"),
+        explained=Given(lambda xp, dtype: None, "None: the dimension is given"),
+        centring=Choice("mean-added"),
+    ),
+    _e(
+        "manifold.from_moments",
+        "explained",
+        mean=Floats(_normal(4), "n"),
+        covariance=Floats(COVARIANCE, "n n"),
+        dimension=Given(lambda xp, dtype: None, "given instead of explained"),
+        explained=Number(0.9, most=1.0),
+        centring=Choice("centred"),
+        untraced="the number of components would depend on values",
+    ),
+    # moments
+    _e("moments.empty", activity=Floats(_normal(5, 4), "B n")),
+    _e("moments.of", activity=Floats(_normal(5, 4), "B n")),
+    _e("moments.merge", moments=_moments(), other=_moments()),
+    _e("moments.forget", moments=_moments(), rate=SHARE),
+    _e("moments.update", moments=_moments(), activity=Floats(_normal(5, 4), "B n"), rate=SHARE),
+    _e("moments.covariance", moments=_moments()),
+    # hebbian
+    *(
+        _e(
+            f"hebbian.{rule}",
+            weight=Floats(_normal(2, 4), "d n"),
+            activity=Floats(_normal(5, 4), "B n"),
+            rate=POSITIVE,
+        )
+        for rule in ("oja_step", "sanger_step")
+    ),
+    _e("hebbian.basis", weight=Floats(_normal(2, 4), "d n")),
+    # similarity
+    _e("similarity.linear_cka", activity=Floats(_normal(5, 4), "N n"), other_activity=Floats(_normal(5, 3), "N m")),
+    _e("similarity.dissimilarity", activity=Floats(_normal(5, 4), "N n")),
+    _e("similarity.rsa", activity=Floats(_normal(5, 4), "N n"), other_activity=Floats(_normal(5, 3), "N m")),
     # dimension
     _e("dimension.participation_ratio", spectrum=Floats(np.array([[3.0, 2.0, 0.5]] * 2), "... m", pad=0.0)),
     _e(

@@ -46,13 +46,16 @@ from nmnc_ref import (
     dimension,
     estimator,
     feedback,
+    hebbian,
     initialisation,
     manifold,
+    moments,
     network,
     noise_correlation,
     perturbation,
     random,
     sgd,
+    similarity,
     theory,
 )
 from nmnc_ref.convolution import Convolution
@@ -204,10 +207,11 @@ def _array_cases(example: Example, path: str, kind: Floats | Words) -> Iterator[
 
     axes = _axes(kind)
     batch = values.shape[: values.ndim - len(axes)] if axes else values.shape
-    any_shape = "any shape" if not axes else ""
+    scalar = not kind.shape
+    any_shape = "any shape" if not axes and not scalar else ""
     sole = "..." in kind.shape and letters["..."] == 1
     yield reshaped("two more axes", values[None, None], any_shape or ("any leading axes" if sole else ""))
-    yield reshaped("0-d", values[(0,) * values.ndim], any_shape)
+    yield reshaped("0-d", values[(0,) * values.ndim], "a scalar" if scalar else any_shape)
     if len(axes) > 1:
         yield reshaped("too few axes", values[(0,) * (values.ndim - len(axes) + 1)])
     for axis, letter in axes:
@@ -523,6 +527,10 @@ TRACED_NUMBERS = [
     ("estimator.shrunk", "scaling"),
     ("noise_correlation.estimate_jacobian", "sigma"),
     ("feedback.running_average", "rate"),
+    ("hebbian.oja_step", "rate"),
+    ("hebbian.sanger_step", "rate"),
+    ("moments.forget", "rate"),
+    ("moments.update", "rate"),
     ("sgd.step", "learning_rate"),
     ("sgd.step", "momentum"),
     ("sgd.step", "decay"),
@@ -642,6 +650,95 @@ FIT = {
 def test_fit(case, xp):
     options, values, name = FIT[case]
     _refused(lambda: manifold.fit(_of(xp, values), **options), name)
+
+
+FROM_MOMENTS = {
+    "rank 1, two components": ({"dimension": 2, "centring": "centred"}, np.ones(4), np.ones((4, 4)), "covariance"),
+    "rank 1 and a mean": ({"dimension": 3}, np.arange(4.0), np.ones((4, 4)), "covariance"),
+    "constant, centred": ({"dimension": 1, "centring": "centred"}, np.ones(4), np.zeros((4, 4)), "covariance"),
+    "constant to rounding": (
+        {"dimension": 1, "centring": "centred"},
+        np.full(4, 1.7),
+        np.full((4, 4), 1e-31),
+        "covariance",
+    ),
+    "all zero, explained": ({"explained": 0.5}, np.zeros(4), np.zeros((4, 4)), "covariance"),
+    "mean inside the span": ({"dimension": 1, "centring": "mean-added"}, np.ones(4), np.ones((4, 4)), "mean"),
+    "no mean to add": ({"dimension": 1, "centring": "mean-added"}, np.zeros(4), np.ones((4, 4)), "mean"),
+    "not symmetric": ({"dimension": 1}, np.ones(4), np.triu(np.ones((4, 4))), "covariance"),
+    "negative variance": ({"dimension": 1}, np.ones(4), -np.eye(4), "covariance"),
+    "d > n": ({"dimension": 5}, np.ones(4), np.eye(4), "covariance"),
+    "both": ({"dimension": 1, "explained": 0.5}, np.ones(4), np.eye(4), "dimension"),
+    "neither": ({}, np.ones(4), np.eye(4), "dimension"),
+}
+
+
+@pytest.mark.parametrize("case", FROM_MOMENTS)
+def test_from_moments(case, xp):
+    options, mean, covariance, name = FROM_MOMENTS[case]
+    _refused(lambda: manifold.from_moments(_of(xp, mean), _of(xp, covariance), **options), name)
+
+
+def test_moments_of_nothing_have_no_covariance(xp):
+    _refused(lambda: moments.covariance(moments.empty(_of(xp, np.eye(4)))), "moments")
+
+
+def test_negative_count(xp):
+    good = moments.of(_of(xp, np.eye(4)))
+    bad = good._replace(count=-good.count)
+    _refused(lambda: moments.merge(bad, good), "moments")
+    _refused(lambda: moments.merge(good, bad), "other")
+    _refused(lambda: moments.forget(bad, 0.1), "moments")
+    _refused(lambda: moments.covariance(bad), "moments")
+
+
+@pytest.mark.parametrize("wrong", [None, 0.5, (), "text", (1.0, 2.0, 3.0)], ids=str)
+def test_not_moments(wrong, xp):
+    good, x = moments.of(_of(xp, np.eye(4))), _of(xp, np.eye(4))
+    _refused(lambda: moments.merge(wrong, good), "moments")
+    _refused(lambda: moments.merge(good, wrong), "other")
+    _refused(lambda: moments.merge(good, tuple(good)), "other")
+    _refused(lambda: moments.forget(wrong, 0.1), "moments")
+    _refused(lambda: moments.update(wrong, x, 0.1), "moments")
+    _refused(lambda: moments.covariance(wrong), "moments")
+
+
+def test_dependent_rows_span_no_basis(xp):
+    for rows in ([[1.0, 2.0, 3.0], [2.0, 4.0, 6.0]], [[1.0, 2.0, 3.0], [0.0, 0.0, 0.0]], [[0.0, 0.0, 0.0]]):
+        _refused(lambda rows=rows: hebbian.basis(_of(xp, rows)), "weight")
+
+
+def test_more_rows_than_units(xp):
+    for call in (lambda w: hebbian.basis(w), lambda w: hebbian.oja_step(w, w, 0.1)):
+        _refused(lambda call=call: call(_of(xp, np.eye(3)[:, :2])), "weight")
+
+
+REPRESENTATIONS = {
+    "the same for all stimuli": np.outer(np.ones(5), [1.7, 0.3, 2.1]),
+    "all zero": np.zeros((5, 3)),
+    "one stimulus": np.ones((1, 3)),
+}
+
+
+@pytest.mark.parametrize("values", REPRESENTATIONS.values(), ids=REPRESENTATIONS)
+@pytest.mark.parametrize("measure", [similarity.linear_cka, similarity.rsa])
+def test_constant_representation(measure, values, xp):
+    bad, good = _of(xp, values), _of(xp, np.cos(np.arange(4.0 * len(values))).reshape(-1, 4))
+    _refused(lambda: measure(bad, good), "activity")
+    if len(values) > 1:
+        _refused(lambda: measure(good, bad), "other_activity")
+
+
+def test_stimulus_to_which_all_units_respond_alike(xp):
+    values = np.cos(np.arange(20.0)).reshape(5, 4)
+    good, bad = _of(xp, values), _of(xp, np.where(np.arange(5)[:, None] == 2, 1.7, values))
+    _refused(lambda: similarity.dissimilarity(bad), "activity")
+    _refused(lambda: similarity.rsa(bad, good), "activity")
+    _refused(lambda: similarity.rsa(good, bad), "other_activity")
+
+
+def test_two_stimuli_have_one_dissimilarity(xp):
+    _refused(lambda: similarity.rsa(_of(xp, np.eye(3)[:2]), _of(xp, np.eye(3)[:2])), "activity")
 
 
 SPECTRA = {
