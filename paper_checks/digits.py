@@ -5,14 +5,12 @@ from __future__ import annotations
 import functools
 from typing import NamedTuple
 
-import numpy as np
-from sklearn.datasets import load_digits
-
 from nmnc_ref import activation, loss, manifold, network, random, sgd
 from nmnc_ref.arrays import Array
 from nmnc_ref.dense import Dense
 from nmnc_ref.initialisation import dense_network
 from nmnc_ref.network import Forward
+from paper_checks.data.images import samples, uci_digits
 from paper_checks.lab import Lab
 
 WIDTHS = (64, 100, 100, 10)
@@ -43,8 +41,8 @@ class Classifier(NamedTuple):
 
 def load(lab: Lab) -> tuple[Array, Array]:
     """Return the images [1797, 64], with pixels from 0 to 1, and the one-hot targets [1797, 10]."""
-    digits = load_digits()
-    return lab.array(digits.data / 16), lab.array(np.eye(10)[digits.target])
+    images, targets = samples(lab, uci_digits())
+    return images, targets
 
 
 def untrained(lab: Lab) -> Classifier:

@@ -1,0 +1,178 @@
+"""CIFAR-10 from a folder: the original binary files, or the original files for Python (Krizhevsky 2009).
+
+https://www.cs.toronto.edu/~kriz/cifar.html offers both, and describes them. Nothing is downloaded here.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nmnc_ref.arrays import count
+from paper_checks.data.dataset import VALIDATION, Dataset, permutation
+from paper_checks.data.images import CLASSES, Pictures, samples
+from paper_checks.lab import Lab
+
+SHAPE = (3, 32, 32)
+PIXELS = 3 * 32 * 32
+TRAINING = tuple(f"data_batch_{k}" for k in range(1, 6))
+TEST = "test_batch"
+
+
+def cifar10(lab: Lab, folder: str | Path, images_per_file: int = 10_000) -> Dataset:
+    """Return the images of a folder: a tenth of the training files for validation, the test file for testing.
+
+    Args:
+        lab: whose library and dtype the images are to have.
+        folder: with data_batch_1.bin … data_batch_5.bin and test_batch.bin, or the same names without `.bin`.
+        images_per_file: 10,000 in the original.
+
+    Raises:
+        FileNotFoundError: no folder, or a file is missing.
+        TypeError: `images_per_file` is not an integer.
+        ValueError: `images_per_file` is below 1; a file is truncated, too long, of another format, or has labels other
+            than 0 to 9.
+    """
+    count("images_per_file", images_per_file)
+    folder = Path(folder)
+    suffix, read = _format(folder)
+    parts = [read(folder / (name + suffix), images_per_file) for name in (*TRAINING, TEST)]
+    training = Pictures(
+        np.concatenate([part.pixels for part in parts[:-1]]),
+        np.concatenate([part.labels for part in parts[:-1]]),
+        SHAPE,
+        255,
+    )
+    order = permutation(training.labels.shape[0])
+    held_out = int(VALIDATION * order.shape[0])
+    return Dataset(
+        samples(lab, training, order[held_out:]),
+        samples(lab, training, order[:held_out]),
+        samples(lab, parts[-1]),
+        SHAPE,
+    )
+
+
+def _format(folder: Path) -> tuple[str, Callable[[Path, int], Pictures]]:
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: expected a folder with the files of CIFAR-10, got none")
+    formats: dict[str, Callable[[Path, int], Pictures]] = {".bin": read_binary, "": read_python}
+    for suffix, read in formats.items():
+        if any((folder / (name + suffix)).exists() for name in (*TRAINING, TEST)):
+            return suffix, read
+    found = ", ".join(sorted(path.name for path in folder.iterdir())[:5]) or "nothing"
+    raise FileNotFoundError(
+        f"{folder}: expected {TRAINING[0]}.bin … {TEST}.bin or {TRAINING[0]} … {TEST}, got a folder with {found}"
+    )
+
+
+def read_binary(path: Path, images: int) -> Pictures:
+    """Read a binary file: for each image its label, one byte, and the pixels, red, green and blue, row by row.
+
+    Raises:
+        FileNotFoundError, ValueError: as `cifar10`.
+    """
+    content = _content(path)
+    if len(content) != images * (1 + PIXELS):
+        raise ValueError(
+            f"{path}: expected {images * (1 + PIXELS)} bytes, {images} images of {1 + PIXELS}, got {len(content)}"
+        )
+    records = np.frombuffer(content, dtype=np.uint8).reshape(images, 1 + PIXELS)
+    return Pictures(records[:, 1:], _expect_labels(path, records[:, 0]), SHAPE, 255)
+
+
+def read_python(path: Path, images: int) -> Pictures:
+    """Read a file for Python: a pickled dictionary with `data`, uint8 [images, 3072], and `labels`, a list.
+
+    A pickle can have any function called. Here it gets nothing but stand-ins for NumPy's array and dtype.
+
+    Raises:
+        FileNotFoundError, ValueError: as `cifar10`.
+    """
+    content = _content(path)
+    try:
+        batch = _Unpickler(io.BytesIO(content), encoding="bytes").load()
+    except Exception as error:  # a corrupt pickle may fail in any way
+        raise ValueError(
+            f"{path}: expected a pickled dictionary of a NumPy array and lists, got {type(error).__name__}: {error}"
+        ) from None
+    if not isinstance(batch, dict):
+        raise ValueError(f"{path}: expected a dictionary with data and labels, got {type(batch).__name__}")
+    pixels, labels = batch.get(b"data"), batch.get(b"labels")
+    if not isinstance(pixels, _Array) or not pixels.holds(images):
+        got = pixels.described() if isinstance(pixels, _Array) else type(pixels).__name__
+        wanted = f"uint8 b'u1' {(images, PIXELS)}, {images * PIXELS} bytes"
+        raise ValueError(f"{path}: expected data of {wanted}, got {got}")
+    if not isinstance(labels, list):
+        raise ValueError(f"{path}: expected labels in a list, got {type(labels).__name__}")
+    kinds = ", ".join(sorted({type(label).__name__ for label in labels}))
+    if len(labels) != images or kinds != "int":
+        raise ValueError(f"{path}: expected {images} labels of int, got {len(labels)} of {kinds or 'nothing'}")
+    values = np.frombuffer(pixels.content, dtype=np.uint8).reshape(images, PIXELS)
+    return Pictures(values, _expect_labels(path, np.array(labels, dtype=object)), SHAPE, 255)
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path}: expected a file of CIFAR-10, got none") from None
+
+
+def _expect_labels(path: Path, labels: np.ndarray) -> np.ndarray:
+    wrong = np.flatnonzero((labels < 0) | (labels >= CLASSES))
+    if wrong.size:
+        raise ValueError(f"{path}: expected labels from 0 to 9, got {labels[wrong[0]]} for image {wrong[0]}")
+    return labels.astype(np.int64)
+
+
+class _Dtype:
+    """Stands for numpy.dtype: its name, such as b"u1"; the rest of its state is about other dtypes."""
+
+    def __init__(self, name: bytes, *flags: Any) -> None:
+        self.name = name
+
+    def __setstate__(self, state: Any) -> None:
+        pass
+
+
+class _Array:
+    """Stands for numpy.ndarray, and for the function that makes an empty one: what a pickle says that it holds."""
+
+    def __init__(self, *arguments: Any) -> None:
+        self.dtype, self.shape, self.fortran, self.content = b"", (), False, b""
+
+    def __setstate__(self, state: tuple) -> None:
+        _, self.shape, dtype, self.fortran, self.content = state
+        self.dtype = dtype.name
+        if not isinstance(self.content, bytes):
+            raise pickle.UnpicklingError(f"an array of {type(self.content).__name__} in place of bytes")
+
+    def holds(self, images: int) -> bool:
+        """Tell whether these are the pixels of so many images."""
+        fits = self.dtype == b"u1" and self.shape == (images, PIXELS) and len(self.content) == images * PIXELS
+        return fits and not self.fortran
+
+    def described(self) -> str:
+        """Return what came, for an error."""
+        order = " in Fortran order" if self.fortran else ""
+        return f"{self.dtype!r} {self.shape!r}{order}, {len(self.content)} bytes"
+
+
+class _Unpickler(pickle.Unpickler):
+    """Loads dictionaries, lists, tuples, numbers, bytes and arrays; every other reference is an error."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        known = {
+            ("numpy.core.multiarray", "_reconstruct"): _Array,
+            ("numpy", "ndarray"): _Array,
+            ("numpy", "dtype"): _Dtype,
+        }
+        if (module, name) not in known:
+            raise pickle.UnpicklingError(f"a reference to {module}.{name}")
+        return known[module, name]
