@@ -28,7 +28,8 @@ def linear_cka(activity: Array, other_activity: Array) -> Array:
 
     Raises:
         TypeError: mixed libraries or dtypes, or not float32 or float64.
-        ValueError: different N, NaN, infinity, or activity that is the same for all stimuli (under `jax.jit`: NaN).
+        ValueError: different N, NaN, infinity, or activity that is the same for all stimuli, to rounding (unchecked
+            under `jax.jit`, where the result is then arbitrary or NaN).
     """
     xp = expect(activity=(activity, "N n"), other_activity=(other_activity, "N m"))
     grams = []
@@ -55,8 +56,8 @@ def dissimilarity(activity: Array) -> Array:
 
     Raises:
         TypeError: not an array of float32 or float64.
-        ValueError: not [N, n], empty, NaN, infinity, or a stimulus for which all units are the same (under `jax.jit`:
-            NaN).
+        ValueError: not [N, n], empty, NaN, infinity, or a stimulus for which all units are the same, to rounding
+            (unchecked under `jax.jit`, where its row is then arbitrary or NaN).
     """
     return _dissimilarity("activity", activity)
 
@@ -76,7 +77,7 @@ def rsa(activity: Array, other_activity: Array) -> Array:
     Raises:
         TypeError: mixed libraries or dtypes, or not float32 or float64.
         ValueError: different N, N < 3, NaN, infinity, a stimulus for which all units are the same, or dissimilarities
-            that are all equal to rounding (under `jax.jit` unchecked).
+            that are all equal, to rounding (unchecked under `jax.jit`, where the result is then arbitrary or NaN).
     """
     xp = expect(activity=(activity, "N n"), other_activity=(other_activity, "N m"))
     stimuli = activity.shape[0]

@@ -79,6 +79,12 @@ def test_nothing_merged_changes_nothing(lab):
     assert all(np.all(lab.numpy(part) == 0) for part in moments.merge(none, none))
 
 
+def test_the_covariance_of_nothing_is_nan_while_traced():
+    jax = pytest.importorskip("jax")
+    nothing = moments.empty(jax.numpy.ones((2, 3)))
+    assert np.all(np.isnan(jax.jit(moments.covariance)(nothing)))
+
+
 @pytest.mark.parametrize("rate", [0, 0.25, 1])
 def test_forgetting_has_geometric_weights(rate, lab):
     parts = shards(activity(lab))
