@@ -1,0 +1,4 @@
+"""The oracle: is another implementation right, and if not, where does it first go wrong?
+
+It stands on top of the library: nothing in `nmnc_ref` imports it. `vectors` holds golden vectors and their runner.
+"""

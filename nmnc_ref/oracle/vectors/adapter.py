@@ -1,0 +1,62 @@
+"""The reference as an implementation for the runner, on any array library: an example for adapters of your own.
+
+    python -m nmnc_ref vectors check --impl nmnc_ref.oracle.vectors.adapter:on_numpy
+
+The runner hands over NumPy arrays, in the dtype of the run, and plain numbers and strings; it takes any array that
+NumPy can read. An adapter brings the arrays into its library, calls the function of the stage and brings the answer back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import array_api_compat.numpy
+import numpy as np
+
+from nmnc_ref.arrays import Array
+from nmnc_ref.oracle.vectors import stages as stages  # registers the operations
+from nmnc_ref.oracle.vectors.operation import OPERATIONS, Operation
+from nmnc_ref.random import word_dtype
+
+
+class Reference:
+    """The operations of `nmnc_ref` on one array library, as attributes.
+
+    Args:
+        xp: an Array API namespace.
+        compile: a compiler of functions of one dictionary of arrays, such as `jax.jit`. Parameters are not traced.
+    """
+
+    def __init__(self, xp: ModuleType, compile: Callable[[Callable], Callable] | None = None) -> None:
+        self.xp = xp
+        self.compile = compile
+        self._compiled: dict[tuple, Callable] = {}
+
+    def __getattr__(self, name: str) -> Callable[[dict[str, Any]], np.ndarray]:
+        if name not in OPERATIONS:
+            raise AttributeError(name)
+        return lambda inputs: self._answer(OPERATIONS[name], inputs)
+
+    def _answer(self, operation: Operation, inputs: dict[str, Any]) -> np.ndarray:
+        arrays = {name: self._array(value) for name, value in inputs.items() if isinstance(value, np.ndarray)}
+        parameters = {name: value for name, value in inputs.items() if name not in arrays}
+        answer = self._function(operation, parameters)(arrays)
+        return answer if isinstance(answer, float) else np.asarray(answer)
+
+    def _function(self, operation: Operation, parameters: dict[str, Any]) -> Callable[[dict[str, Array]], Array]:
+        def function(arrays: dict[str, Array]) -> Array:
+            return operation({**arrays, **parameters})
+
+        if self.compile is None or not operation.arrays:
+            return function
+        key = (operation.name, *sorted(parameters.items()))
+        return self._compiled.setdefault(key, self.compile(function))
+
+    def _array(self, array: np.ndarray) -> Array:
+        dtype = getattr(self.xp, array.dtype.name) if array.dtype.kind == "f" else word_dtype(self.xp)
+        return self.xp.asarray(array, dtype=dtype) if array.ndim else self.xp.asarray(array.item(), dtype=dtype)
+
+
+on_numpy = Reference(array_api_compat.numpy)

@@ -1,0 +1,25 @@
+"""The cases of the pack, one module for each family, in the order in which to implement them."""
+
+from collections.abc import Iterator
+
+from nmnc_ref.oracle.vectors import stages as stages  # registers the operations that cases name
+from nmnc_ref.oracle.vectors.cases import credit, estimator, feedback, manifold, network, perturbation, random, training
+from nmnc_ref.oracle.vectors.pack import Case
+
+FAMILIES = {
+    "random": random,
+    "network": network,
+    "manifold": manifold,
+    "perturbation": perturbation,
+    "estimator": estimator,
+    "feedback": feedback,
+    "credit": credit,
+    "training": training,
+}
+
+
+def all_cases() -> Iterator[Case]:
+    """Compute every case with the reference on NumPy."""
+    for family, module in FAMILIES.items():
+        for draft in module.drafts():
+            yield draft.case(family)

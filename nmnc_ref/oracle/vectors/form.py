@@ -1,0 +1,213 @@
+"""The form of the files: arrays as JSON or npz, and reading both from strangers.
+
+An array is `{"shape": [2, 3], "dtype": "float64", "order": "C", "data": [six numbers]}`. Decimals are the shortest that
+read back exactly. Nothing here evaluates or unpickles what it reads, and all that is wrong with a file is raised as
+`FormError`, in one line.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import re
+import stat
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
+DTYPES = ("float64", "float32", "uint32", "int32")
+MOST_BYTES = 8 * 2**20
+"""The largest file that is read, and the most that one may hold after decompression."""
+MOST_NUMBERS = 2**20
+"""The most elements of one array."""
+MOST_MEMBERS = 4096
+"""The most arrays of one file."""
+DEEPEST = 16
+"""How deep the brackets of a JSON file may be nested."""
+
+_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
+
+
+class FormError(ValueError):
+    """A file that is not of the form; the message is one line and names the file."""
+
+
+def expect_name(kind: str, name: Any) -> str:
+    """Return `name` if it is a name (no path, so no way out of a folder), or raise FormError."""
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise FormError(f"{kind} {_shown(name)}: expected a name of a to z, 0 to 9 and _, beginning with a letter")
+    return name
+
+
+def _shown(value: Any) -> str:
+    text = ascii(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return the bytes of a regular file of at most `MOST_BYTES`, or raise FormError."""
+    try:
+        status = path.lstat()
+        if not stat.S_ISREG(status.st_mode):
+            raise FormError(f"{path}: expected a regular file, no link, folder or device")
+        if status.st_size > MOST_BYTES:
+            raise FormError(f"{path}: expected at most {MOST_BYTES} bytes, got {status.st_size}")
+        with path.open("rb") as file:
+            return file.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise FormError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def parse_json(name: str, content: bytes) -> dict[str, Any]:
+    """Parse an object of JSON from a file called `name`, or raise FormError.
+
+    NaN and Infinity, which JSON does not have but some writers write, are let through for the runner to report.
+    """
+    depth = 0
+    for token in _TOKEN.finditer(content):
+        depth += {b"[": 1, b"{": 1, b"]": -1, b"}": -1}.get(token[0], 0)
+        if depth > DEEPEST:
+            raise FormError(f"{name}: expected brackets nested at most {DEEPEST} deep, got more")
+    try:
+        value = json.loads(content.decode("utf-8"), object_pairs_hook=_unique)
+    except UnicodeDecodeError as error:
+        raise FormError(f"{name}: expected UTF-8, got byte {error.object[error.start]:#x} at {error.start}") from None
+    except json.JSONDecodeError as error:
+        raise FormError(f"{name}: expected JSON; line {error.lineno}, column {error.colno}: {error.msg}") from None
+    except (ValueError, RecursionError) as error:
+        raise FormError(f"{name}: expected JSON: {_shown(str(error))}") from None
+    return expect_object(name, value)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} comes twice")
+    return result
+
+
+def expect_object(name: str, value: Any) -> dict[str, Any]:
+    """Return `value` if it is an object, or raise FormError."""
+    if not isinstance(value, dict):
+        raise FormError(f"{name}: expected an object, got {type(value).__name__}")
+    return value
+
+
+def decode(name: str, value: Any) -> np.ndarray:
+    """Return the array that an object of JSON stands for, or raise FormError. A null among the data is read as NaN."""
+    fields = expect_object(name, value)
+    if set(fields) != {"shape", "dtype", "order", "data"}:
+        raise FormError(f"{name}: expected shape, dtype, order and data, got {_shown(sorted(fields))}")
+    dtype, data = fields["dtype"], fields["data"]
+    shape = _expect_shape(name, fields["shape"])
+    if dtype not in DTYPES:
+        raise FormError(f"{name}: expected a dtype of {', '.join(DTYPES)}, got {_shown(dtype)}")
+    if fields["order"] != "C":
+        raise FormError(f"{name}: expected order C (the last axis runs fastest), got {_shown(fields['order'])}")
+    if not isinstance(data, list) or len(data) != math.prod(shape):
+        got = len(data) if isinstance(data, list) else type(data).__name__
+        raise FormError(f"{name}: expected data of {math.prod(shape)} numbers for shape {list(shape)}, got {got}")
+    real = dtype.startswith("float")
+    for index, number in enumerate(data):
+        if type(number) not in ((int, float, type(None)) if real else (int,)):
+            raise FormError(f"{name}: expected numbers of {dtype}, got {_shown(number)} at data[{index}]")
+    try:
+        with np.errstate(over="ignore"):
+            return np.array(data, dtype=dtype).reshape(shape)
+    except OverflowError:
+        raise FormError(f"{name}: expected numbers of {dtype}, got one out of its range") from None
+
+
+def _expect_shape(name: str, shape: Any) -> tuple[int, ...]:
+    if not isinstance(shape, (list, tuple)) or len(shape) > 8:
+        raise FormError(f"{name}: expected a shape of at most 8 lengths, got {_shown(shape)}")
+    if any(type(length) is not int or length < 0 for length in shape):
+        raise FormError(f"{name}: expected a shape of integers, none negative, got {_shown(shape)}")
+    if math.prod(shape) > MOST_NUMBERS:
+        raise FormError(f"{name}: expected at most {MOST_NUMBERS} elements, got a claim of {_shown(shape)}")
+    return tuple(shape)
+
+
+def encode(array: np.ndarray) -> dict[str, Any]:
+    """Return the object of JSON that stands for an array of one of `DTYPES`."""
+    if array.dtype == np.float32:
+        data = [float(str(number)) for number in array.ravel()]  # its shortest decimal, not that of its float64
+    else:
+        data = array.ravel().tolist()
+    return {"shape": list(array.shape), "dtype": array.dtype.name, "order": "C", "data": data}
+
+
+def document(fields: Mapping[str, Any], spread: tuple[str, ...] = ()) -> bytes:
+    """Return an object as JSON in lines: a line for each field, and for each item of the fields named in `spread`."""
+
+    def text(value: Any) -> str:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+    lines = []
+    for key, value in fields.items():
+        if key in spread and isinstance(value, dict):
+            items = ",\n".join(f"    {text(name)}: {text(item)}" for name, item in value.items())
+            lines.append(f"  {text(key)}: {{\n{items}\n  }}" if items else f"  {text(key)}: {{}}")
+        elif key in spread:
+            items = ",\n".join(f"    {text(item)}" for item in value)
+            lines.append(f"  {text(key)}: [\n{items}\n  ]")
+        else:
+            lines.append(f"  {text(key)}: {text(value)}")
+    return ("{\n" + ",\n".join(lines) + "\n}\n").encode()
+
+
+def read_npz(name: str, content: bytes, wanted: Callable[[str], bool]) -> dict[str, np.ndarray]:
+    """Return the arrays of an npz file whose names are `wanted`, or raise FormError. Nothing is unpickled."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            members = archive.infolist()
+            if len(members) > MOST_MEMBERS or sum(member.file_size for member in members) > MOST_BYTES:
+                raise FormError(f"{name}: expected at most {MOST_MEMBERS} arrays of {MOST_BYTES} bytes together")
+            arrays: dict[str, np.ndarray] = {}
+            for member in members:
+                kind, _, own = member.filename.removesuffix(".npy").rpartition(".")
+                expect_name(f"{name}: member", own)
+                if kind not in ("", "inputs", "stages") or f"{kind}.{own}" in arrays:
+                    raise FormError(f"{name}: member {_shown(member.filename)}: not of the form, or there twice")
+                if wanted(f"{kind}.{own}"):
+                    arrays[f"{kind}.{own}"] = _read_npy(f"{name}: {own}", archive.read(member))
+            return arrays
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError, zipfile.zlib.error) as error:
+        raise FormError(f"{name}: expected an npz file: {_shown(str(error))}") from None
+
+
+def _read_npy(name: str, content: bytes) -> np.ndarray:
+    """Read one array, checking what its header claims before any memory is taken."""
+    stream = io.BytesIO(content)
+    try:
+        version = np.lib.format.read_magic(stream)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, fortran, dtype = read(stream)
+    except (ValueError, EOFError) as error:
+        raise FormError(f"{name}: expected an array in npy form: {_shown(str(error))}") from None
+    if dtype.hasobject or dtype.kind not in "fiu" or dtype.itemsize > 8:
+        raise FormError(f"{name}: expected real numbers, got {_shown(str(dtype))}")
+    _expect_shape(name, shape)
+    size = math.prod(shape)
+    data = content[stream.tell() :]
+    if len(data) != size * dtype.itemsize:
+        raise FormError(f"{name}: expected {size * dtype.itemsize} bytes for shape {list(shape)}, got {len(data)}")
+    array = np.frombuffer(data, dtype=dtype).reshape(shape, order="F" if fortran else "C")
+    return np.ascontiguousarray(array.astype(dtype.newbyteorder("="))).reshape(shape)
+
+
+def write_npz(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """Return arrays as an npz file, the same for the same arrays."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, array in arrays.items():
+            member = io.BytesIO()
+            np.lib.format.write_array(member, np.asarray(array), allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), member.getvalue(), zipfile.ZIP_DEFLATED)
+    return stream.getvalue()

@@ -1,0 +1,214 @@
+"""The pack of golden vectors: cases with their stages, the manifest that seals them, and answers to them.
+
+A pack is a folder: one JSON file for each case, `case.schema.json` (a JSON Schema of these files) and `manifest.json`
+(versions, operations, classes of tolerance, and the sha256 of every file). An answers folder holds files of the names of
+the cases, as JSON or npz, of which only the names and values of stages are read; so a pack is valid as its own answers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from nmnc_ref.oracle.vectors.form import (
+    FormError,
+    decode,
+    document,
+    encode,
+    expect_name,
+    expect_object,
+    parse_json,
+    read_bytes,
+    read_npz,
+    write_npz,
+)
+from nmnc_ref.oracle.vectors.tolerance import CLASSES, Tolerance
+
+SCHEMA = 1
+"""Version of the form of the files."""
+SHIPPED = Path(__file__).parent / "data"
+MANIFEST = "manifest.json"
+CASE_SCHEMA = "case.schema.json"
+
+
+class Stage(NamedTuple):
+    """A value on the way: what was computed, from what, and how near an answer has to be.
+
+    `inputs`: for each array argument of the operation the name of its source, an input of the case or an earlier
+    stage; `parameters`: plain numbers and strings.
+    """
+
+    name: str
+    operation: str
+    claim: str
+    inputs: dict[str, str]
+    parameters: dict[str, Any]
+    tolerance: Tolerance
+    value: np.ndarray
+
+
+class Case(NamedTuple):
+    """Inputs and the stages computed from them, in order.
+
+    `why`: the slip that it catches; `precision`: "any", or the one dtype that its stages exist in.
+    """
+
+    name: str
+    family: str
+    why: str
+    precision: str
+    inputs: dict[str, np.ndarray]
+    stages: tuple[Stage, ...]
+
+
+class Pack(NamedTuple):
+    """All cases, in the order in which to implement their families, and the pack's version."""
+
+    version: str
+    cases: tuple[Case, ...]
+
+
+def case_document(case: Case) -> bytes:
+    """Return the file of a case."""
+    return document(_fields(case, encode), spread=("inputs", "stages"))
+
+
+def _fields(case: Case, value: Any) -> dict[str, Any]:
+    stages = [
+        {
+            "name": stage.name,
+            "operation": stage.operation,
+            "claim": stage.claim,
+            "inputs": stage.inputs,
+            "parameters": stage.parameters,
+            "tolerance": {
+                "class": stage.tolerance.kind,
+                "terms": stage.tolerance.terms,
+                "condition": stage.tolerance.condition,
+            },
+            "value": value(stage.value),
+        }
+        for stage in case.stages
+    ]
+    return {
+        "schema": SCHEMA,
+        "name": case.name,
+        "family": case.family,
+        "why": case.why,
+        "precision": case.precision,
+        "claims": sorted({stage.claim for stage in case.stages if stage.claim}),
+        "inputs": {name: value(array) for name, array in case.inputs.items()},
+        "stages": stages,
+    }
+
+
+def case_npz(case: Case) -> bytes:
+    """Return a case as npz: arrays `inputs.NAME` and `stages.NAME`, and the rest as UTF-8 JSON in the bytes `case`."""
+    text = document(_fields(case, lambda array: {"shape": list(array.shape), "dtype": array.dtype.name}))
+    arrays = {f"inputs.{name}": array for name, array in case.inputs.items()}
+    arrays |= {f"stages.{stage.name}": stage.value for stage in case.stages}
+    return write_npz({"case": np.frombuffer(text, dtype=np.uint8), **arrays})
+
+
+def read_pack(folder: Path = SHIPPED) -> Pack:
+    """Read a pack of JSON files, verifying the hashes of its manifest.
+
+    Raises:
+        FormError: a file that is missing, altered or not of the form.
+    """
+    manifest = parse_json(str(folder / MANIFEST), read_bytes(folder / MANIFEST))
+    files = expect_object(f"{folder / MANIFEST}: files", manifest.get("files"))
+    if manifest.get("schema") != SCHEMA:
+        raise FormError(f"{folder / MANIFEST}: expected schema {SCHEMA}, got {manifest.get('schema')!r}")
+    cases = []
+    for file, digest in files.items():
+        if file == CASE_SCHEMA:
+            content = read_bytes(folder / file)
+        else:
+            content = read_bytes(folder / f"{expect_name(f'{folder / MANIFEST}: file', file.removesuffix('.json'))}.json")
+        if hashlib.sha256(content).hexdigest() != digest:
+            raise FormError(f"{folder / file}: expected the sha256 of the manifest, got a file that was changed")
+        if file != CASE_SCHEMA:
+            cases.append(_case(str(folder / file), parse_json(str(folder / file), content)))
+    return Pack(str(manifest.get("version")), tuple(cases))
+
+
+def _case(file: str, fields: dict[str, Any]) -> Case:
+    try:
+        inputs = {name: decode(f"{file}: {name}", value) for name, value in fields["inputs"].items()}
+        stages = tuple(_stage(file, stage) for stage in fields["stages"])
+        return Case(fields["name"], fields["family"], fields["why"], fields["precision"], inputs, stages)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise FormError(f"{file}: not a case of schema {SCHEMA}: {error!r}") from None
+
+
+def _stage(file: str, fields: dict[str, Any]) -> Stage:
+    kind = fields["tolerance"]["class"]
+    if kind not in CLASSES:
+        raise FormError(f"{file}: expected a class of tolerance of {', '.join(CLASSES)}, got {kind!r}")
+    tolerance = Tolerance(kind, int(fields["tolerance"]["terms"]), float(fields["tolerance"]["condition"]))
+    value = decode(f"{file}: {fields['name']}", fields["value"])
+    name, operation = expect_name(f"{file}: stage", fields["name"]), fields["operation"]
+    return Stage(name, operation, fields["claim"], fields["inputs"], fields["parameters"], tolerance, value)
+
+
+def read_answers(folder: Path, cases: tuple[Case, ...]) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
+    """Yield, for each case that the folder has a file for, its name and the answers to its stages.
+
+    Raises:
+        FormError: no folder; a file of a name that no case has, that is there both as JSON and npz or is not of the
+            form; a stage that the case does not have, or that is there twice.
+    """
+    if not folder.is_dir():
+        raise FormError(f"{folder}: expected a folder of answers")
+    known = {case.name: case for case in cases}
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix not in (".json", ".npz") or path.name in (MANIFEST, CASE_SCHEMA):
+            continue
+        if path.stem not in known:
+            raise FormError(f"{folder}: the file {ascii(path.name)} is of no case of the pack")
+        if path.stem in found:
+            raise FormError(f"{folder}: expected {path.stem} as JSON or as npz, got both")
+        found[path.stem] = path
+    for name, path in found.items():
+        read = _npz_answers if path.suffix == ".npz" else _json_answers
+        answers = read(str(path), read_bytes(path))
+        unknown = set(answers) - {stage.name for stage in known[name].stages}
+        if unknown:
+            raise FormError(f"{path}: the case has no stage of the name {min(unknown)}")
+        yield name, answers
+
+
+def _json_answers(file: str, content: bytes) -> dict[str, np.ndarray]:
+    fields = parse_json(file, content)
+    stages = fields.get("stages")
+    if not isinstance(stages, list):
+        raise FormError(f"{file}: expected a list of stages")
+    if "name" in fields and expect_name(f"{file}: case", fields["name"]) != Path(file).stem:
+        raise FormError(f"{file}: expected the case of the file's name, got {fields['name']}")
+    answers: dict[str, np.ndarray] = {}
+    for index, stage in enumerate(stages):
+        name = expect_name(f"{file}: stage", expect_object(f"{file}: stages[{index}]", stage).get("name"))
+        if name in answers:
+            raise FormError(f"{file}: the stage {name} is there twice")
+        answers[name] = decode(f"{file}: {name}", stage.get("value"))
+    return answers
+
+
+def _npz_answers(file: str, content: bytes) -> dict[str, np.ndarray]:
+    arrays = read_npz(file, content, lambda member: member.startswith("stages."))
+    return {member.removeprefix("stages."): array for member, array in arrays.items()}
+
+
+def seal(version: str, generator: dict[str, str], operations: dict[str, Any], files: dict[str, bytes]) -> bytes:
+    """Return the manifest of files by name."""
+    classes = {name: {"factor": each.factor, "why": each.why} for name, each in CLASSES.items()}
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    fields = {"schema": SCHEMA, "version": version, "generator": generator, "tolerance_classes": classes}
+    spread = ("tolerance_classes", "operations", "files")
+    return document({**fields, "operations": operations, "files": hashes}, spread)
