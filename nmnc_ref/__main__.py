@@ -1,0 +1,39 @@
+"""The command `python -m nmnc_ref`: the oracle for other implementations."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import sys
+from collections.abc import Sequence
+
+from nmnc_ref.oracle.vectors import command as vectors
+
+COMMANDS = (vectors,)
+"""Modules that each register a command, whose options set `run`: a function of the options to an exit status."""
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as shells have it."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status."""
+    parser = argparse.ArgumentParser(prog="python -m nmnc_ref", description="Check an implementation of the method.")
+    subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
+    for command in COMMANDS:
+        command.register(subparsers)
+    options = parser.parse_args(arguments)
+    if importlib.util.find_spec("rich") is None:
+        print("nmnc_ref: rich is not installed; install it with: pip install 'nmnc_ref[oracle]'", file=sys.stderr)
+        return 2
+    try:
+        return options.run(options)
+    except vectors.UsageError as error:
+        print(f"nmnc_ref: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("nmnc_ref: interrupted", file=sys.stderr)
+        return INTERRUPTED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,106 @@
+"""The command `vectors`: write the pack out, and check an implementation with it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from nmnc_ref.oracle.vectors import pack
+from nmnc_ref.oracle.vectors.check import MODES, Result, check, implemented, load, recorded
+from nmnc_ref.oracle.vectors.form import FormError
+from nmnc_ref.oracle.vectors.tolerance import PRECISIONS
+
+WIDTH = 132
+"""Columns of the tables where output is not a terminal."""
+
+
+class UsageError(Exception):
+    """What was asked for cannot be done; the message is one line."""
+
+
+def register(commands: argparse._SubParsersAction) -> None:
+    """Add `vectors` and its two commands."""
+    vectors = commands.add_parser("vectors", help="golden vectors: write them, check an implementation with them")
+    actions = vectors.add_subparsers(required=True, metavar="ACTION")
+    write = actions.add_parser("write", help="write the pack of golden vectors into a folder")
+    write.add_argument("folder", metavar="DIR", type=Path, help="a folder that is new or empty")
+    write.add_argument("--format", choices=("json", "npz"), default="json", help="of the cases (default: json)")
+    write.set_defaults(run=_write)
+    verify = actions.add_parser(
+        "check",
+        help="compare an implementation's answers with the pack",
+        epilog="Exit status: 0 at least one stage was checked and none failed; 1 a stage failed or none was checked; "
+        "2 wrong usage, or files that are not of the form.",
+    )
+    source = verify.add_mutually_exclusive_group(required=True)
+    source.add_argument("--answers", metavar="DIR", type=Path, help="files of answers, of the form of the pack")
+    source.add_argument("--impl", metavar="MODULE:OBJECT", help="an object with a function for each stage or operation")
+    verify.add_argument(
+        "--mode",
+        choices=MODES,
+        help="what stages are computed from: the reference's values (isolated; default for --impl) or the "
+        "implementation's own (chained; default for --answers)",
+    )
+    verify.add_argument("--dtype", choices=PRECISIONS, default="float64", help="precision (default: float64)")
+    verify.add_argument("--json", metavar="FILE", type=Path, help="write every result to FILE")
+    verify.set_defaults(run=_check)
+
+
+def _write(options: argparse.Namespace) -> int:
+    folder: Path = options.folder
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise UsageError(f"{folder}: expected a folder that is new or empty")
+        files = _files(options.format)
+        for name, content in files.items():
+            (folder / name).write_bytes(content)
+    except OSError as error:
+        raise UsageError(f"{folder}: cannot be written: {error.strerror}") from None
+    print(f"wrote {len(files)} files to {folder}")
+    return 0
+
+
+def _files(form: str) -> dict[str, bytes]:
+    if form == "json":
+        return {path.name: path.read_bytes() for path in sorted(pack.SHIPPED.glob("*.json"))}
+    content = json.loads((pack.SHIPPED / pack.MANIFEST).read_bytes())
+    read = pack.read_pack()
+    files = {f"{case.name}.npz": pack.case_npz(case) for case in read.cases}
+    return {**files, pack.MANIFEST: pack.seal(read.version, content["generator"], content["operations"], files)}
+
+
+def _check(options: argparse.Namespace) -> int:
+    mode = options.mode or ("chained" if options.answers else "isolated")
+    try:
+        read = pack.read_pack()
+        if options.answers:
+            answer = recorded(dict(pack.read_answers(options.answers, read.cases)))
+        else:
+            answer = implemented(load(options.impl))
+    except FormError as error:
+        raise UsageError(str(error)) from None
+    except ValueError as error:
+        raise UsageError(f"--impl: {error}") from None
+    results = check(read.cases, answer, precision=options.dtype, mode=mode)
+    _report(results, options, read.version, mode)
+    statuses = {result.status for result in results}
+    return 0 if "passed" in statuses and "failed" not in statuses else 1
+
+
+def _report(results: list[Result], options: argparse.Namespace, version: str, mode: str) -> None:
+    from rich.console import Console
+
+    from nmnc_ref.oracle.vectors import report
+
+    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
+    terminal = Console()
+    report.show(results, terminal if terminal.is_terminal else Console(width=WIDTH))
+    if options.json:
+        text = json.dumps(report.document(results, version, options.dtype, mode), indent=1, allow_nan=False)
+        try:
+            options.json.write_text(text + "\n", encoding="utf-8")
+        except OSError as error:
+            raise UsageError(f"--json: cannot write {options.json}: {error.strerror}") from None
