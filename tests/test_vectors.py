@@ -1,0 +1,223 @@
+"""The golden vectors: up to date, valid, passed by the reference on every library, and failed by every mutation."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+
+import numpy as np
+import pytest
+
+from nmnc_ref.oracle.vectors import cases, generate, pack, report
+from nmnc_ref.oracle.vectors.adapter import Reference, on_numpy
+from nmnc_ref.oracle.vectors.check import MODES, check, implemented, recorded
+from nmnc_ref.oracle.vectors.operation import OPERATIONS
+from nmnc_ref.oracle.vectors.tolerance import CLASSES, PRECISIONS
+from tests.conftest import library
+
+PACK = pack.read_pack()
+STAGES = [(case, stage) for case in PACK.cases for stage in case.stages]
+
+
+@pytest.fixture(scope="module")
+def regenerated():
+    return {case.name: case for case in cases.all_cases()}
+
+
+def test_the_pack_is_up_to_date(regenerated):
+    outdated = f"the pack is out of date; regenerate it with: {generate.COMMAND}"
+    assert list(regenerated) == [case.name for case in PACK.cases], outdated
+    assert PACK.version == generate.VERSION, outdated
+    for case in PACK.cases:
+        new = regenerated[case.name]
+        texts = [json.loads(pack.case_document(each._replace(inputs={}, stages=()))) for each in (case, new)]
+        assert texts[0] == texts[1], outdated
+        assert {name: pack.encode(array) for name, array in case.inputs.items()} == {
+            name: pack.encode(array) for name, array in new.inputs.items()
+        }, f"{case.name}: {outdated}"
+        for stage, fresh in zip(case.stages, new.stages, strict=True):
+            labels = [each._replace(value=None, tolerance=each.tolerance.kind) for each in (stage, fresh)]
+            assert labels[0] == labels[1], f"{case.name}, {stage.name}: {outdated}"
+            assert stage.tolerance.condition == pytest.approx(fresh.tolerance.condition, rel=0.01)
+    values = {case.name: {stage.name: stage.value for stage in case.stages} for case in regenerated.values()}
+    for precision in ("float32", "float64"):
+        chosen = [case for case in PACK.cases if case.precision == precision or precision == "float64"]
+        failed = [f"{r.case.name}, {r.stage.name}" for r in check(chosen, recorded(values), precision=precision) if r.status == "failed"]
+        assert not failed, f"{failed[0]}: {outdated}"
+
+
+def test_the_manifest_lists_what_there_is():
+    manifest = json.loads((pack.SHIPPED / pack.MANIFEST).read_bytes())
+    assert sorted([*manifest["files"], pack.MANIFEST]) == sorted(path.name for path in pack.SHIPPED.iterdir())
+    assert set(manifest["operations"]) == {stage.operation for _, stage in STAGES} == set(OPERATIONS)
+    assert all(manifest["operations"][each.name]["equation"] == each.equation for each in OPERATIONS.values())
+    assert {name: each["factor"] for name, each in manifest["tolerance_classes"].items()} == {
+        name: each.factor for name, each in CLASSES.items()
+    }
+
+
+def test_the_pack_is_small():
+    assert sum(path.stat().st_size for path in pack.SHIPPED.iterdir()) < 1e6
+
+
+def test_every_case_is_of_the_schema():
+    validator = pytest.importorskip("jsonschema").Draft202012Validator
+    schema = json.loads((pack.SHIPPED / pack.CASE_SCHEMA).read_bytes())
+    validator.check_schema(schema)
+    for case in PACK.cases:
+        fields = json.loads((pack.SHIPPED / f"{case.name}.json").read_bytes())
+        validator(schema).validate(fields)
+        assert not validator(schema).is_valid({**fields, "inputs": {"../x": {}}})
+
+
+def test_every_stage_comes_after_what_it_needs_and_is_one_of_its_name():
+    for case in PACK.cases:
+        known = set(case.inputs)
+        for stage in case.stages:
+            assert set(stage.inputs.values()) <= known, (case.name, stage.name)
+            assert stage.name not in known
+            known.add(stage.name)
+        assert case.why.endswith(".")
+
+
+def test_inputs_are_the_same_in_float32():
+    for case in PACK.cases:
+        for name, array in case.inputs.items():
+            real = array.dtype.kind == "f"
+            assert not real or np.array_equal(array.astype(np.float32), array), (case.name, name)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_the_reference_passes_on_every_library(xp, precision, mode):
+    passes(Reference(xp) if "jax" not in xp.__name__ else jax_reference(compiled=False), precision, mode)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_the_reference_passes_under_jit(precision, mode):
+    library("jax")
+    passes(jax_reference(compiled=True), precision, mode)
+
+
+REFERENCES: dict[bool, Reference] = {}
+
+
+def jax_reference(compiled: bool) -> Reference:
+    """Return the reference on JAX, one for all tests, as compiling takes most of their time."""
+    import jax
+
+    if compiled not in REFERENCES:
+        REFERENCES[compiled] = Reference(jax.numpy, jax.jit if compiled else None)
+    return REFERENCES[compiled]
+
+
+def passes(implementation: Reference, precision: str, mode: str) -> None:
+    """Assert that every stage passes but for those of the other precision, with room to the tolerance."""
+    eager = implementation.compile is None and "jax" in implementation.xp.__name__
+    with unoptimised() if eager else contextlib.nullcontext():
+        results = check(PACK.cases, implemented(implementation), precision=precision, mode=mode)
+    failed = [(r.case.name, r.stage.name, r.note, r.error, r.tolerance) for r in results if r.status == "failed"]
+    assert not failed
+    other = {"float32": "float64", "float64": "float32"}[precision]
+    assert all(r.case.precision == other for r in results if r.status == "skipped")
+    assert max(r.error / r.tolerance for r in results if r.tolerance) < 0.5
+
+
+@contextlib.contextmanager
+def unoptimised():
+    """Spare the compiler its optimisations, of which operations that run one by one have none."""
+    import jax
+
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
+def transposed(value: np.ndarray) -> np.ndarray:
+    return np.swapaxes(value, -1, -2) if value.ndim > 1 else value
+
+
+def scaled(value: np.ndarray) -> np.ndarray:
+    return value * 1.01 if value.dtype.kind == "f" else value ^ 1
+
+
+def swapped(value: np.ndarray) -> np.ndarray:
+    return np.concatenate([value[1:2], value[:1], value[2:]]) if value.ndim else value
+
+
+def truncated(value: np.ndarray) -> np.ndarray:
+    result = value.copy()
+    if value.ndim:
+        result[..., -1] = 0
+    return result
+
+
+def shifted(value: np.ndarray) -> np.ndarray:
+    return value + np.max(np.abs(value)) + np.ones_like(value)
+
+
+MUTATIONS = {"transposed": transposed, "1 %": scaled, "swapped": swapped, "truncated": truncated, "shifted": shifted}
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mutation", MUTATIONS)
+def test_every_mutation_of_every_stage_is_named_and_never_explained_wrongly(mutation, mode):
+    effective = 0
+    for case, stage in STAGES:
+        precision = "float64" if case.precision == "any" else case.precision
+        changed = MUTATIONS[mutation](stage.value)
+        values = {each.name: each.value for each in case.stages} | {stage.name: changed}
+        results = check([case], recorded({case.name: values}), precision=precision, mode=mode)
+        failed = [each.stage.name for each in results if each.status == "failed"]
+        if not beyond(stage, changed, precision):
+            assert failed == []
+            continue
+        effective += 1
+        assert failed == [stage.name], (case.name, stage.name)
+        (result,) = (each for each in results if each.status == "failed")
+        assert set(result.hints) <= {"transposed"} & {mutation}, result
+    assert effective > 0.5 * len(STAGES), effective
+
+
+def beyond(stage, changed, precision) -> bool:
+    """Tell whether a mutation changed more than the widest tolerance of the stage."""
+    if changed.shape != stage.value.shape:
+        return True
+    relative = 10 * stage.tolerance.relative(PRECISIONS[precision].eps)
+    return bool(np.max(np.abs(changed.astype(float) - stage.value)) > relative * np.max(np.abs(stage.value)))
+
+
+@pytest.mark.parametrize(("case", "stage"), STAGES, ids=lambda each: each.name)
+def test_every_stage_has_a_mutation_that_is_beyond_its_tolerance(case, stage):
+    precision = "float64" if case.precision == "any" else case.precision
+    assert any(beyond(stage, mutate(stage.value), precision) for mutate in MUTATIONS.values())
+
+
+def test_a_wrong_stage_is_blamed_alone_in_isolated_mode_and_first_in_chained_mode():
+    broken = {name: getattr(on_numpy, name) for name in OPERATIONS}
+    broken["activity_2"] = lambda inputs: on_numpy.activity(inputs) * 1.01
+    case = [case for case in PACK.cases if case.name == "network_tanh"]
+    names = {
+        mode: [r.stage.name for r in check(case, implemented(broken), mode=mode) if r.status == "failed"]
+        for mode in MODES
+    }
+    assert names["isolated"] == ["activity_2"]
+    assert names["chained"][0] == "activity_2"
+    assert "weight_gradient_3" in names["chained"]
+
+
+def test_stages_that_no_tolerance_could_fail_are_skipped():
+    results = check(PACK.cases, implemented(on_numpy), precision="bfloat16")
+    assert all(r.tolerance <= 0.25 * np.max(np.abs(r.stage.value)) for r in results if r.status == "passed")
+    assert any("would say little" in r.note for r in results)
+
+
+def test_the_report_names_everything_about_the_first_divergence():
+    broken = {"correlation": lambda inputs: on_numpy.correlation(inputs) * inputs["noise"].shape[0]}
+    first = next(r for r in check(PACK.cases, implemented(broken)) if r.status == "failed")
+    rows = dict(report._details(first))
+    assert list(rows) == ["claim", "equation", "index", "got", "want", "error", "tolerance", "why", "hint"]
+    assert rows["claim"] == "E2"
+    assert rows["hint"] == "sum for mean"
+    assert "ulps" in rows["error"]
