@@ -21,6 +21,9 @@ COMPOSITIONS = {"__init__", "credit", "initialisation", "noise_correlation", "tr
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 THEORY = (ROOT / "THEORY.md").read_text(encoding="utf-8")
 SOURCES = sorted((ROOT / "nmnc_ref").rglob("*.py"))
+ORACLE = [path for path in SOURCES if "oracle" in path.parts or path.name == "__main__.py"]
+"""The oracle and its command, which stand on top of the library."""
+LIBRARY = [path for path in SOURCES if path not in ORACLE]
 
 
 def imported(path: Path) -> set[str]:
@@ -34,7 +37,7 @@ def imported(path: Path) -> set[str]:
     return names
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("path", LIBRARY, ids=lambda path: str(path.relative_to(ROOT)))
 def test_mathematics_depends_on_the_array_helpers_alone(path):
     own = {name for name in imported(path) if name.startswith("nmnc_ref")}
     if path.stem not in COMPOSITIONS:
@@ -42,10 +45,21 @@ def test_mathematics_depends_on_the_array_helpers_alone(path):
     assert not any(name.startswith("paper_checks") for name in imported(path))
 
 
+@pytest.mark.parametrize("path", LIBRARY, ids=lambda path: str(path.relative_to(ROOT)))
+def test_nothing_in_the_library_knows_the_oracle(path):
+    assert not any(name.startswith("nmnc_ref.oracle") for name in imported(path))
+
+
+@pytest.mark.parametrize("path", ORACLE, ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_oracle_does_without_the_checks(path):
+    assert not any(name.startswith("paper_checks") for name in imported(path))
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_the_library_needs_numpy_and_array_api_compat_alone(path):
     roots = {name.split(".")[0] for name in imported(path)}
-    assert roots <= set(sys.stdlib_module_names) | {"numpy", "array_api_compat", "nmnc_ref"}
+    reports = {"rich"} if path in ORACLE else set()
+    assert roots <= set(sys.stdlib_module_names) | {"numpy", "array_api_compat", "nmnc_ref"} | reports
 
 
 def test_importing_the_library_imports_no_backend():
@@ -102,12 +116,13 @@ def test_the_example_of_the_readme_runs():
 def test_both_packages_are_packaged_and_typed():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     assert project["tool"]["setuptools"]["packages"]["find"]["include"] == ["nmnc_ref*", "paper_checks*"]
-    for package in ("nmnc_ref", "paper_checks"):
-        assert (ROOT / package / "py.typed").exists()
-        assert project["tool"]["setuptools"]["package-data"][package] == ["py.typed"]
+    data = {"nmnc_ref": ["oracle/vectors/data/*.json"], "paper_checks": []}
+    for package, patterns in data.items():
+        assert project["tool"]["setuptools"]["package-data"][package] == ["py.typed", *patterns]
+        assert all(any((ROOT / package).glob(pattern)) for pattern in ("py.typed", *patterns))
 
 
-@pytest.mark.parametrize("document", ["README.md", "THEORY.md"])
+@pytest.mark.parametrize("document", ["README.md", "THEORY.md", "PORTING.md"])
 def test_links_of_the_documents_lead_somewhere(document):
     for target in re.findall(r"\]\((?!https?://|#)([^)#]+)", (ROOT / document).read_text(encoding="utf-8")):
         assert (ROOT / target).exists(), target

@@ -41,9 +41,9 @@ def test_the_pack_is_up_to_date(regenerated):
             assert stage.tolerance.condition == pytest.approx(fresh.tolerance.condition, rel=0.01)
     values = {case.name: {stage.name: stage.value for stage in case.stages} for case in regenerated.values()}
     for precision in ("float32", "float64"):
-        chosen = [case for case in PACK.cases if case.precision == precision or precision == "float64"]
-        failed = [f"{r.case.name}, {r.stage.name}" for r in check(chosen, recorded(values), precision=precision) if r.status == "failed"]
-        assert not failed, f"{failed[0]}: {outdated}"
+        chosen = [case for case in PACK.cases if case.precision in (precision, "any" if precision == "float64" else "")]
+        failed = [r for r in check(chosen, recorded(values), precision=precision) if r.status != "passed"]
+        assert not failed, f"{failed[0].case.name}, {failed[0].stage.name}: {outdated}"
 
 
 def test_the_manifest_lists_what_there_is():
@@ -115,8 +115,9 @@ def jax_reference(compiled: bool) -> Reference:
 def passes(implementation: Reference, precision: str, mode: str) -> None:
     """Assert that every stage passes but for those of the other precision, with room to the tolerance."""
     eager = implementation.compile is None and "jax" in implementation.xp.__name__
+    chosen = PACK.cases[::3] if eager and precision == "float32" else PACK.cases  # each new shape takes long to compile
     with unoptimised() if eager else contextlib.nullcontext():
-        results = check(PACK.cases, implemented(implementation), precision=precision, mode=mode)
+        results = check(chosen, implemented(implementation), precision=precision, mode=mode)
     failed = [(r.case.name, r.stage.name, r.note, r.error, r.tolerance) for r in results if r.status == "failed"]
     assert not failed
     other = {"float32": "float64", "float64": "float32"}[precision]

@@ -49,6 +49,8 @@ class Reference:
         def function(arrays: dict[str, Array]) -> Array:
             return operation({**arrays, **parameters})
 
+        if operation.loops:
+            return lambda arrays: operation({**arrays, **parameters}, self.compile)
         if self.compile is None or not operation.arrays:
             return function
         key = (operation.name, *sorted(parameters.items()))

@@ -1,7 +1,8 @@
 """What a stage computes: an operation, with its claim, its equation, its tolerance and the reference's function.
 
 An operation is a function of arrays (positional) and parameters (keyword-only; plain numbers and strings, never
-traced). The argument `network` stands for the arrays weight_1, bias_1, weight_2, … of a network's layers.
+traced). The argument `network` stands for the arrays weight_1, bias_1, weight_2, … of a network's layers. An operation of
+many like steps has an argument `compile` and compiles the step alone.
 """
 
 from __future__ import annotations
@@ -39,16 +40,24 @@ class Operation(NamedTuple):
     @property
     def parameters(self) -> tuple[str, ...]:
         """The names of its parameters."""
-        return tuple(each.name for each in self._signature() if each.kind is each.KEYWORD_ONLY)
+        own = (each for each in self._signature() if each.kind is each.KEYWORD_ONLY)
+        return tuple(each.name for each in own if each.name != "compile")
+
+    @property
+    def loops(self) -> bool:
+        """Whether it is many like steps, of which it compiles one."""
+        return any(each.name == "compile" for each in self._signature())
 
     def _signature(self) -> tuple[inspect.Parameter, ...]:
         return tuple(inspect.signature(self.function).parameters.values())
 
-    def __call__(self, inputs: Mapping[str, Any]) -> Array:
+    def __call__(self, inputs: Mapping[str, Any], compile: Callable | None = None) -> Array:
         """Compute the stage from its inputs by name; arguments that have a default may be missing."""
         arguments = {name: inputs[name] for name in (*self.arrays, *self.parameters) if name in inputs}
         if "network" in self.arrays:
             arguments["network"] = layers(inputs)
+        if self.loops:
+            arguments["compile"] = compile
         return self.function(**arguments)
 
 

@@ -3,7 +3,19 @@
 from collections.abc import Iterator
 
 from nmnc_ref.oracle.vectors import stages as stages  # registers the operations that cases name
-from nmnc_ref.oracle.vectors.cases import credit, estimator, feedback, manifold, network, perturbation, random, training
+from nmnc_ref.oracle.vectors.cases import (
+    convolution,
+    credit,
+    estimator,
+    feedback,
+    manifold,
+    network,
+    perturbation,
+    random,
+    recurrent,
+    training,
+    trajectory,
+)
 from nmnc_ref.oracle.vectors.pack import Case
 
 FAMILIES = {
@@ -15,6 +27,9 @@ FAMILIES = {
     "feedback": feedback,
     "credit": credit,
     "training": training,
+    "trajectory": trajectory,
+    "convolution": convolution,
+    "recurrent": recurrent,
 }
 
 

@@ -1,0 +1,101 @@
+"""Recurrent networks of leak a: h_t = (1 − a) h_{t−1} + a φ(h_{t−1} Wᵀ + x_t Vᵀ + b), h_0 = 0, y_t = h_t Oᵀ + c."""
+# ruff: noqa: D103
+
+from __future__ import annotations
+
+from nmnc_ref import recurrent
+from nmnc_ref.arrays import Array
+from nmnc_ref.dense import Dense
+from nmnc_ref.oracle.vectors.operation import operation
+from nmnc_ref.oracle.vectors.stages.network import LOSSES, phi
+
+
+def _network(weight: Array, input_weight: Array, bias: Array, read_weight: Array, read_bias: Array) -> tuple:
+    return recurrent.Cell(weight, input_weight, bias), Dense(read_weight, read_bias)
+
+
+@operation("F4", "h_t", "nonlinear")
+def recurrent_activity(
+    x: Array,
+    weight: Array,
+    input_weight: Array,
+    bias: Array,
+    read_weight: Array,
+    read_bias: Array,
+    *,
+    step: int,
+    activation: str,
+    leak: float,
+) -> Array:
+    network = _network(weight, input_weight, bias, read_weight, read_bias)
+    return recurrent.forward(network, x, phi(activation), leak=leak).activity[step]
+
+
+@operation("E8", "y as a function of h_t: y_T, or y_t … y_T side by side if every is 1", "nonlinear")
+def recurrent_tail_output(
+    activity: Array,
+    x: Array,
+    weight: Array,
+    input_weight: Array,
+    bias: Array,
+    read_weight: Array,
+    read_bias: Array,
+    *,
+    step: int,
+    activation: str,
+    leak: float,
+    every: int,
+) -> Array:
+    network = _network(weight, input_weight, bias, read_weight, read_bias)
+    return recurrent.tail(network, x, step, phi(activation), leak=leak, every=bool(every))(activity)
+
+
+@operation("A1", "∂y/∂h_t = O Π_τ [(1 - a) I + a diag φ'(s_τ) W], τ from T down to t + 1", "nonlinear")
+def recurrent_jacobian(
+    x: Array,
+    weight: Array,
+    input_weight: Array,
+    bias: Array,
+    read_weight: Array,
+    read_bias: Array,
+    *,
+    step: int,
+    activation: str,
+    leak: float,
+    every: int,
+) -> Array:
+    network = _network(weight, input_weight, bias, read_weight, read_bias)
+    return recurrent.jacobian(network, x, step, phi(activation), leak=leak, every=bool(every))
+
+
+@operation("F4", "∂loss/∂W = Σ_t δ_tᵀ h_{t-1} by backpropagation through time", "nonlinear")
+def recurrent_loss_gradient(
+    x: Array,
+    target: Array,
+    weight: Array,
+    input_weight: Array,
+    bias: Array,
+    read_weight: Array,
+    read_bias: Array,
+    *,
+    activation: str,
+    leak: float,
+    every: int,
+    loss: str,
+) -> Array:
+    network = _network(weight, input_weight, bias, read_weight, read_bias)
+    kind = {"leak": leak, "every": bool(every)}
+    return recurrent.backpropagation(network, x, target, phi(activation), LOSSES[loss], **kind).gradient[0].weight
+
+
+@operation("F5", "g_t = Σ_lag e_{t+lag} B_lag over the steps that are read out", "linear")
+def recurrent_activity_gradient(
+    signal: Array, feedback_0: Array, feedback_1: Array, feedback_2: Array, *, step: int, every: int
+) -> Array:
+    feedbacks = (feedback_0, feedback_1, feedback_2)
+    return recurrent.activity_gradients(signal, feedbacks, every=bool(every))[step - 1]
+
+
+@operation("F4", "δ_t = a φ'(s_t) ⊙ g_t", "nonlinear")
+def recurrent_delta(gradient: Array, preactivation: Array, *, activation: str, leak: float) -> Array:
+    return recurrent.delta(gradient, preactivation, phi(activation), leak=leak)
