@@ -11,7 +11,7 @@ import pytest
 from nmnc_ref.oracle.vectors import cases, generate, pack, report
 from nmnc_ref.oracle.vectors.adapter import Reference, on_numpy
 from nmnc_ref.oracle.vectors.check import MODES, check, implemented, recorded
-from nmnc_ref.oracle.vectors.operation import OPERATIONS
+from nmnc_ref.oracle.vectors.stages import OPERATIONS
 from nmnc_ref.oracle.vectors.tolerance import CLASSES, PRECISIONS
 from tests.conftest import library
 

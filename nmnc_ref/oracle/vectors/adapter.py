@@ -16,8 +16,8 @@ import array_api_compat.numpy
 import numpy as np
 
 from nmnc_ref.arrays import Array
-from nmnc_ref.oracle.vectors import stages as stages  # registers the operations
-from nmnc_ref.oracle.vectors.operation import OPERATIONS, Operation
+from nmnc_ref.oracle.vectors.operation import Operation
+from nmnc_ref.oracle.vectors.stages import OPERATIONS
 from nmnc_ref.random import word_dtype
 
 

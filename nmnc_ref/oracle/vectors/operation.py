@@ -68,7 +68,7 @@ def layers(inputs: Mapping[str, Any]) -> tuple[Dense, ...]:
 
 
 OPERATIONS: dict[str, Operation] = {}
-"""All operations by name, in the order in which `stages` defines them."""
+"""All operations by name; `stages` registers them, and is where to import this from."""
 
 
 def operation(claim: str, equation: str, kind: str, condition: Condition | None = None) -> Callable:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-from nmnc_ref.oracle.vectors import stages as stages  # registers the operations that cases name
 from nmnc_ref.oracle.vectors.cases import (
     convolution,
     credit,

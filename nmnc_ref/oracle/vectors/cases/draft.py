@@ -8,8 +8,8 @@ from typing import Any, Self
 import numpy as np
 
 from nmnc_ref import random
-from nmnc_ref.oracle.vectors.operation import OPERATIONS
 from nmnc_ref.oracle.vectors.pack import Case, Stage
+from nmnc_ref.oracle.vectors.stages import OPERATIONS
 from nmnc_ref.oracle.vectors.tolerance import Tolerance
 
 

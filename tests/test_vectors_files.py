@@ -1,0 +1,279 @@
+"""Files from strangers: whatever is wrong with them is said in one line, with a non-zero exit status."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pickle
+import shutil
+import zipfile
+
+import numpy as np
+import pytest
+
+from nmnc_ref.__main__ import main
+from nmnc_ref.oracle.vectors import form, pack
+
+CASE = "perturbation_isotropic"
+REFERENCE = "nmnc_ref.oracle.vectors.adapter:on_numpy"
+
+
+def fields() -> dict:
+    return json.loads((pack.SHIPPED / f"{CASE}.json").read_bytes())
+
+
+def altered(**changes) -> bytes:
+    """Return a file of answers whose first value has other fields."""
+    document = fields()
+    document["stages"][0]["value"] |= changes
+    return json.dumps(document).encode()
+
+
+def npz(**arrays) -> bytes:
+    stream = io.BytesIO()
+    np.savez(stream, **arrays)
+    return stream.getvalue()
+
+
+def archive(name: str, content: bytes) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr(name, content)
+    return stream.getvalue()
+
+
+def header(shape: str, descr: str = "<f8") -> bytes:
+    """Return an npy file that claims a shape and holds nothing."""
+    text = f"{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}".ljust(117) + "\n"
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode()
+
+
+class Trap:
+    def __reduce__(self):
+        return os.system, ("touch trapped",)
+
+
+WHOLE = (pack.SHIPPED / f"{CASE}.json").read_bytes()
+SHAPE = fields()["stages"][0]["value"]["shape"]
+DATA = fields()["stages"][0]["value"]["data"]
+BAD_JSON = {
+    "truncated": (WHOLE[: len(WHOLE) // 2], "expected JSON"),
+    "empty": (b"", "expected JSON"),
+    "claim of 1 GB": (altered(shape=[1000, 1000, 125]), "expected at most 1048576 elements"),
+    "claim beyond all": (altered(shape=[2**62, 2**62]), "expected at most 1048576 elements"),
+    "negative shape": (altered(shape=[-1, 30]), "none negative"),
+    "shape of words": (altered(shape="ab"), "expected a shape"),
+    "shape of booleans": (altered(shape=[True]), "expected a shape of integers"),
+    "too few numbers": (altered(data=DATA[:-1]), "expected data of"),
+    "data of words": (altered(data=["1"] * len(DATA)), "expected numbers of float64"),
+    "data of lists": (altered(data=[[1]] * len(DATA)), "expected numbers of float64"),
+    "data of booleans": (altered(data=[True] * len(DATA)), "expected numbers of float64"),
+    "unknown dtype": (altered(dtype="object"), "expected a dtype"),
+    "Fortran order": (altered(order="F"), "expected order C"),
+    "another field": (altered(more=1), "expected shape, dtype, order and data"),
+    "a huge integer": (WHOLE.replace(b"[3, 2, 5]", b"[" + b"9" * 5000 + b"]"), "expected JSON"),
+    "an integer beyond floats": (altered(data=[10**400] * len(DATA)), "out of its range"),
+    "words beyond 32 bits": (altered(dtype="uint32", data=[2**32] * len(DATA)), "out of its range"),
+    "deep nesting": (b"[" * 10**6, "nested at most"),
+    "deep objects": (b'{"a":' * 10**5, "nested at most"),
+    "not UTF-8": (b'{"name": "\xff"}', "expected UTF-8"),
+    "a list": (b"[]", "expected an object"),
+    "no stages": (b"{}", "expected a list of stages"),
+    "a stage of words": (b'{"stages": ["a"]}', "expected an object"),
+    "a key twice": (b'{"stages": [], "stages": []}', "comes twice"),
+    "a stage twice": (json.dumps({"stages": fields()["stages"] * 2}).encode(), "there twice"),
+    "an unknown stage": (WHOLE.replace(b'"name": "isotropic_noise"', b'"name": "isotropic"'), "no stage of the name"),
+    "a path for a stage": (WHOLE.replace(b'"name": "isotropic_noise"', b'"name": "../../x"'), "expected a name"),
+    "a path for a case": (WHOLE.replace(b'"name": "perturbation_isotropic"', b'"name": "../x"'), "expected a name"),
+    "another case": (WHOLE.replace(b'"name": "perturbation_isotropic"', b'"name": "other"'), "case of the file's name"),
+    "a terminal's escape": (WHOLE.replace(b'"name": "isotropic_noise"', rb'"name": "\u001b[2J"'), r"\x1b"),
+    "too large": (WHOLE + b" " * form.MOST_BYTES, "expected at most 8388608 bytes"),
+}
+VALUE = np.array(DATA).reshape(SHAPE)
+BAD_NPZ = {
+    "no zip": (b"PK not really", "expected an npz file"),
+    "truncated": (npz(**{"stages.isotropic_noise": VALUE})[:-40], "expected an npz file"),
+    "a pickle": (npz(**{"stages.isotropic_noise": np.array([Trap()], dtype=object)}), "expected real numbers"),
+    "a bare pickle": (archive("stages.isotropic_noise.npy", pickle.dumps(Trap())), "expected an array in npy form"),
+    "words": (npz(**{"stages.isotropic_noise": np.array(["a"])}), "expected real numbers"),
+    "complex numbers": (npz(**{"stages.isotropic_noise": VALUE * 1j}), "expected real numbers"),
+    "claim of 1 GB": (archive("stages.isotropic_noise.npy", header("(1000, 1000, 125)")), "expected at most"),
+    "claim of more": (archive("stages.isotropic_noise.npy", header("(3, 2, 5)")), "expected 240 bytes"),
+    "a bomb": (archive("stages.isotropic_noise.npy", bytes(10**8)), "expected at most"),
+    "a header that computes": (archive("stages.isotropic_noise.npy", header("__import__('os')")), "in npy form"),
+    "a path": (archive("../../stages.x.npy", header("(1,)")), "not of the form"),
+    "a path in a name": (archive("stages.../x.npy", header("(1,)")), "expected a name"),
+    "an unknown stage": (npz(**{"stages.other": VALUE}), "no stage of the name"),
+}
+FILES = [(f"{CASE}.json", *case) for case in BAD_JSON.values()] + [(f"{CASE}.npz", *case) for case in BAD_NPZ.values()]
+
+
+def outcome(arguments: list[str], capsys) -> tuple[int, str]:
+    """Run the command and return its exit status and what it wrote to stderr."""
+    status = main(["vectors", *arguments])
+    return status, capsys.readouterr().err
+
+
+def refused(arguments: list[str], message: str, capsys) -> None:
+    """Assert that a command exits with 2 and one line."""
+    status, err = outcome(arguments, capsys)
+    assert status == 2
+    assert message in err
+    assert err.count("\n") == 1
+    assert "Traceback" not in err
+    assert len(err) < 600
+
+
+@pytest.mark.parametrize(("name", "content", "message"), FILES, ids=[f"json {k}" for k in BAD_JSON] + [f"npz {k}" for k in BAD_NPZ])
+def test_files_that_are_not_of_the_form(name, content, message, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    answers = tmp_path / "answers"
+    answers.mkdir()
+    (answers / name).write_bytes(content)
+    refused(["check", "--answers", str(answers)], message, capsys)
+    assert not (tmp_path / "trapped").exists()
+
+
+def test_files_that_are_no_files(tmp_path, capsys):
+    refused(["check", "--answers", str(tmp_path / "nowhere")], "expected a folder", capsys)
+    file = tmp_path / f"{CASE}.json"
+    file.symlink_to(pack.SHIPPED / f"{CASE}.json")
+    refused(["check", "--answers", str(tmp_path)], "no link", capsys)
+    file.unlink()
+    os.mkfifo(file)
+    refused(["check", "--answers", str(tmp_path)], "no link, folder or device", capsys)
+    file.unlink()
+    (tmp_path / "no_such_case.json").write_bytes(WHOLE)
+    refused(["check", "--answers", str(tmp_path)], "of no case", capsys)
+    (tmp_path / "no_such_case.json").unlink()
+    file.write_bytes(WHOLE)
+    file.with_suffix(".npz").write_bytes(npz(**{"stages.isotropic_noise": VALUE}))
+    refused(["check", "--answers", str(tmp_path)], "got both", capsys)
+
+
+def test_an_empty_folder_checks_nothing(tmp_path, capsys):
+    assert main(["vectors", "check", "--answers", str(tmp_path)]) == 1
+    assert "nothing was checked" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"data": [None, *DATA[1:]]}, "NaN at index [0, 0, 0]"),
+        ({"data": [*DATA[:-1], float("nan")]}, "NaN at index [2, 1, 4]"),
+        ({"data": [*DATA[:-1], float("inf")]}, "infinity at index [2, 1, 4]"),
+        ({"data": [*DATA[:-1], 1e300]}, "first divergent stage"),
+        ({"shape": [3, 10]}, "wrong shape: expected [3, 2, 5], got [3, 10]"),
+        ({"shape": [], "data": [1.0]}, "wrong shape: expected [3, 2, 5], got []"),
+        ({"shape": [0], "data": []}, "wrong shape"),
+        ({"dtype": "float32"}, "wrong dtype: expected float64, got float32"),
+        ({"dtype": "int32", "data": [1] * len(DATA)}, "wrong dtype"),
+    ],
+)
+def test_answers_of_the_form_that_cannot_be_right(changes, problem, tmp_path, capsys):
+    (tmp_path / f"{CASE}.json").write_bytes(altered(**changes))
+    assert main(["vectors", "check", "--answers", str(tmp_path)]) == 1
+    out = capsys.readouterr().out
+    assert problem in out
+    assert f"{CASE} · isotropic_noise" in out
+
+
+@pytest.mark.parametrize("form_of_files", ["json", "npz"])
+def test_the_pack_that_is_written_out_is_valid_as_its_own_answers(form_of_files, tmp_path, capsys):
+    folder = tmp_path / "new" / "pack"
+    assert main(["vectors", "write", str(folder), "--format", form_of_files]) == 0
+    result = tmp_path / "result.json"
+    assert main(["vectors", "check", "--answers", str(folder), "--json", str(result)]) == 0
+    counts = json.loads(result.read_bytes())["counts"]
+    assert counts["failed"] == 0
+    assert counts["passed"] > 300
+    refused(["write", str(folder)], "new or empty", capsys)
+    if form_of_files == "json":
+        assert pack.read_pack(folder).cases[0].name == pack.read_pack().cases[0].name
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "message"),
+    [
+        (f"{CASE}.json", lambda text: text + b" ", "was changed"),
+        (pack.CASE_SCHEMA, lambda text: text + b" ", "was changed"),
+        (pack.MANIFEST, lambda text: text.replace(b'"schema": 1', b'"schema": 2'), "expected schema 1"),
+        (pack.MANIFEST, lambda text: text.replace(b"perturbation_isotropic.json", b"../../etc/passwd"), "expected a name"),
+        (pack.MANIFEST, lambda text: text.replace(b"perturbation_isotropic.json", b"gone.json"), "cannot be read"),
+        (pack.MANIFEST, lambda text: text[:100], "expected JSON"),
+    ],
+)
+def test_a_pack_that_was_changed_is_refused(file, change, message, tmp_path):
+    shutil.copytree(pack.SHIPPED, tmp_path / "pack")
+    path = tmp_path / "pack" / file
+    path.write_bytes(change(path.read_bytes()))
+    with pytest.raises(form.FormError, match=message):
+        pack.read_pack(tmp_path / "pack")
+
+
+@pytest.mark.parametrize("dtype", form.DTYPES)
+def test_arrays_read_back_exactly(dtype):
+    numbers = [1 / 3, 5e-324, 1.7e308, -0.0] if dtype == "float64" else [1 / 3, 1e-45, 3.4e38, -0.0]
+    array = np.array(numbers if dtype.startswith("f") else [0, 1, 2**31 - 1, 7], dtype=dtype).reshape(2, 2)
+    back = form.decode("array", json.loads(json.dumps(form.encode(array))))
+    assert back.dtype == array.dtype
+    assert back.tobytes() == array.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["check", "--impl", "nothing"], "expected module:object"),
+        (["check", "--impl", "no_such_module:x"], "cannot be loaded"),
+        (["check", "--impl", "nmnc_ref:nothing"], "cannot be loaded"),
+        (["check", "--impl", REFERENCE, "--json", "/nowhere/at/all.json"], "cannot write"),
+        (["write", "/proc/nowhere"], "cannot be written"),
+    ],
+)
+def test_wrong_usage(arguments, message, capsys):
+    refused(arguments, message, capsys)
+
+
+@pytest.mark.parametrize("arguments", [["check"], ["check", "--impl", "a:b", "--answers", "c"], ["write"], []])
+def test_unknown_arguments(arguments, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["vectors", *arguments])
+    assert stop.value.code == 2
+
+
+def test_a_missing_rich_says_what_to_install(monkeypatch, capsys):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    refused(["check", "--impl", REFERENCE], "pip install 'nmnc_ref[oracle]'", capsys)
+
+
+class Raising:
+    """An implementation in which everything goes wrong in its own way."""
+
+    def correlation(self, inputs):
+        raise RuntimeError("one\ntwo")
+
+    def activity(self, inputs):
+        return "a word"
+
+    def slope(self, inputs):
+        return None
+
+    def delta(self, inputs):
+        return [[1.0], [2.0, 3.0]]
+
+    def error(self, inputs):
+        inputs["output"][:] = 0
+        return np.zeros((2, 2), dtype=complex)
+
+
+raising = Raising()
+
+
+def test_an_implementation_that_raises_fails_and_is_no_traceback(capsys, tmp_path):
+    file = tmp_path / "result.json"
+    assert main(["vectors", "check", "--impl", f"{__name__}:raising", "--json", str(file)]) == 1
+    notes = {each["operation"]: each["note"] for each in json.loads(file.read_bytes())["stages"]}
+    assert notes["correlation"] == "raised RuntimeError: one two"
+    assert notes["jacobian"] == "not implemented"
+    assert all(notes[name].startswith(("wrong dtype", "raised ")) for name in ("activity", "slope", "delta", "error"))
