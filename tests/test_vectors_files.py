@@ -125,7 +125,9 @@ def refused(arguments: list[str], message: str, capsys) -> None:
     assert len(err) < 600
 
 
-@pytest.mark.parametrize(("name", "content", "message"), FILES, ids=[f"json {k}" for k in BAD_JSON] + [f"npz {k}" for k in BAD_NPZ])
+@pytest.mark.parametrize(
+    ("name", "content", "message"), FILES, ids=[f"json {k}" for k in BAD_JSON] + [f"npz {k}" for k in BAD_NPZ]
+)
 def test_files_that_are_not_of_the_form(name, content, message, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     answers = tmp_path / "answers"
@@ -199,7 +201,11 @@ def test_the_pack_that_is_written_out_is_valid_as_its_own_answers(form_of_files,
         (f"{CASE}.json", lambda text: text + b" ", "was changed"),
         (pack.CASE_SCHEMA, lambda text: text + b" ", "was changed"),
         (pack.MANIFEST, lambda text: text.replace(b'"schema": 1', b'"schema": 2'), "expected schema 1"),
-        (pack.MANIFEST, lambda text: text.replace(b"perturbation_isotropic.json", b"../../etc/passwd"), "expected a name"),
+        (
+            pack.MANIFEST,
+            lambda text: text.replace(b"perturbation_isotropic.json", b"../../etc/passwd"),
+            "expected a name",
+        ),
         (pack.MANIFEST, lambda text: text.replace(b"perturbation_isotropic.json", b"gone.json"), "cannot be read"),
         (pack.MANIFEST, lambda text: text[:100], "expected JSON"),
     ],

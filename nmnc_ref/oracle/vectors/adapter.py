@@ -3,7 +3,8 @@
     python -m nmnc_ref vectors check --impl nmnc_ref.oracle.vectors.adapter:on_numpy
 
 The runner hands over NumPy arrays, in the dtype of the run, and plain numbers and strings; it takes any array that
-NumPy can read. An adapter brings the arrays into its library, calls the function of the stage and brings the answer back.
+NumPy can read. An adapter brings the arrays into its library, calls the function of the stage and brings back the
+answer.
 """
 
 from __future__ import annotations
@@ -34,12 +35,12 @@ class Reference:
         self.compile = compile
         self._compiled: dict[tuple, Callable] = {}
 
-    def __getattr__(self, name: str) -> Callable[[dict[str, Any]], np.ndarray]:
+    def __getattr__(self, name: str) -> Callable[[dict[str, Any]], np.ndarray | float]:
         if name not in OPERATIONS:
             raise AttributeError(name)
         return lambda inputs: self._answer(OPERATIONS[name], inputs)
 
-    def _answer(self, operation: Operation, inputs: dict[str, Any]) -> np.ndarray:
+    def _answer(self, operation: Operation, inputs: dict[str, Any]) -> np.ndarray | float:
         arrays = {name: self._array(value) for name, value in inputs.items() if isinstance(value, np.ndarray)}
         parameters = {name: value for name, value in inputs.items() if name not in arrays}
         answer = self._function(operation, parameters)(arrays)

@@ -31,7 +31,8 @@ Answer = Callable[[Case, Stage, dict[str, Any]], Any]
 class Result(NamedTuple):
     """What became of a stage: `status` is "passed", "failed" or "skipped", `note` says why it was not compared.
 
-    `index`, `got`, `want`, `error`: of the first element beyond `tolerance`, or of the worst where all are within;
+    `element`, `got`, `want`, `error`: index and values of the first element beyond `tolerance`, or of the worst
+    where all are within;
     `ulps`: the error in units of the last place of `want`; `hints`: slips that explain the answer.
     """
 
@@ -39,7 +40,7 @@ class Result(NamedTuple):
     stage: Stage
     status: str
     note: str = ""
-    index: tuple[int, ...] | None = None
+    element: tuple[int, ...] | None = None
     got: float | None = None
     want: float | None = None
     error: float | None = None
@@ -141,9 +142,7 @@ def _compare(
     ulps = float(error[index]) / (precision.eps * 2.0 ** math.floor(math.log2(abs(first)))) if first else None
     found = hints(case, stage, inputs, got, relative) if failed else ()
     status = "failed" if failed else "passed"
-    return Result(
-        case, stage, status, "", index, float(got[index]), first, float(error[index]), tolerance, ulps, found
-    )
+    return Result(case, stage, status, "", index, float(got[index]), first, float(error[index]), tolerance, ulps, found)
 
 
 def recorded(answers: Mapping[str, Mapping[str, np.ndarray]]) -> Answer:

@@ -13,6 +13,7 @@ import math
 import re
 import stat
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -136,10 +137,8 @@ def _expect_shape(name: str, shape: Any) -> tuple[int, ...]:
 
 def encode(array: np.ndarray) -> dict[str, Any]:
     """Return the object of JSON that stands for an array of one of `DTYPES`."""
-    if array.dtype == np.float32:
-        data = [float(str(number)) for number in array.ravel()]  # its shortest decimal, not that of its float64
-    else:
-        data = array.ravel().tolist()
+    single = array.dtype == np.float32  # str gives its shortest decimal, tolist that of the same float64
+    data = [float(str(number)) for number in array.ravel()] if single else array.ravel().tolist()
     return {"shape": list(array.shape), "dtype": array.dtype.name, "order": "C", "data": data}
 
 
@@ -178,7 +177,7 @@ def read_npz(name: str, content: bytes, wanted: Callable[[str], bool]) -> dict[s
                 if wanted(f"{kind}.{own}"):
                     arrays[f"{kind}.{own}"] = _read_npy(f"{name}: {own}", archive.read(member))
             return arrays
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError, zipfile.zlib.error) as error:
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError, zlib.error) as error:
         raise FormError(f"{name}: expected an npz file: {_shown(str(error))}") from None
 
 

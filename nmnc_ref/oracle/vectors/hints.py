@@ -1,8 +1,8 @@
 """Hints: which common slip explains a wrong answer.
 
-A slip is a value that the reference would have given had it made that slip. A hint is given where the answer agrees with
-such a value as closely as it should have agreed with the right one, so a hint is a computed fact and no guess; slips that
-give the same value on a stage are all named.
+For each slip there is the value that the reference would have given had it made that slip. A hint is given where the
+answer agrees with such a value as closely as it should have agreed with the right one, so it is a computed fact and no
+guess; slips that give the same value on a stage are all named.
 """
 
 from __future__ import annotations
@@ -76,16 +76,15 @@ def _factors(stage: Stage, inputs: Mapping[str, Any], want: np.ndarray) -> Itera
             yield "missing 1/σ²", want * sigma**2
 
 
-def _variants(
-    case: Case, stage: Stage, inputs: Mapping[str, Any]
-) -> Iterator[tuple[str, Callable[[], Any]]]:
+def _variants(case: Case, stage: Stage, inputs: Mapping[str, Any]) -> Iterator[tuple[str, Callable[[], Any]]]:
     """Yield the slips that compute something else: name, and a function that computes it."""
 
     def computed(operation: str, **replaced: Any) -> Callable[[], Any]:
         return lambda: OPERATIONS[operation](dict(inputs) | replaced)
 
     if "centring" in inputs:
-        for other in CENTRINGS:
+        spectral = stage.operation == "spectrum"  # where the mean is added, it is that of the centred activity
+        for other in CENTRINGS[:2] if spectral else CENTRINGS:
             if other != inputs["centring"]:
                 yield f"{other} for {inputs['centring']}", computed(stage.operation, centring=other)
     if stage.operation == "antithetic_response":

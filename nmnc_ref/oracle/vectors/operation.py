@@ -1,8 +1,8 @@
 """What a stage computes: an operation, with its claim, its equation, its tolerance and the reference's function.
 
 An operation is a function of arrays (positional) and parameters (keyword-only; plain numbers and strings, never
-traced). The argument `network` stands for the arrays weight_1, bias_1, weight_2, … of a network's layers. An operation of
-many like steps has an argument `compile` and compiles the step alone.
+traced). The argument `network` stands for the arrays weight_1, bias_1, weight_2, … of a network's layers. An
+operation of many like steps has an argument `compile` and compiles the step alone.
 """
 
 from __future__ import annotations

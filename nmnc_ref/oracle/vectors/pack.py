@@ -1,8 +1,9 @@
 """The pack of golden vectors: cases with their stages, the manifest that seals them, and answers to them.
 
 A pack is a folder: one JSON file for each case, `case.schema.json` (a JSON Schema of these files) and `manifest.json`
-(versions, operations, classes of tolerance, and the sha256 of every file). An answers folder holds files of the names of
-the cases, as JSON or npz, of which only the names and values of stages are read; so a pack is valid as its own answers.
+(versions, operations, classes of tolerance, and the sha256 of every file). An answers folder holds files of the names
+of the cases, as JSON or npz, of which only the names and values of stages are read; so a pack is valid as its own
+answers.
 """
 
 from __future__ import annotations
@@ -126,10 +127,9 @@ def read_pack(folder: Path = SHIPPED) -> Pack:
         raise FormError(f"{folder / MANIFEST}: expected schema {SCHEMA}, got {manifest.get('schema')!r}")
     cases = []
     for file, digest in files.items():
-        if file == CASE_SCHEMA:
-            content = read_bytes(folder / file)
-        else:
-            content = read_bytes(folder / f"{expect_name(f'{folder / MANIFEST}: file', file.removesuffix('.json'))}.json")
+        if file != CASE_SCHEMA:
+            expect_name(f"{folder / MANIFEST}: file", file.removesuffix(".json"))
+        content = read_bytes(folder / file)
         if hashlib.sha256(content).hexdigest() != digest:
             raise FormError(f"{folder / file}: expected the sha256 of the manifest, got a file that was changed")
         if file != CASE_SCHEMA:
@@ -171,7 +171,7 @@ def read_answers(folder: Path, cases: tuple[Case, ...]) -> Iterator[tuple[str, d
         if path.suffix not in (".json", ".npz") or path.name in (MANIFEST, CASE_SCHEMA):
             continue
         if path.stem not in known:
-            raise FormError(f"{folder}: the file {ascii(path.name)} is of no case of the pack")
+            raise FormError(f"{folder}: the file {path.name!a} is of no case of the pack")
         if path.stem in found:
             raise FormError(f"{folder}: expected {path.stem} as JSON or as npz, got both")
         found[path.stem] = path

@@ -41,7 +41,10 @@ def first_divergence(results: list[Result]) -> Group | None:
     details = Table.grid(padding=(0, 2))
     for name, value in _details(first):
         details.add_row(Text(name, style="dim"), Text(value))
-    parts: list[Any] = [Text(f"first divergent stage: {first.case.name} · {first.stage.name}", style="bold red"), details]
+    parts: list[Any] = [
+        Text(f"first divergent stage: {first.case.name} · {first.stage.name}", style="bold red"),
+        details,
+    ]
     if len(failed) > 1:
         more = ", ".join(f"{each.case.name} · {each.stage.name}" for each in failed[1:6])
         parts.append(Text(f"{len(failed) - 1} more failed: {more}{', …' if len(failed) > 6 else ''}"))
@@ -53,9 +56,9 @@ def _details(result: Result) -> list[tuple[str, str]]:
     rows = [("claim", stage.claim or "none"), ("equation", OPERATIONS[stage.operation].equation)]
     if result.note:
         rows.append(("problem", result.note))
-    if result.index is not None:
+    if result.element is not None:
         ulps = "" if result.ulps is None else f" ({result.ulps:.3g} ulps)"
-        rows += [("index", str(list(result.index))), ("got", f"{result.got!r}"), ("want", f"{result.want!r}")]
+        rows += [("index", str(list(result.element))), ("got", f"{result.got!r}"), ("want", f"{result.want!r}")]
         rows += [("error", f"{result.error:.3g}{ulps}")]
         rows += [("tolerance", f"{result.tolerance:.3g} ({stage.tolerance.kind})")]
     rows.append(("why", result.case.why))
@@ -68,7 +71,9 @@ def summary(results: list[Result]) -> str:
     """Return the counts in one line."""
     counts = Counter(result.status for result in results)
     line = ", ".join(f"{counts[status]} {status}" for status in STATUSES)
-    return f"{line} of {len(results)} stages" + ("" if counts["passed"] or counts["failed"] else ": nothing was checked")
+    return f"{line} of {len(results)} stages" + (
+        "" if counts["passed"] or counts["failed"] else ": nothing was checked"
+    )
 
 
 def show(results: list[Result], console: Console) -> None:
@@ -97,7 +102,8 @@ def document(results: list[Result], version: str, precision: str, mode: str) -> 
         "stages": [
             {"case": result.case.name, "family": result.case.family, "stage": result.stage.name}
             | {"operation": result.stage.operation, "claim": result.stage.claim}
-            | {name: value for name, value in result._asdict().items() if name not in ("case", "stage")}
+            | {"index": result.element}
+            | {name: value for name, value in result._asdict().items() if name not in ("case", "stage", "element")}
             for result in results
         ],
     }

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
-
+from nmnc_ref.arrays import Array
 from nmnc_ref.oracle.vectors.cases.draft import Draft, dense, numbers
 from nmnc_ref.oracle.vectors.cases.network import forward, loss_and_error, parameter_gradients
 
 
-def _draft(name: str, why: str, batch: int, *widths: int, **inputs: np.ndarray) -> Draft:
+def _draft(name: str, why: str, batch: int, *widths: int, **inputs: Array) -> Draft:
     arrays = {"x": numbers(f"{name} x", batch, widths[0]), "target": numbers(f"{name} t", batch, widths[-1])}
     draft = Draft(name, why, **arrays, **dense(name, *widths), **inputs)
     return loss_and_error(forward(draft, len(widths) - 1, "tanh"), len(widths) - 1, "squared_error")

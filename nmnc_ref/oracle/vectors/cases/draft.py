@@ -8,12 +8,13 @@ from typing import Any, Self
 import numpy as np
 
 from nmnc_ref import random
+from nmnc_ref.arrays import Array
 from nmnc_ref.oracle.vectors.pack import Case, Stage
 from nmnc_ref.oracle.vectors.stages import OPERATIONS
 from nmnc_ref.oracle.vectors.tolerance import Tolerance
 
 
-def numbers(label: str, *shape: int, scale: float = 1.0) -> np.ndarray:
+def numbers(label: str, *shape: int, scale: float = 1.0) -> Array:
     """Return numbers between −2 and 2 times `scale`, none zero: odd multiples of 2⁻⁷, from the bits of the label's key.
 
     Eight bits each, so that float32 holds them exactly and no library's rounding has a say.
@@ -22,7 +23,7 @@ def numbers(label: str, *shape: int, scale: float = 1.0) -> np.ndarray:
     return ((words >> 24) - 127.5) / 64 * scale
 
 
-def orthonormal(label: str, n: int, d: int) -> np.ndarray:
+def orthonormal(label: str, n: int, d: int) -> Array:
     """Return an orthonormal basis [n, d] of short binary fractions: the first columns of a product of reflections.
 
     Each reflects along four signs, I − ½vvᵀ with v of ±1 in four places. So n is 1 or at least 4.
@@ -36,7 +37,7 @@ def orthonormal(label: str, n: int, d: int) -> np.ndarray:
     return matrix[:, :d]
 
 
-def dense(label: str, *widths: int, scale: float = 0.5) -> dict[str, np.ndarray]:
+def dense(label: str, *widths: int, scale: float = 0.5) -> dict[str, Array]:
     """Return weight_1, bias_1, weight_2, … of a dense network of the widths n_0, n_1, …"""
     arrays = {}
     for l in range(1, len(widths)):
@@ -55,7 +56,7 @@ def _stored(array: np.ndarray, precision: str) -> np.ndarray:
 class Draft:
     """A case in the making. `why` says which slip it catches."""
 
-    def __init__(self, name: str, why: str, precision: str = "any", **inputs: np.ndarray) -> None:
+    def __init__(self, name: str, why: str, precision: str = "any", **inputs: Array) -> None:
         self.name, self.why, self.precision = name, why, precision
         self.inputs = {key: _stored(np.asarray(value), precision) for key, value in inputs.items()}
         self.values = dict(self.inputs)
@@ -71,7 +72,7 @@ class Draft:
         """
         operation = OPERATIONS[name.rstrip("_0123456789")]
         parameters = {key: arguments.pop(key) for key in operation.parameters}
-        sources = {}
+        sources: dict[str, str] = {}
         for argument in operation.arrays:
             if argument == "network":
                 layered = [key for key in self.inputs if key.startswith(("weight_", "bias_"))]

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from nmnc_ref.arrays import Array
 from nmnc_ref.oracle.vectors.cases.draft import Draft, dense, numbers, orthonormal
 
 
-def _draft(name: str, why: str, draws: int, batch: int, n: int, d: int, outputs: int, **inputs: np.ndarray) -> Draft:
+def _draft(name: str, why: str, draws: int, batch: int, n: int, d: int, outputs: int, **inputs: Array) -> Draft:
     """Return a draft with a tail of one hidden layer above an activity of n units; d = 0 for isotropic noise."""
     arrays = {
         "activity": numbers(f"{name} x", batch, n),

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from nmnc_ref.arrays import Array
 from nmnc_ref.oracle.vectors.cases.draft import Draft, numbers, orthonormal
 
 
-def _activity(label: str, samples: int, n: int) -> np.ndarray:
+def _activity(label: str, samples: int, n: int) -> Array:
     """Return activity with well separated variances and a mean."""
     return numbers(label, samples, n) / 2.0 ** np.arange(n) + numbers(f"{label} mean", n)
 

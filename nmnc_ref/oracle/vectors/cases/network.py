@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from nmnc_ref.arrays import Array
 from nmnc_ref.oracle.vectors.cases.draft import Draft, dense, numbers
 
 
@@ -52,7 +53,7 @@ def _whole(draft: Draft, depth: int, activation: str, loss: str) -> Draft:
     return draft
 
 
-def _draft(name: str, why: str, batch: int, *widths: int, **replaced: np.ndarray) -> Draft:
+def _draft(name: str, why: str, batch: int, *widths: int, **replaced: Array) -> Draft:
     inputs = {"x": numbers(f"{name} x", batch, widths[0]), "target": numbers(f"{name} target", batch, widths[-1])}
     return Draft(name, why, **(inputs | dense(name, *widths) | replaced))
 

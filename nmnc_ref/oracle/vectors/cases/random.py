@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from nmnc_ref.arrays import Array
 from nmnc_ref.oracle.vectors.cases.draft import Draft
 
 
-def _key(high: int, low: int) -> np.ndarray:
+def _key(high: int, low: int) -> Array:
     return np.array([high, low], dtype=np.uint32)
 
 

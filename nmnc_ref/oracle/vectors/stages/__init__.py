@@ -16,4 +16,14 @@ from nmnc_ref.oracle.vectors.stages import (
     trajectory,
 )
 
-__all__ = ["OPERATIONS", "convolution", "credit", "estimator", "manifold", "network", "random", "recurrent", "trajectory"]
+__all__ = [
+    "OPERATIONS",
+    "convolution",
+    "credit",
+    "estimator",
+    "manifold",
+    "network",
+    "random",
+    "recurrent",
+    "trajectory",
+]

@@ -48,7 +48,7 @@ class Parameter(NamedTuple):
 
 
 def _descend(parameter: Array, gradient: Array, velocity: Array, **rates: float) -> tuple[Array, Array]:
-    moved, speed = sgd.step(*(((Parameter(each)),) for each in (parameter, gradient, velocity)), **rates)
+    moved, speed = sgd.step((Parameter(parameter),), (Parameter(gradient),), (Parameter(velocity),), **rates)
     return moved[0].value, speed[0].value
 
 

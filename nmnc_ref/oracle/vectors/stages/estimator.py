@@ -54,8 +54,6 @@ def matched_sigma(*, sigma: float, dimension: int, width: int) -> float:
     return perturbation.matched_sigma(sigma, dimension, width)
 
 
-
-
 def _cancellation(inputs: Mapping[str, Any], value: np.ndarray) -> float:
     """Return max|y|/max|δy|, by which the rounding of outputs counts in their difference."""
     if "network" in inputs or "weight_1" in inputs:

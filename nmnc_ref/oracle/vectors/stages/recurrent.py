@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from nmnc_ref import recurrent
 from nmnc_ref.arrays import Array
 from nmnc_ref.dense import Dense
@@ -84,7 +86,7 @@ def recurrent_loss_gradient(
     loss: str,
 ) -> Array:
     network = _network(weight, input_weight, bias, read_weight, read_bias)
-    kind = {"leak": leak, "every": bool(every)}
+    kind: dict[str, Any] = {"leak": leak, "every": bool(every)}
     return recurrent.backpropagation(network, x, target, phi(activation), LOSSES[loss], **kind).gradient[0].weight
 
 

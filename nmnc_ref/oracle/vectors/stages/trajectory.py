@@ -6,6 +6,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
+from typing import Any
 
 from array_api_compat import array_namespace
 
@@ -66,7 +67,7 @@ def training_state(
 @functools.cache
 def _advance(route: str, settings: training.Settings, compile: Callable | None) -> Callable:
     """Return one step, compiled if there is a compiler; the same for the same arguments, to compile it once."""
-    parts = {"route": ROUTES[route](phi("tanh")), "loss": LOSSES["squared_error"], "settings": settings}
+    parts: dict[str, Any] = {"route": ROUTES[route](phi("tanh")), "loss": LOSSES["squared_error"], "settings": settings}
     step = functools.partial(training.step, **parts)
     return compile(step) if compile else step
 
