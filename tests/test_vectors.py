@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
+import shlex
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from nmnc_ref.__main__ import main
 from nmnc_ref.oracle.vectors import cases, generate, pack, report
 from nmnc_ref.oracle.vectors.adapter import Reference, on_numpy
 from nmnc_ref.oracle.vectors.check import MODES, check, implemented, recorded
@@ -15,6 +19,7 @@ from nmnc_ref.oracle.vectors.stages import OPERATIONS
 from nmnc_ref.oracle.vectors.tolerance import CLASSES, PRECISIONS
 from tests.conftest import library
 
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 PACK = pack.read_pack()
 STAGES = [(case, stage) for case in PACK.cases for stage in case.stages]
 
@@ -54,6 +59,19 @@ def test_the_manifest_lists_what_there_is():
     assert {name: each["factor"] for name, each in manifest["tolerance_classes"].items()} == {
         name: each.factor for name, each in CLASSES.items()
     }
+
+
+def test_the_guide_states_the_tolerances():
+    guide = (Path(__file__).parents[1] / "PORTING.md").read_text(encoding="utf-8")
+    table = re.findall(r"^\| (\w+) \| (\d+) \| (.*) \|$", guide, re.MULTILINE)
+    assert table == [(name, f"{each.factor:g}", each.why) for name, each in CLASSES.items()]
+    assert all(f"`{name}`" in guide or f"--dtype {name}" in guide for name in PRECISIONS)
+    assert all(f"**{family}**" in guide for family in cases.FAMILIES)
+
+
+def test_the_command_of_the_readme_passes():
+    (command,) = re.findall(r"python -m (nmnc_ref vectors check.*)", README)
+    assert main(shlex.split(command)[1:]) == 0
 
 
 def test_the_pack_is_small():
