@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
 import shlex
@@ -13,11 +12,10 @@ import pytest
 
 from nmnc_ref.__main__ import main
 from nmnc_ref.oracle.vectors import cases, generate, pack, report
-from nmnc_ref.oracle.vectors.adapter import Reference, on_numpy
+from nmnc_ref.oracle.vectors.adapter import on_numpy
 from nmnc_ref.oracle.vectors.check import MODES, check, implemented, recorded
 from nmnc_ref.oracle.vectors.stages import OPERATIONS
 from nmnc_ref.oracle.vectors.tolerance import CLASSES, PRECISIONS
-from tests.conftest import library
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 PACK = pack.read_pack()
@@ -103,54 +101,6 @@ def test_inputs_are_the_same_in_float32():
         for name, array in case.inputs.items():
             real = array.dtype.kind == "f"
             assert not real or np.array_equal(array.astype(np.float32), array), (case.name, name)
-
-
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("precision", ["float32", "float64"])
-def test_the_reference_passes_on_every_library(xp, precision, mode):
-    passes(Reference(xp) if "jax" not in xp.__name__ else jax_reference(compiled=False), precision, mode)
-
-
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("precision", ["float32", "float64"])
-def test_the_reference_passes_under_jit(precision, mode):
-    library("jax")
-    passes(jax_reference(compiled=True), precision, mode)
-
-
-REFERENCES: dict[bool, Reference] = {}
-
-
-def jax_reference(compiled: bool) -> Reference:
-    """Return the reference on JAX, one for all tests, as compiling takes most of their time."""
-    import jax
-
-    if compiled not in REFERENCES:
-        REFERENCES[compiled] = Reference(jax.numpy, jax.jit if compiled else None)
-    return REFERENCES[compiled]
-
-
-def passes(implementation: Reference, precision: str, mode: str) -> None:
-    """Assert that every stage passes but for those of the other precision, with room to the tolerance."""
-    eager = implementation.compile is None and "jax" in implementation.xp.__name__
-    chosen = PACK.cases[::3] if eager and precision == "float32" else PACK.cases  # each new shape takes long to compile
-    with unoptimised() if eager else contextlib.nullcontext():
-        results = check(chosen, implemented(implementation), precision=precision, mode=mode)
-    failed = [(r.case.name, r.stage.name, r.note, r.error, r.tolerance) for r in results if r.status == "failed"]
-    assert not failed
-    other = {"float32": "float64", "float64": "float32"}[precision]
-    assert all(r.case.precision == other for r in results if r.status == "skipped")
-    assert max(r.error / r.tolerance for r in results if r.tolerance) < 0.5
-
-
-@contextlib.contextmanager
-def unoptimised():
-    """Spare the compiler its optimisations, of which operations that run one by one have none."""
-    import jax
-
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 def transposed(value: np.ndarray) -> np.ndarray:
