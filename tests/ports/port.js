@@ -236,59 +236,113 @@ const summed = (delta) => build([delta.shape[1]], (j) => sum(delta.data.filter((
 const velocity = ({ parameter, gradient, velocity: v, momentum, decay }) => build(parameter.shape, (i) => momentum * v.data[i] + gradient.data[i] + decay * parameter.data[i]);
 const moved = (inputs) => zip(inputs.parameter, velocity(inputs), (w, v) => w - inputs.learning_rate * v);
 
-function trainingState(inputs) {
-  const { x, target, rule, route, first, last: stop, sigma, draws, feedback_rate: rate } = inputs;
-  const start = layersOf(inputs);
-  const depth = start.length;
-  const shapes = [];
-  for (let twice = 0; twice < 2; twice += 1) start.forEach(({ weight, bias }) => shapes.push(weight.shape, bias.shape));
-  for (let l = 1; l < depth; l += 1) {
-    const above = route === 'layerwise' ? start[l].weight.shape[0] : last(start).weight.shape[0];
-    shapes.push([above, start[l].weight.shape[1]]);
-  }
+// Steps first + 1 … last, from the state before them; learn updates feedback and returns the gradients of parameters.
+function trajectory(inputs, parameters, feedback, learn) {
+  const { first, last: stop } = inputs;
+  const shapes = [...parameters, ...parameters, ...feedback].map((each) => each.shape);
   let offset = 0;
-  const arrays = shapes.map((shape) => {
+  const arrays = shapes.map((shape, index) => {
     offset += size(shape);
-    return inputs.state ? array(shape, inputs.state.data.slice(offset - size(shape), offset)) : build(shape, () => 0);
+    if (inputs.state) return array(shape, inputs.state.data.slice(offset - size(shape), offset));
+    return index < parameters.length ? parameters[index] : build(shape, () => 0);
   });
-  if (!inputs.state) start.forEach(({ weight, bias }, l) => { arrays[2 * l] = weight; arrays[2 * l + 1] = bias; });
+  const [count, fixed] = [parameters.length, 2 * parameters.length];
   let key = inputs.key.data;
   for (let step = 0; step < first; step += 1) key = foldIn(key, 0);
   for (let step = first; step < stop; step += 1) {
-    const layers = start.map((_, l) => ({ weight: arrays[2 * l], bias: arrays[2 * l + 1] }));
-    const passed = forward(layers, x, 'tanh');
     const fresh = foldIn(key, 1);
     key = foldIn(key, 0);
-    for (let l = 1; l < depth; l += 1) {
-      const U = inputs[`basis_${l}`];
-      const [n, d] = U.shape;
-      const [B, own] = [x.shape[0], rule === 'vnc' ? n : d];
-      const scale = rule === 'vnc' ? sigma * Math.sqrt(d / n) : sigma;
-      const z = array([draws, B, own], normals(foldIn(fresh, l - 1), draws * B * own, inputs.dtype));
-      const noise = rule === 'vnc' ? times(z, scale) : onManifold(z, U, scale);
-      const f = route === 'layerwise'
-        ? (activity) => affine(activity, layers[l].weight, layers[l].bias)
-        : (activity) => forward(layers.slice(l), activity, 'tanh').output;
-      const estimate = times(correlate(flat(antithetic(f, passed.activities[l], noise)), flat(noise)), 1 / scale ** 2);
-      arrays[4 * depth + l - 1] = average(arrays[4 * depth + l - 1], estimate, rate);
-    }
-    const deltas = [];
-    deltas[depth] = error({ output: passed.output, target, loss: 'squared_error' });
-    for (let l = depth - 1; l > 0; l -= 1) {
-      const signal = route === 'layerwise' ? deltas[l + 1] : deltas[depth];
-      deltas[l] = gated(product(signal, arrays[4 * depth + l - 1]), map(passed.preactivations[l - 1], SLOPE.tanh));
-    }
-    for (let l = 1; l <= depth; l += 1) {
-      [product(transpose(deltas[l]), passed.activities[l - 1]), summed(deltas[l])].forEach((gradient, part) => {
-        const [at, speed] = [2 * (l - 1) + part, 2 * (depth + l - 1) + part];
-        const parts = { ...inputs, parameter: arrays[at], gradient, velocity: arrays[speed] };
-        arrays[speed] = velocity(parts);
-        arrays[at] = moved(parts);
-      });
-    }
+    const learned = arrays.slice(fixed);
+    const gradients = learn(arrays.slice(0, count), learned, fresh);
+    learned.forEach((each, index) => { arrays[fixed + index] = each; });
+    gradients.forEach((gradient, index) => {
+      const parts = { ...inputs, parameter: arrays[index], gradient, velocity: arrays[count + index] };
+      arrays[count + index] = velocity(parts);
+      arrays[index] = moved(parts);
+    });
   }
   const data = arrays.flatMap((each) => each.data);
   return array([data.length], data);
+}
+function perturbed(inputs, key, f, activity, U) { // an estimate from noise along the manifold, or isotropic of its energy
+  const { rule, sigma, draws } = inputs;
+  const [n, d] = U.shape;
+  const [B, own] = [activity.shape[0], rule === 'vnc' ? n : d];
+  const scale = rule === 'vnc' ? sigma * Math.sqrt(d / n) : sigma;
+  const z = array([draws, B, own], normals(key, draws * B * own, inputs.dtype));
+  const noise = rule === 'vnc' ? times(z, scale) : onManifold(z, U, scale);
+  return times(correlate(flat(antithetic(f, activity, noise)), flat(noise)), 1 / scale ** 2);
+}
+const squaredError = (output, target) => error({ output, target, loss: 'squared_error' });
+
+function trainingState(inputs) {
+  const { x, target, route, feedback_rate: rate } = inputs;
+  const start = layersOf(inputs);
+  const depth = start.length;
+  const rows = (l) => (route === 'layerwise' ? start[l].weight : last(start).weight).shape[0];
+  const blank = start.slice(1).map(({ weight }, l) => build([rows(l + 1), weight.shape[1]], () => 0));
+  const learn = (parameters, feedback, key) => {
+    const layers = start.map((_, l) => ({ weight: parameters[2 * l], bias: parameters[2 * l + 1] }));
+    const passed = forward(layers, x, 'tanh');
+    for (let l = 1; l < depth; l += 1) {
+      const f = route === 'layerwise'
+        ? (activity) => affine(activity, layers[l].weight, layers[l].bias)
+        : (activity) => forward(layers.slice(l), activity, 'tanh').output;
+      const estimate = perturbed(inputs, foldIn(key, l - 1), f, passed.activities[l], inputs[`basis_${l}`]);
+      feedback[l - 1] = average(feedback[l - 1], estimate, rate);
+    }
+    const deltas = [];
+    deltas[depth] = squaredError(passed.output, target);
+    for (let l = depth - 1; l > 0; l -= 1) {
+      const signal = route === 'layerwise' ? deltas[l + 1] : deltas[depth];
+      deltas[l] = gated(product(signal, feedback[l - 1]), map(passed.preactivations[l - 1], SLOPE.tanh));
+    }
+    return start.flatMap((_, l) => [product(transpose(deltas[l + 1]), passed.activities[l]), summed(deltas[l + 1])]);
+  };
+  return trajectory(inputs, start.flatMap(({ weight, bias }) => [weight, bias]), blank, learn);
+}
+function convolutionalTrainingState(inputs) {
+  const { x, target, kernel, kernel_bias: kernelBias, weight, bias, basis: U, feedback_rate: rate } = inputs;
+  const learn = ([W, b, O, c], feedback, key) => {
+    const layer = { ...inputs, activity: x, weight: W, bias: b };
+    const s = convolve(layer);
+    const activity = map(s, Math.tanh);
+    const top = (each) => affine(each, O, c);
+    feedback[0] = average(feedback[0], perturbed(inputs, foldIn(key, 0), top, activity, U), rate);
+    const signal = squaredError(top(activity), target);
+    const delta = gated(product(signal, feedback[0]), map(s, SLOPE.tanh));
+    const own = [convolutionGradient(layer, delta, x), sharedBiasGradient({ delta, weight: W })];
+    return [...own, product(transpose(signal), activity), summed(signal)];
+  };
+  return trajectory(inputs, [kernel, kernelBias, weight, bias], [map(weight, () => 0)], learn);
+}
+function recurrentTrainingState(inputs) { // read out at every step
+  const { x, target, leak, basis: U, feedback_rate: rate } = inputs;
+  const names = ['weight', 'input_weight', 'bias', 'read_weight', 'read_bias'];
+  const [steps, outputs] = [x.shape[1], inputs.read_bias.data.length];
+  const learn = (parameters, feedback, key) => {
+    const own = { ...inputs, activation: 'tanh', ...Object.fromEntries(names.map((name, i) => [name, parameters[i]])) };
+    const { activities, preactivations } = unrolled(own);
+    const estimates = Array.from({ length: steps }, (_, t) => {
+      const f = (activity) => readOut(own, unroll(own, activity, t + 1).activities);
+      return slices(perturbed(inputs, foldIn(key, t), f, activities[t + 1], U));
+    });
+    for (let lag = 0; lag < steps; lag += 1) {
+      const seen = estimates.slice(0, steps - lag).map((rows) => stack(rows.slice(lag * outputs, (lag + 1) * outputs)));
+      feedback[lag] = average(feedback[lag], times(seen.reduce(plus), 1 / seen.length), rate);
+    }
+    const errors = errorsOf(squaredError(readOut(own, activities.slice(1)), target), steps, 1);
+    const gradients = Array.from({ length: steps }, (_, t) => {
+      const g = errors.slice(t).map((e, lag) => product(e, feedback[lag])).reduce(plus);
+      const delta = times(gated(g, map(preactivations[t], SLOPE.tanh)), leak);
+      const back = transpose(delta);
+      const cell = [product(back, activities[t]), product(back, inputAt(x, t + 1)), summed(delta)];
+      return [...cell, product(transpose(errors[t]), activities[t + 1]), summed(errors[t])];
+    });
+    return gradients.reduce((total, each) => total.map((part, i) => plus(part, each[i])));
+  };
+  const blank = Array.from({ length: steps }, () => map(inputs.read_weight, () => 0));
+  return trajectory(inputs, names.map((name) => inputs[name]), blank, learn);
 }
 
 // Convolution: the list of (place, kernel element, pixel of the flattened image, weight of the pixel in its average)
@@ -353,6 +407,10 @@ function convolutionGradient(inputs, delta, activity) {
     }
   }
   return gradient;
+}
+function sharedBiasGradient({ delta, weight }) {
+  const places = delta.shape[1] / weight.shape[0];
+  return build([weight.shape[0]], (o) => sum(delta.data.filter((_, i) => Math.floor(i / places) % weight.shape[0] === o)));
 }
 
 // Recurrent networks
@@ -507,13 +565,12 @@ const OPERATIONS = {
   velocity,
   parameter: moved,
   training_state: trainingState,
+  convolutional_training_state: convolutionalTrainingState,
+  recurrent_training_state: recurrentTrainingState,
   convolution_preactivation: convolve,
   convolution_activity_gradient: convolutionBelow,
   convolution_weight_gradient: (inputs) => convolutionGradient(inputs, inputs.delta, inputs.activity),
-  convolution_bias_gradient: ({ delta, weight }) => {
-    const places = delta.shape[1] / weight.shape[0];
-    return build([weight.shape[0]], (o) => sum(delta.data.filter((_, i) => Math.floor(i / places) % weight.shape[0] === o)));
-  },
+  convolution_bias_gradient: sharedBiasGradient,
   convolution_mirror: (inputs) => times(convolutionGradient(inputs, inputs.response, inputs.noise), 1 / (inputs.noise.shape[0] * links(inputs).places * inputs.sigma ** 2)),
   recurrent_activity: (inputs) => unrolled(inputs).activities[inputs.step],
   recurrent_tail_output: (inputs) => readOut(inputs, unroll(inputs, inputs.activity, inputs.step).activities),

@@ -92,7 +92,7 @@ class LeakyRNN(nn.Module):
     def __init__(self, given):
         super().__init__()
         self.recurrent = linear(given["weight"], given["bias"])
-        self.input = nn.Parameter(given["input_weight"])
+        self.input = nn.Parameter(given["input_weight"].clone())
         self.read = linear(given["read_weight"], given["read_bias"])
         self.phi, self.leak, self.every = PHI[given["activation"]](), given["leak"], given.get("every", 0)
 
@@ -190,14 +190,8 @@ def descend(given):
     return parameter, buffer if given["momentum"] else parameter.grad
 
 
-def train(given):
-    """Steps first + 1 … last of training, from the state before them."""
-    model = MLP(given, "tanh")
-    layers = list(model)[::2]
-    parameters = list(model.parameters())
-    layerwise, isotropic = given["route"] == "layerwise", given["rule"] == "vnc"
-    above = [layer.out_features for layer in layers[1:]] if layerwise else [layers[-1].out_features] * 2
-    feedback = [torch.zeros(n, layer.out_features) for n, layer in zip(above, layers, strict=False)]
+def trajectory(given, parameters, feedback, learn):
+    """Steps first + 1 … last, from the state before them; learn(key) updates feedback and returns all gradients."""
     rates = {"lr": given["learning_rate"], "momentum": given["momentum"], "weight_decay": given["decay"]}
     optimiser = torch.optim.SGD(parameters, **rates)
     buffers = [torch.zeros_like(p) for p in parameters]
@@ -207,31 +201,99 @@ def train(given):
             array.copy_(part.view_as(array))
     for parameter, buffer in zip(parameters, buffers, strict=True):
         optimiser.state[parameter]["momentum_buffer"] = buffer
-    x, target, key = given["x"], given["target"], given["key"]
+    key = given["key"]
     for step in range(given["last"]):
         fresh, key = fold_in(key, 1), fold_in(key, 0)
         if step < given["first"]:
             continue
-        activities = model.activities(x)
+        for parameter, gradient in zip(parameters, learn(fresh), strict=True):
+            parameter.grad = gradient.detach()
+        optimiser.step()
+    return torch.cat([each.flatten() for each in (*parameters, *buffers, *feedback)])
+
+
+def estimate(given, key, f, activity, basis):
+    """Perturb an activity, along the manifold or isotropically with the same energy, and correlate."""
+    (n, d), sigma, isotropic = basis.shape, given["sigma"], given["rule"] == "vnc"
+    sigma = sigma * math.sqrt(d / n) if isotropic else sigma
+    z = normal(key, given["draws"], len(activity), n if isotropic else d)
+    noise = sigma * (z if isotropic else z @ basis.T)
+    response = antithetic(f, activity, noise)
+    return (correlation(response.flatten(0, 1), noise.flatten(0, 1)) / sigma**2).detach()
+
+
+def train(given):
+    model = MLP(given, "tanh")
+    layers = list(model)[::2]
+    layerwise = given["route"] == "layerwise"
+    above = [layer.out_features for layer in layers[1:]] if layerwise else [layers[-1].out_features] * 2
+    feedback = [torch.zeros(n, layer.out_features) for n, layer in zip(above, layers, strict=False)]
+
+    def learn(key):
+        activities = model.activities(given["x"])
         for site, matrix in enumerate(feedback):
-            basis, sigma = given[f"basis_{site + 1}"], given["sigma"]
-            n, d = basis.shape
-            sigma = sigma * math.sqrt(d / n) if isotropic else sigma
-            z = normal(fold_in(fresh, site), given["draws"], len(x), n if isotropic else d)
-            noise = sigma * (z if isotropic else z @ basis.T)
             tail = layers[site + 1] if layerwise else model.tail(site + 1)
-            response = antithetic(tail, activities[site + 1], noise)
-            estimate = correlation(response.flatten(0, 1), noise.flatten(0, 1)) / sigma**2
-            matrix.lerp_(estimate.detach(), given["feedback_rate"])
-        error = (activities[-1] - target) / len(x)
+            basis = given[f"basis_{site + 1}"]
+            found = estimate(given, fold_in(key, site), tail, activities[site + 1], basis)
+            matrix.lerp_(found, given["feedback_rate"])
+        error = (activities[-1] - given["target"]) / len(given["x"])
         deltas = [error]
         for site in reversed(range(len(feedback))):
             signal = deltas[0] if layerwise else error
             deltas.insert(0, signal @ feedback[site] * (1 - activities[site + 1] ** 2))
-        for layer, delta, below in zip(layers, deltas, activities, strict=False):
-            layer.weight.grad, layer.bias.grad = (delta.T @ below).detach(), delta.sum(0).detach()
-        optimiser.step()
-    return torch.cat([each.flatten() for each in (*parameters, *buffers, *feedback)])
+        for delta, below in zip(deltas, activities, strict=False):
+            yield from (delta.T @ below, delta.sum(0))
+
+    return trajectory(given, list(model.parameters()), feedback, learn)
+
+
+def train_convolutional(given):
+    """One kernel, then a linear layer."""
+    kernel, kernel_bias = (nn.Parameter(given[name].clone()) for name in ("kernel", "kernel_bias"))
+    top = linear(given["weight"], given["bias"])
+    feedback = [torch.zeros_like(given["weight"])]
+
+    def learn(key):
+        s = convolved(given, kernel, given["x"], kernel_bias)
+        activity = torch.tanh(s).detach()
+        feedback[0].lerp_(estimate(given, fold_in(key, 0), top, activity, given["basis"]), given["feedback_rate"])
+        error = ((top(activity) - given["target"]) / len(activity)).detach()
+        delta = error @ feedback[0] * (1 - activity**2)
+        yield from torch.autograd.grad((delta * s).sum(), (kernel, kernel_bias))
+        yield from (error.T @ activity, error.sum(0))
+
+    return trajectory(given, [kernel, kernel_bias, *top.parameters()], feedback, learn)
+
+
+def train_recurrent(given):
+    """One feedback matrix for each lag; the read-out is at every step."""
+    model = LeakyRNN(given | {"activation": "tanh"})
+    x, leak = given["x"], given["leak"]
+    steps, n = x.shape[1], model.recurrent.out_features
+    feedback = [torch.zeros_like(given["read_weight"]) for _ in range(steps)]
+    recurrent, read = model.recurrent, model.read
+
+    def learn(key):
+        states = [h.detach() for h in model.states(x, x.new_zeros(len(x), n), 0)]
+        found = [
+            estimate(given, fold_in(key, t - 1), model.tail(x, t), states[t], given["basis"]).split(len(read.weight))
+            for t in range(1, steps + 1)
+        ]
+        for lag, matrix in enumerate(feedback):
+            matrix.lerp_(torch.stack([each[lag] for each in found[: steps - lag]]).mean(0), given["feedback_rate"])
+        errors = ((model.output(states[1:]) - given["target"]) / len(x)).detach().chunk(steps, -1)
+        gradients = [0, 0, 0, 0, 0]
+        for t in range(1, steps + 1):
+            g = sum(errors[t - 1 + lag] @ feedback[lag] for lag in range(steps - t + 1))
+            s = recurrent(states[t - 1]) + x[:, t - 1] @ model.input.T
+            delta = leak * (1 - torch.tanh(s) ** 2) * g
+            error = errors[t - 1]
+            own = (delta.T @ states[t - 1], delta.T @ x[:, t - 1], delta.sum(0), error.T @ states[t], error.sum(0))
+            gradients = [total + each for total, each in zip(gradients, own, strict=True)]
+        return gradients
+
+    parameters = [recurrent.weight, model.input, recurrent.bias, read.weight, read.bias]
+    return trajectory(given, parameters, feedback, learn)
 
 
 # The stages, each a function of the stage's inputs by name
@@ -393,6 +455,8 @@ OPERATIONS = {
     "velocity": lambda g: descend(g)[1],
     "parameter": lambda g: descend(g)[0],
     "training_state": train,
+    "convolutional_training_state": train_convolutional,
+    "recurrent_training_state": train_recurrent,
     "convolution_preactivation": lambda g: convolved(g, g["weight"], g["activity"], g["bias"]),
     "convolution_activity_gradient": convolution_below,
     "convolution_weight_gradient": lambda g: convolution_gradient(g, g["delta"], g["activity"], "weight"),

@@ -1,29 +1,28 @@
-"""Trajectories: the whole of training, many steps at a time."""
+"""Trajectories: the whole of training, many steps at a time, of dense, convolutional and recurrent networks."""
 # ruff: noqa: D103
 
 from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from array_api_compat import array_namespace
 
-from nmnc_ref import credit, random, training
+from nmnc_ref import convolution, credit, random, training
 from nmnc_ref.arrays import Array
+from nmnc_ref.credit import Route
 from nmnc_ref.dense import Dense
 from nmnc_ref.oracle.vectors.operation import operation
 from nmnc_ref.oracle.vectors.stages.network import LOSSES, phi
+from nmnc_ref.recurrent import Cell
 
-ROUTES = {"direct": credit.direct, "layerwise": credit.layerwise}
+ROUTES = {"direct": credit.direct(phi("tanh")), "layerwise": credit.layerwise(phi("tanh"))}
+EQUATION = "state after steps first + 1 … last: parameters by layer, their velocities, feedback, flat and in a row"
 
 
-@operation(
-    "F1",
-    "state after steps first + 1 … last: weights and biases by layer, their velocities, feedback, flat and in a row",
-    "trajectory",
-)
+@operation("F1", EQUATION, "trajectory")
 def training_state(
     x: Array,
     target: Array,
@@ -45,54 +44,146 @@ def training_state(
     draws: int,
     compile: Callable | None = None,
 ) -> Array:
-    for _ in range(first):
-        key = random.fold_in(key, 0)
-    settings = training.Settings(
-        rule=rule,
-        learning_rate=learning_rate,
-        momentum=momentum,
-        decay=decay,
-        feedback_rate=feedback_rate,
-        sigma=sigma,
-        draws=draws,
-        samples=x.shape[0],
-    )
-    advance = _advance(route, settings, compile)
-    current = _unflattened(state, network, route, (basis_1, basis_2), key)
-    for _ in range(first, last):
-        current, _ = advance(current, x, target)
-    return _flattened(current)
+    rates = (learning_rate, momentum, decay, feedback_rate, sigma, draws)
+    start = (network, (basis_1, basis_2), key, state)
+    return _run(start, x, target, (first, last), ROUTES[route], _settings(rule, x, *rates), compile)
+
+
+@operation("F1", EQUATION, "trajectory")
+def convolutional_training_state(
+    x: Array,
+    target: Array,
+    key: Array,
+    basis: Array,
+    kernel: Array,
+    kernel_bias: Array,
+    weight: Array,
+    bias: Array,
+    state: Array | None = None,
+    *,
+    height: int,
+    width: int,
+    stride: int,
+    padding: int,
+    pool: int,
+    rule: str,
+    first: int,
+    last: int,
+    learning_rate: float,
+    momentum: float,
+    decay: float,
+    feedback_rate: float,
+    sigma: float,
+    draws: int,
+    compile: Callable | None = None,
+) -> Array:
+    image = (kernel.shape[1], height, width)
+    geometry = convolution.Geometry(image, kernel.shape[2], stride, padding, pool, pool)
+    network = (convolution.of(geometry)(kernel, kernel_bias), Dense(weight, bias))
+    rates = (learning_rate, momentum, decay, feedback_rate, sigma, draws)
+    start = (network, (basis,), key, state)
+    return _run(start, x, target, (first, last), ROUTES["direct"], _settings(rule, x, *rates), compile)
+
+
+@operation("F1", EQUATION, "trajectory")
+def recurrent_training_state(
+    x: Array,
+    target: Array,
+    key: Array,
+    basis: Array,
+    weight: Array,
+    input_weight: Array,
+    bias: Array,
+    read_weight: Array,
+    read_bias: Array,
+    state: Array | None = None,
+    *,
+    leak: float,
+    every: int,
+    rule: str,
+    first: int,
+    last: int,
+    learning_rate: float,
+    momentum: float,
+    decay: float,
+    feedback_rate: float,
+    sigma: float,
+    draws: int,
+    compile: Callable | None = None,
+) -> Array:
+    network = (Cell(weight, input_weight, bias), Dense(read_weight, read_bias))
+    rates = (learning_rate, momentum, decay, feedback_rate, sigma, draws)
+    start = (network, (basis,) * x.shape[1], key, state)
+    return _run(start, x, target, (first, last), _through_time(leak, bool(every)), _settings(rule, x, *rates), compile)
 
 
 @functools.cache
-def _advance(route: str, settings: training.Settings, compile: Callable | None) -> Callable:
+def _through_time(leak: float, every: bool) -> Route:
+    return credit.through_time(phi("tanh"), leak=leak, every=every)
+
+
+def _settings(
+    rule: str,
+    x: Array,
+    learning_rate: float,
+    momentum: float,
+    decay: float,
+    feedback_rate: float,
+    sigma: float,
+    draws: int,
+) -> training.Settings:
+    """Return settings with every sample perturbed."""
+    return training.Settings(rule, learning_rate, momentum, decay, feedback_rate, sigma, draws, x.shape[0])
+
+
+def _run(
+    start: tuple[tuple, tuple, Array, Array | None],
+    x: Array,
+    target: Array,
+    steps: tuple[int, int],
+    route: Route,
+    settings: training.Settings,
+    compile: Callable | None,
+) -> Array:
+    network, bases, key, flat = start
+    at_rest = training.init(key, network, x, route=route, settings=training.Settings("backpropagation"))
+    for _ in range(steps[0]):
+        key = random.fold_in(key, 0)
+    current = (at_rest if flat is None else _filled(at_rest, flat))._replace(bases=bases, key=key)
+    advance = _advance(route, settings, compile)
+    for _ in range(*steps):
+        current, _ = advance(current, x, target)
+    arrays = list(_arrays(current))
+    xp = array_namespace(*arrays)
+    return xp.concat([xp.reshape(each, (-1,)) for each in arrays])
+
+
+@functools.cache
+def _advance(route: Route, settings: training.Settings, compile: Callable | None) -> Callable:
     """Return one step, compiled if there is a compiler; the same for the same arguments, to compile it once."""
-    parts: dict[str, Any] = {"route": ROUTES[route](phi("tanh")), "loss": LOSSES["squared_error"], "settings": settings}
+    parts: dict[str, Any] = {"route": route, "loss": LOSSES["squared_error"], "settings": settings}
     step = functools.partial(training.step, **parts)
     return compile(step) if compile else step
 
 
-def _flattened(state: training.State) -> Array:
-    parts = [each for layers in (state.network, state.velocity) for layer in layers for each in layer]
-    xp = array_namespace(*parts)
-    return xp.concat([xp.reshape(each, (-1,)) for each in (*parts, *state.feedback)])
+def _arrays(state: training.State) -> Iterator[Array]:
+    """Yield parameters by layer, velocities in the same order, and feedback."""
+    for layers in (state.network, state.velocity):
+        for layer in layers:
+            yield from layer
+    yield from state.feedback
 
 
-def _unflattened(flat: Array | None, network: tuple, route: str, bases: tuple, key: Array) -> training.State:
-    """Return the state that a flat one stands for, or that to begin with: velocity and feedback zero."""
-    xp = array_namespace(bases[0])
-    outputs, widths = network[-1].bias.shape[0], [layer.bias.shape[0] for layer in network]
-    above = widths[1:] if route == "layerwise" else [outputs] * (len(network) - 1)
-    shapes = [tuple(each.shape) for _ in range(2) for layer in network for each in layer]
-    shapes += list(zip(above, widths[:-1], strict=True))
-    if flat is None:
-        parts = [each for layer in network for each in layer]
-        parts += [xp.zeros(shape, dtype=parts[0].dtype) for shape in shapes[len(parts) :]]
-    else:
-        parts, start = [], 0
-        for shape in shapes:
-            parts.append(xp.reshape(flat[start : start + math.prod(shape)], shape))
-            start += math.prod(shape)
-    layers = [Dense(*parts[2 * l : 2 * l + 2]) for l in range(2 * len(network))]
-    depth = len(network)
-    return training.State(tuple(layers[:depth]), tuple(layers[depth:]), tuple(parts[4 * depth :]), bases, key)
+def _filled(state: training.State, flat: Array) -> training.State:
+    """Return a state like `state` with the numbers of `flat`."""
+    xp, parts, start = array_namespace(flat), [], 0
+    for each in _arrays(state):
+        size = math.prod(each.shape)
+        parts.append(xp.reshape(flat[start : start + size], each.shape))
+        start += size
+    filled = iter(parts)
+    network, velocity = (
+        tuple(type(layer)(*(next(filled) for _ in layer)) for layer in layers)
+        for layers in (state.network, state.velocity)
+    )
+    return state._replace(network=network, velocity=velocity, feedback=tuple(filled))
