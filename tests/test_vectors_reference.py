@@ -3,53 +3,38 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 
 import pytest
 
-from nmnc_ref.oracle.vectors import pack
-from nmnc_ref.oracle.vectors.adapter import Reference
+from nmnc_ref.oracle.vectors import adapter, pack
 from nmnc_ref.oracle.vectors.check import MODES, check, implemented
-from tests.conftest import library
+from tests.conftest import BACKENDS, library
 
 PACK = pack.read_pack()
+SAMPLES = {"float32": slice(0, None, 3), "float64": slice(1, None, 3)}
+"""The cases for JAX without jit, which takes a minute to compile the operations of all, one by one."""
+
+reference = functools.cache(adapter.__getattr__)  # one for all tests, as it keeps what it has compiled
 
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("precision", ["float32", "float64"])
-def test_the_reference_passes_on_every_library(xp, precision, mode):
-    passes(Reference(xp) if "jax" not in xp.__name__ else jax_reference(compiled=False), precision, mode)
-
-
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("precision", ["float32", "float64"])
-def test_the_reference_passes_under_jit(precision, mode):
-    library("jax")
-    passes(jax_reference(compiled=True), precision, mode)
-
-
-REFERENCES: dict[bool, Reference] = {}
-
-
-def jax_reference(compiled: bool) -> Reference:
-    """Return the reference on JAX, one for all tests, as compiling takes most of their time."""
-    import jax
-
-    if compiled not in REFERENCES:
-        REFERENCES[compiled] = Reference(jax.numpy, jax.jit if compiled else None)
-    return REFERENCES[compiled]
-
-
-def passes(implementation: Reference, precision: str, mode: str) -> None:
-    """Assert that every stage passes but for those of the other precision, with room to the tolerance."""
-    eager = implementation.compile is None and "jax" in implementation.xp.__name__
-    chosen = PACK.cases[::3] if eager and precision == "float32" else PACK.cases  # each new shape takes long to compile
-    with unoptimised() if eager else contextlib.nullcontext():
-        results = check(chosen, implemented(implementation), precision=precision, mode=mode)
+@pytest.mark.parametrize("name", adapter.LIBRARIES)
+def test_the_reference_passes(name, precision, mode):
+    library(name.removeprefix("on_").removesuffix("_jit"))
+    chosen = PACK.cases[SAMPLES[precision]] if name == "on_jax" else PACK.cases
+    with unoptimised() if name == "on_jax" else contextlib.nullcontext():
+        results = check(chosen, implemented(reference(name)), precision=precision, mode=mode)
     failed = [(r.case.name, r.stage.name, r.note, r.error, r.tolerance) for r in results if r.status == "failed"]
     assert not failed
     other = {"float32": "float64", "float64": "float32"}[precision]
     assert all(r.case.precision == other for r in results if r.status == "skipped")
     assert max(r.error / r.tolerance for r in results if r.tolerance) < 0.5
+
+
+def test_every_library_has_an_adapter():
+    assert {name.removeprefix("on_").removesuffix("_jit") for name in adapter.LIBRARIES} == set(BACKENDS)
 
 
 @contextlib.contextmanager

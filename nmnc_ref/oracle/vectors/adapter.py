@@ -2,18 +2,19 @@
 
     python -m nmnc_ref vectors check --impl nmnc_ref.oracle.vectors.adapter:on_numpy
 
-The runner hands over NumPy arrays, in the dtype of the run, and plain numbers and strings; it takes any array that
-NumPy can read. An adapter brings the arrays into its library, calls the function of the stage and brings back the
-answer.
+There is also `on_torch`, `on_strict`, `on_jax` and `on_jax_jit`. The runner hands over NumPy arrays, in the dtype of the
+run, and plain numbers and strings; it takes any array that NumPy can read. An adapter brings the arrays into its library,
+calls the function of the stage and brings back the answer.
 """
 
 from __future__ import annotations
 
+import importlib
+import os
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-import array_api_compat.numpy
 import numpy as np
 
 from nmnc_ref.arrays import Array
@@ -62,4 +63,22 @@ class Reference:
         return self.xp.asarray(array, dtype=dtype) if array.ndim else self.xp.asarray(array.item(), dtype=dtype)
 
 
-on_numpy = Reference(array_api_compat.numpy)
+LIBRARIES = {
+    "on_numpy": "array_api_compat.numpy",
+    "on_torch": "array_api_compat.torch",
+    "on_strict": "array_api_strict",
+    "on_jax": "jax.numpy",
+    "on_jax_jit": "jax.numpy",
+}
+
+
+def __getattr__(name: str) -> Reference:
+    """Return the reference on the library that `name` says, imported now; JAX is set up for float64 and no TF32."""
+    if name not in LIBRARIES:
+        raise AttributeError(name)
+    if "jax" not in name:
+        return Reference(importlib.import_module(LIBRARIES[name]))
+    os.environ.setdefault("JAX_ENABLE_X64", "1")  # read when JAX is imported
+    xp, jax = importlib.import_module(LIBRARIES[name]), importlib.import_module("jax")
+    jax.config.update("jax_default_matmul_precision", "highest")
+    return Reference(xp, jax.jit if name == "on_jax_jit" else None)
