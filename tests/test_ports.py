@@ -123,8 +123,8 @@ SLIPS = {
         None,
     ),
     "feedback not averaged": (
-        "= average(arrays[4 * depth + l - 1], estimate, rate)",
-        "= estimate",
+        "feedback[l - 1] = average(feedback[l - 1], estimate, rate)",
+        "feedback[l - 1] = estimate",
         "training_state",
         None,
     ),

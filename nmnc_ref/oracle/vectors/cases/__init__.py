@@ -26,9 +26,9 @@ FAMILIES = {
     "feedback": feedback,
     "credit": credit,
     "training": training,
-    "trajectory": trajectory,
     "convolution": convolution,
     "recurrent": recurrent,
+    "trajectory": trajectory,
 }
 
 
