@@ -2,9 +2,9 @@
 
     python -m nmnc_ref vectors check --impl nmnc_ref.oracle.vectors.adapter:on_numpy
 
-There is also `on_torch`, `on_strict`, `on_jax` and `on_jax_jit`. The runner hands over NumPy arrays, in the dtype of the
-run, and plain numbers and strings; it takes any array that NumPy can read. An adapter brings the arrays into its library,
-calls the function of the stage and brings back the answer.
+There is also `on_torch`, `on_strict`, `on_jax` and `on_jax_jit`. The runner hands over NumPy arrays, in the dtype of
+the run, and plain numbers and strings; it takes any array that NumPy can read. An adapter brings the arrays into its
+library, calls the function of the stage and brings back the answer.
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ class Case(NamedTuple):
 
 
 class Pack(NamedTuple):
-    """All cases, in the order in which to implement their families, and the pack's version."""
+    """All cases, each family after those that it builds on, and the pack's version."""
 
     version: str
     cases: tuple[Case, ...]

@@ -1,4 +1,4 @@
-"""The cases of the pack, one module for each family, in the order in which to implement them."""
+"""The cases of the pack, one module for each family, each after those that it builds on."""
 
 from collections.abc import Iterator
 
