@@ -7,9 +7,10 @@ import importlib.util
 import sys
 from collections.abc import Sequence
 
+from nmnc_ref.oracle.black_box import command as audit
 from nmnc_ref.oracle.vectors import command as vectors
 
-COMMANDS = (vectors,)
+COMMANDS = (vectors, audit)
 """Modules that each register a command, whose options set `run`: a function of the options to an exit status."""
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells have it."""

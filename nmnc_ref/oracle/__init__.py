@@ -1,4 +1,9 @@
 """The oracle: is another implementation right, and if not, where does it first go wrong?
 
-It stands on top of the library: nothing in `nmnc_ref` imports it. `vectors` holds golden vectors and their runner.
+It stands on top of the library: nothing in `nmnc_ref` imports it. `vectors` holds golden vectors and their runner,
+`black_box` the audit of estimators that can only be called.
 """
+
+from nmnc_ref.oracle.black_box.run import audit
+
+__all__ = ["audit"]

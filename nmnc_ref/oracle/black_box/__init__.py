@@ -1,0 +1,1 @@
+"""The audit of estimators that are known only by what they return: see AUDIT.md."""

@@ -1,0 +1,50 @@
+"""How the outputs, or the losses of the samples, respond to perturbations of hidden layers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from nmnc_ref import network
+from nmnc_ref.oracle.black_box.problem import ACTIVATIONS, Declaration, Problem
+
+
+def outputs(
+    problem: Problem, clean: network.Forward, offsets: Mapping[int, np.ndarray], before_activation: bool = False
+) -> np.ndarray:
+    """Return y [..., B, n_o] of the network with offsets [..., B, n_l] added to the activity of hidden layers.
+
+    Args:
+        problem: whose network and inputs are used.
+        clean: its unperturbed forward pass.
+        offsets: by hidden layer.
+        before_activation: add them to the preactivation s_l instead.
+    """
+    first, value = min(offsets), ACTIVATIONS[problem.activation].value
+    activity = clean.activity[first + 1] + offsets[first]
+    if before_activation:
+        activity = value(clean.preactivation[first] + offsets[first])
+    hidden = len(problem.weights) - 1
+    for layer in range(first + 1, hidden):
+        s = activity @ problem.weights[layer].T + problem.biases[layer]
+        if before_activation and layer in offsets:
+            s = s + offsets[layer]
+        activity = value(s)
+        if not before_activation and layer in offsets:
+            activity = activity + offsets[layer]
+    return activity @ problem.weights[hidden].T + problem.biases[hidden]
+
+
+def losses(problem: Problem, output: np.ndarray) -> np.ndarray:
+    """Return each sample's own loss [..., B, 1] of outputs [..., B, n_o]."""
+    if problem.loss == "mse":
+        return np.sum((output - problem.target) ** 2, axis=-1, keepdims=True) / 2
+    shifted = output - np.max(output, axis=-1, keepdims=True)
+    logarithm = shifted - np.log(np.sum(np.exp(shifted), axis=-1, keepdims=True))
+    return -np.sum(problem.target * logarithm, axis=-1, keepdims=True)
+
+
+def declared(problem: Problem, declaration: Declaration, output: np.ndarray) -> np.ndarray:
+    """Return what the declaration correlates with the noise: outputs [..., B, n_o] or losses [..., B, 1]."""
+    return output if declaration.response == "output" else losses(problem, output)

@@ -1,0 +1,151 @@
+"""The audit: draw until every question is decided or the budget is spent."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from nmnc_ref.arrays import choice, count, expect_tuple, positive
+from nmnc_ref.oracle.black_box.checks import (
+    DEFECT,
+    FEWEST,
+    PASSED,
+    RESOLUTIONS,
+    UNDECIDED,
+    Check,
+    confinement_checks,
+    fault_check,
+    independence_checks,
+    part_checks,
+    slope_checks,
+)
+from nmnc_ref.oracle.black_box.drawing import Drawing
+from nmnc_ref.oracle.black_box.problem import ACTIVATIONS, Problem, declare
+from nmnc_ref.oracle.black_box.report import SOUND, Report
+from nmnc_ref.oracle.black_box.session import Fault, OutOfTime, Session
+
+GROWTH = 1.6
+"""Calls of a probe grow by this factor until its questions are decided."""
+
+
+def audit(
+    estimate: Callable[[Problem, int], Any],
+    returns: str,
+    *,
+    target: str = "full",
+    noise: str = "gaussian",
+    response: str = "output",
+    simultaneous: bool = False,
+    budget: float = 60.0,
+    seed: int = 0,
+    activations: tuple[str, ...] = tuple(ACTIVATIONS),
+) -> Report:
+    """Audit an estimator that is known only by what it returns.
+
+    Args:
+        estimate: (problem, seed) ↦ tuple of arrays (NumPy, JAX or PyTorch), with noise of its own made from the seed,
+            an int from 0 to 2³² − 1.
+        returns, target, noise, response, simultaneous: what it computes, see `problem.Declaration`.
+        budget: seconds after which the audit ends; it ends before if everything is decided.
+        seed: of the problems and of the seeds; another seed audits on other problems.
+        activations: of the networks to ask about, for an estimator that does not know all.
+
+    Raises:
+        TypeError: `estimate` cannot be called, or an argument of the wrong kind.
+        ValueError: a word that is not one of those listed, or a number out of range.
+    """
+    if not callable(estimate):
+        raise TypeError(f"estimate: expected a callable, got {type(estimate).__name__}")
+    declaration = declare(returns, target, noise, response, simultaneous)
+    seed, budget = count("seed", seed, 0), positive("budget", budget)
+    expect_tuple("activations", activations, of="names")
+    for activation in activations:
+        choice("activations", activation, tuple(ACTIVATIONS))
+    session = Session(estimate, budget)
+    drawing = Drawing(session, declaration, seed, tuple(activations))
+    try:
+        verdict, checks = _decide(drawing)
+    finally:
+        session.close()
+    seconds = time.monotonic() - session.started
+    return Report(verdict, declaration, seed, budget, seconds, session.calls, tuple(checks))
+
+
+def _decide(drawing: Drawing) -> tuple[str, list[Check]]:
+    """Draw to the verdict."""
+    wanted = [FEWEST] * len(drawing.probes)
+    sharpest = _sharpest(drawing)
+    checks: list[Check] = []
+    try:
+        drawing.ask_twice(0)
+        while True:
+            for index, calls in enumerate(wanted):
+                drawing.extend(index, calls)
+                drawing.expect_variety(index)
+            checks = _checks(drawing, sharpest)
+            statuses = {check.status for check in checks}
+            if DEFECT in statuses or UNDECIDED not in statuses:
+                return DEFECT if DEFECT in statuses else SOUND, checks
+            pending = {check.probe for check in checks if check.status == UNDECIDED}
+            for index, probe in enumerate(drawing.probes):
+                if probe.name in pending:
+                    wanted[index] = math.ceil(GROWTH * wanted[index])
+    except Fault as fault:
+        return DEFECT, [fault_check(fault.kind, "", str(fault)), *_checks(drawing, sharpest)]
+    except OutOfTime:
+        checks = _checks(drawing, sharpest)
+        return DEFECT if any(check.status == DEFECT for check in checks) else UNDECIDED, checks
+
+
+def _checks(drawing: Drawing, sharpest: set[tuple[str, str, str]]) -> list[Check]:
+    """Ask every question of what was drawn so far."""
+    found: list[Check] = []
+    measured = {measurement.probe.name: measurement for measurement in drawing.measurements()}
+    for measurement in measured.values():
+        found += part_checks(measurement)
+        found += independence_checks(measurement, drawing.declaration)
+        found += confinement_checks(measurement, drawing.declaration)
+    for activation in ACTIVATIONS:
+        base, few, single, equal = (
+            measured.get(f"{activation}, {name}") for name in ("base", "few draws", "one sample", "equal samples")
+        )
+        if few and base:
+            ratio = base.probe.problem.draws / few.probe.problem.draws
+            found += slope_checks("variance ~ 1/K", few, base, ratio)
+        if single and equal:
+            found += slope_checks("variance ~ 1/B", single, equal, len(equal.probe.problem.x))
+    return [_resolved(check, sharpest) for check in found]
+
+
+def _resolved(check: Check, sharpest: set[tuple[str, str, str]]) -> Check:
+    """Call undecided what agrees, but could hide an error that the audit must see."""
+    if check.status != PASSED or check.question not in RESOLUTIONS:
+        return check
+    fine, coarse = RESOLUTIONS[check.question]
+    resolution = fine if (check.question, check.probe, check.part) in sharpest else coarse
+    return check if check.smallest_detectable <= resolution else check._replace(status=UNDECIDED)
+
+
+def _sharpest(drawing: Drawing) -> set[tuple[str, str, str]]:
+    """Return for each question about each returned array the probe that needs the fewest calls to see small errors."""
+    best: dict[tuple[str, str], tuple[float, str]] = {}
+    for probe, parts in zip(drawing.probes, drawing.parts, strict=True):
+        for part in parts:
+            trace = float(np.trace(part.covariance))
+            if not (probe.linear and trace):
+                continue
+            size = float(np.linalg.norm(part.mean))
+            along = part.mean / size
+            noise = {
+                "scale": math.sqrt(along @ part.covariance @ along) / size,
+                "direction": math.sqrt(trace) / size,
+                "variance": float(np.linalg.norm(part.covariance)) / trace,
+            }
+            for question, level in noise.items():
+                key = (question, part.name)
+                best[key] = min(best.get(key, (math.inf, "")), (level, probe.name))
+    return {(question, probe, part) for (question, part), (_, probe) in best.items()}

@@ -1,0 +1,136 @@
+"""Calling an estimator that may raise, hang, write to its inputs, or return anything at all."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from nmnc_ref.oracle.black_box.expectation import Part
+from nmnc_ref.oracle.black_box.problem import Problem
+
+SLOWNESS = 10
+"""A call that is cut off hangs if it has lasted so many times longer than any that returned; else it is slow."""
+
+
+class Fault(Exception):
+    """Something that an estimator must not do; `kind` names it, the message tells the rest.
+
+    `reversed_shape`: it is of the shape that a transposed array has.
+    """
+
+    def __init__(self, kind: str, message: str, reversed_shape: bool = False) -> None:
+        super().__init__(message)
+        self.kind, self.reversed_shape = kind, reversed_shape
+
+
+class OutOfTime(Exception):
+    """The budget is spent."""
+
+
+class Session:
+    """Calls an estimator in a thread of its own, until a deadline.
+
+    A call that hangs is left behind with its thread, which ends with the process. (Code that never releases Python's
+    global lock cannot be left behind.)
+    """
+
+    def __init__(self, estimate: Callable[[Problem, int], Any], budget: float) -> None:
+        self.started = time.monotonic()
+        self.deadline = self.started + budget
+        self.calls = 0
+        self._longest = 0.0
+        self._estimate = estimate
+        self._jobs: queue.SimpleQueue = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue = queue.SimpleQueue()
+        threading.Thread(target=self._work, daemon=True).start()
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            try:
+                self._answers.put((self._estimate(*job), None))
+            except BaseException as error:  # noqa: BLE001 - whatever an estimator raises is its own, SystemExit too
+                self._answers.put((None, error))
+
+    @property
+    def remaining(self) -> float:
+        """Seconds left."""
+        return self.deadline - time.monotonic()
+
+    def close(self) -> None:
+        """Let the thread end, if it can."""
+        self._jobs.put(None)
+
+    def call(self, problem: Problem, parts: tuple[Part, ...], seed: int) -> list[np.ndarray]:
+        """Return one estimate, flattened to a float64 array [m] for each part.
+
+        Raises:
+            Fault: the estimator raised or hung, or what it returned is not what was declared.
+            OutOfTime: the budget is spent.
+        """
+        if self.remaining <= 0:
+            raise OutOfTime
+        began = time.monotonic()
+        self._jobs.put((problem, seed))
+        try:
+            answer, error = self._answers.get(timeout=self.remaining)
+        except queue.Empty:
+            lasted = time.monotonic() - began
+            if lasted > SLOWNESS * self._longest:
+                raise Fault(
+                    "hangs", f"a call had not returned after {lasted:.1f} s, at the end of the budget"
+                ) from None
+            raise OutOfTime from None
+        self.calls += 1
+        self._longest = max(self._longest, time.monotonic() - began)
+        if isinstance(error, ValueError) and "read-only" in str(error):
+            raise Fault("mutates its inputs", f"it raised {type(error).__name__}: {error}")
+        if error is not None:
+            raise Fault("raises", f"{type(error).__name__}: {error}".rstrip(": "))
+        return _arrays(answer, parts)
+
+
+def fingerprint(problem: Problem) -> tuple[bytes, ...]:
+    """Return the contents of all arrays of a problem, to tell later whether they are still what they were."""
+    arrays = (*problem.weights, *problem.biases, problem.x, problem.target, *(problem.bases or ()))
+    return tuple(array.tobytes() for array in arrays)
+
+
+def _arrays(answer: Any, parts: tuple[Part, ...]) -> list[np.ndarray]:
+    pairs = parts[-1].name.startswith("db")
+    arrays = []
+    if not isinstance(answer, (tuple, list)):
+        raise Fault("wrong shape", f"expected a tuple of arrays, got {type(answer).__name__}")
+    for index, entry in enumerate(answer):
+        if pairs and not (isinstance(entry, (tuple, list)) and len(entry) == 2):
+            raise Fault("wrong shape", f"entry {index}: expected a pair (dW, db), got {_kind(entry)}")
+        arrays += list(entry) if pairs else [entry]
+    if len(arrays) != len(parts):
+        wanted, got = (len(parts) // 2, len(answer)) if pairs else (len(parts), len(arrays))
+        raise Fault("wrong shape", f"expected {wanted} entries, got {got}")
+    return [_array(array, part) for array, part in zip(arrays, parts, strict=True)]
+
+
+def _kind(value: Any) -> str:
+    return f"shape {list(value.shape)}" if hasattr(value, "shape") else type(value).__name__
+
+
+def _array(value: Any, part: Part) -> np.ndarray:
+    if not (hasattr(value, "dtype") and hasattr(value, "shape")):
+        raise Fault("wrong type", f"{part.name}: expected an array, got {type(value).__name__}")
+    dtype = str(value.dtype).removeprefix("torch.")
+    if dtype not in ("float32", "float64"):
+        raise Fault("wrong type", f"{part.name}: expected float32 or float64, got {dtype}")
+    if tuple(value.shape) != part.shape:
+        message = f"{part.name}: expected {list(part.shape)}, got {list(value.shape)}"
+        raise Fault("wrong shape", message, reversed_shape=tuple(value.shape)[::-1] == part.shape)
+    if hasattr(value, "detach"):  # PyTorch
+        value = value.detach().cpu()
+    array = np.array(value, dtype=np.float64).ravel()
+    if not np.all(np.isfinite(array)):
+        raise Fault("not finite", f"{part.name}: {'NaN' if np.any(np.isnan(array)) else 'infinity'}")
+    return array

@@ -1,0 +1,52 @@
+"""How far chance can carry a measurement: bounds that hold together for all comparisons of an audit.
+
+One estimate is a mean of quadratic forms of Gaussian coefficients, that is, of weighted χ² variables, whose tails are
+heavier than Gaussian ones. For X = Σ_j λ_j(χ²_j − 1), with sd = √2 ‖λ‖ (Laurent and Massart 2000):
+
+    P(X ≥ √2 sd √L + 2 λ_max L) ≤ exp(−L)        (and P(X ≤ −√2 sd √L) ≤ exp(−L) if no λ_j < 0).
+
+With n independent terms λ_max ≤ sd/√(2n), so the mean of n terms stays within √(2L) + √2 L/√n standard errors. The
+other laws of coefficients have lighter tails, squared errors of many draws are weighted χ² variables once more.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+FALSE_ALARM = 1e-6
+"""Probability at most that an audit blames a correct estimator, over all of its comparisons and looks."""
+COMPARISONS = 20_000
+"""Room for so many comparisons in one audit; each may err with FALSE_ALARM/COMPARISONS."""
+MISSED = 3.0
+"""An error of the smallest detectable size is missed with at most the probability of 3 standard errors, 0.13 %."""
+
+
+def surprise(entries: int = 1) -> float:
+    """Return L: exp(−L) is what one side of one comparison may err with, that looks at so many entries."""
+    return math.log(2 * COMPARISONS * entries / FALSE_ALARM)
+
+
+def bound(terms: int, entries: int = 1) -> float:
+    """Return how many standard errors a mean of independent terms may be off: √(2L) + √2 L/√terms."""
+    L = surprise(entries)
+    return math.sqrt(2 * L) + math.sqrt(2 / terms) * L
+
+
+def norm_bound(covariance: np.ndarray, terms: int) -> float:
+    """Return what the squared norm of a mean of independent terms may reach, given the mean's covariance [m, m].
+
+    tr + 2 ‖λ‖ √L + 2 λ_max L of a Gaussian vector, widened as `bound` widens √(2L).
+    """
+    eigenvalues = np.linalg.eigvalsh(covariance)
+    L = surprise()
+    gaussian = eigenvalues.sum() + 2 * np.linalg.norm(eigenvalues) * math.sqrt(L) + 2 * eigenvalues[-1] * L
+    return float(gaussian * (bound(terms) / math.sqrt(2 * L)) ** 2)
+
+
+def smallest_norm(covariance: np.ndarray, terms: int) -> float:
+    """Return the norm of an error that `norm_bound` reveals but for chances of 0.13 %."""
+    eigenvalues = np.maximum(np.linalg.eigvalsh(covariance), 0)
+    excess = norm_bound(covariance, terms) - eigenvalues.sum() + MISSED * math.sqrt(2) * np.linalg.norm(eigenvalues)
+    return math.sqrt(excess) + MISSED * math.sqrt(eigenvalues[-1])
