@@ -65,9 +65,9 @@ class Check(NamedTuple):
         return " · ".join(filter(None, (self.question, self.probe, self.part)))
 
 
-def fault_check(kind: str, probe: str, message: str) -> Check:
+def fault_check(kind: str, message: str) -> Check:
     """Return the check that an estimator failed by what it did, not by a number."""
-    return Check(kind, probe, "", DEFECT, math.nan, math.nan, note=message)
+    return Check(kind, "", "", DEFECT, math.nan, math.nan, math.nan, note=message)
 
 
 class Measurement(NamedTuple):

@@ -106,7 +106,7 @@ def _load(parser: argparse.ArgumentParser, name: str) -> Callable:
         sys.path.insert(0, os.getcwd())
     try:
         found: Any = importlib.import_module(module_name)
-    except Exception as error:  # noqa: BLE001 - importing runs the user's code, which may raise anything
+    except Exception as error:
         parser.error(f"cannot import {module_name}: {type(error).__name__}: {error}")
     for part in attribute.split("."):
         if not hasattr(found, part):

@@ -19,7 +19,7 @@ class Drawing:
     """
 
     def __init__(self, session: Session, declaration: Declaration, seed: int, activations: tuple[str, ...]) -> None:
-        self.session, self.declaration = session, declaration
+        self.session, self.declaration, self.seed = session, declaration, seed
         self.probes = probes(declaration, seed, activations)
         self.parts = tuple(expected_parts(probe, declaration, seed) for probe in self.probes)
         self._pristine = tuple(fingerprint(probe.problem) for probe in self.probes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-from nmnc_ref.oracle.black_box.checks import DEFECT, UNDECIDED, Check
+from nmnc_ref.oracle.black_box.checks import UNDECIDED, Check
 from nmnc_ref.oracle.black_box.problem import Declaration
 
 SCHEMA = 1

@@ -23,11 +23,16 @@ from nmnc_ref.oracle.black_box.checks import (
     part_checks,
     slope_checks,
 )
+from nmnc_ref.oracle.black_box.diagnosis import MORE_TIME, explain
 from nmnc_ref.oracle.black_box.drawing import Drawing
 from nmnc_ref.oracle.black_box.problem import ACTIVATIONS, Problem, declare
-from nmnc_ref.oracle.black_box.report import SOUND, Report
+from nmnc_ref.oracle.black_box.report import SOUND, Explanation, Report
 from nmnc_ref.oracle.black_box.session import Fault, OutOfTime, Session
 
+DIAGNOSED = 64
+"""Calls of each probe before a defect is explained."""
+MOST_DIAGNOSED = 512
+"""Calls of each probe beyond which several explanations are left standing."""
 GROWTH = 1.6
 """Calls of a probe grow by this factor until its questions are decided."""
 
@@ -68,18 +73,20 @@ def audit(
     session = Session(estimate, budget)
     drawing = Drawing(session, declaration, seed, tuple(activations))
     try:
-        verdict, checks = _decide(drawing)
+        verdict, checks, fault = _decide(drawing)
+        explanations, advice = _explain(drawing, fault) if verdict == DEFECT else ([], "")
     finally:
         session.close()
     seconds = time.monotonic() - session.started
-    return Report(verdict, declaration, seed, budget, seconds, session.calls, tuple(checks))
+    return Report(
+        verdict, declaration, seed, budget, seconds, session.calls, tuple(checks), tuple(explanations), advice
+    )
 
 
-def _decide(drawing: Drawing) -> tuple[str, list[Check]]:
-    """Draw to the verdict."""
+def _decide(drawing: Drawing) -> tuple[str, list[Check], Fault | None]:
+    """Draw to the verdict; return it with what led to it."""
     wanted = [FEWEST] * len(drawing.probes)
     sharpest = _sharpest(drawing)
-    checks: list[Check] = []
     try:
         drawing.ask_twice(0)
         while True:
@@ -87,18 +94,41 @@ def _decide(drawing: Drawing) -> tuple[str, list[Check]]:
                 drawing.extend(index, calls)
                 drawing.expect_variety(index)
             checks = _checks(drawing, sharpest)
-            statuses = {check.status for check in checks}
-            if DEFECT in statuses or UNDECIDED not in statuses:
-                return DEFECT if DEFECT in statuses else SOUND, checks
+            verdict = _verdict(checks)
+            if verdict != UNDECIDED:
+                return verdict, checks, None
             pending = {check.probe for check in checks if check.status == UNDECIDED}
             for index, probe in enumerate(drawing.probes):
                 if probe.name in pending:
                     wanted[index] = math.ceil(GROWTH * wanted[index])
     except Fault as fault:
-        return DEFECT, [fault_check(fault.kind, "", str(fault)), *_checks(drawing, sharpest)]
+        return DEFECT, [fault_check(fault.kind, str(fault)), *_checks(drawing, sharpest)], fault
     except OutOfTime:
         checks = _checks(drawing, sharpest)
-        return DEFECT if any(check.status == DEFECT for check in checks) else UNDECIDED, checks
+        return _verdict(checks) if checks else UNDECIDED, checks, None
+
+
+def _verdict(checks: list[Check]) -> str:
+    statuses = {check.status for check in checks}
+    return next((status for status in (DEFECT, UNDECIDED) if status in statuses), SOUND)
+
+
+def _explain(drawing: Drawing, fault: Fault | None) -> tuple[list[Explanation], str]:
+    """Look for slips that fit, and draw more while more would tell those that do apart."""
+    if fault:
+        return ([Explanation("transposed", 1.0)] if fault.reversed_shape else []), ""
+    calls = DIAGNOSED
+    while True:
+        try:
+            for index in range(len(drawing.probes)):
+                drawing.extend(index, calls)
+            spent = False
+        except (Fault, OutOfTime):
+            spent = True
+        found, advice = explain(drawing.measurements(), drawing.declaration, drawing.seed)
+        calls *= 2
+        if spent or calls > MOST_DIAGNOSED or not advice.startswith(MORE_TIME):
+            return found, advice
 
 
 def _checks(drawing: Drawing, sharpest: set[tuple[str, str, str]]) -> list[Check]:

@@ -53,7 +53,7 @@ class Session:
         while (job := self._jobs.get()) is not None:
             try:
                 self._answers.put((self._estimate(*job), None))
-            except BaseException as error:  # noqa: BLE001 - whatever an estimator raises is its own, SystemExit too
+            except BaseException as error:
                 self._answers.put((None, error))
 
     @property
