@@ -19,6 +19,8 @@ ROUNDING = 1e-4
 """Relative error of exact quantities that single precision explains."""
 FEWEST = 8
 """Calls before anything is judged."""
+FEWEST_WITHOUT_THEORY = 64
+"""Calls before anything is judged whose covariance is known from these calls alone."""
 
 
 class Resolution(NamedTuple):
@@ -88,7 +90,7 @@ def part_checks(measurement: Measurement) -> Iterator[Check]:
     for part, sample in zip(measurement.parts, measurement.samples, strict=True):
         if not np.any(part.covariance):
             yield _exact(measurement.probe, part, sample)
-        elif len(sample) >= FEWEST:
+        elif len(sample) >= (FEWEST if measurement.probe.linear else FEWEST_WITHOUT_THEORY):
             yield from _mean(measurement.probe, part, sample)
             if measurement.probe.linear:
                 yield _variance(measurement.probe, part, sample)

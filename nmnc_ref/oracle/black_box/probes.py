@@ -53,10 +53,10 @@ def _of_activation(draw: _Draw, activation: str) -> list[Probe]:
     base = draw.problem(activation, (5, 8, 7, 3), (3, 4), batch=3, draws=64)
     order = (0, 1) if draw.declaration.returns == "weight-gradient" else (1, 0)
     alike = draw.problem(activation, (4, 5, 5, 5), (3, 3), batch=2, draws=32, sigma=SIGMA / 4, sites=order)
-    repeated = base._replace(
-        x=read_only(np.repeat(base.x[:1], 6, axis=0)), target=read_only(np.repeat(base.target[:1], 6, axis=0))
+    single = draw.with_bases(base._replace(x=read_only(base.x[:1]), target=read_only(base.target[:1])), (3, 4))
+    repeated = single._replace(
+        x=read_only(np.repeat(single.x, 6, axis=0)), target=read_only(np.repeat(single.target, 6, axis=0))
     )
-    single = base._replace(x=read_only(base.x[:1]), target=read_only(base.target[:1]))
     wide = draw.problem(activation, (3, 23, 4), (5,), batch=2, draws=64, loss="softmax-cross-entropy")
     silent = base._replace(weights=(*base.weights[:-1], read_only(0 * base.weights[-1])), draws=4)
     found = [
@@ -117,11 +117,14 @@ class _Draw(NamedTuple):
             bases=None,
             sites=tuple(range(len(dimensions))) if sites is None else sites,
         )
-        passed = forward(problem)
-        problem = problem._replace(target=read_only(self._target(passed.output, loss)))
+        target = self._target(forward(problem).output, loss)
+        return self.with_bases(problem._replace(target=read_only(target)), dimensions)
+
+    def with_bases(self, problem: Problem, dimensions: tuple[int, ...]) -> Problem:
+        """Return the problem with bases that hold the mean activity, where the declaration asks for bases."""
         if self.declaration.target == "full":
             return problem
-        means = [np.mean(activity, axis=0) for activity in passed.activity[1:-1]]
+        means = [np.mean(activity, axis=0) for activity in forward(problem).activity[1:-1]]
         bases = (self._basis(mean, dimension) for mean, dimension in zip(means, dimensions, strict=True))
         return problem._replace(bases=tuple(map(read_only, bases)))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from nmnc_ref.oracle.black_box.checks import (
     RESOLUTIONS,
     UNDECIDED,
     Check,
+    Measurement,
     confinement_checks,
     fault_check,
     independence_checks,
@@ -25,7 +26,7 @@ from nmnc_ref.oracle.black_box.checks import (
 )
 from nmnc_ref.oracle.black_box.diagnosis import MORE_TIME, explain
 from nmnc_ref.oracle.black_box.drawing import Drawing
-from nmnc_ref.oracle.black_box.problem import ACTIVATIONS, Problem, declare
+from nmnc_ref.oracle.black_box.problem import ACTIVATIONS, Declaration, Problem, declare
 from nmnc_ref.oracle.black_box.report import SOUND, Explanation, Report
 from nmnc_ref.oracle.black_box.session import Fault, OutOfTime, Session
 
@@ -132,13 +133,18 @@ def _explain(drawing: Drawing, fault: Fault | None) -> tuple[list[Explanation], 
 
 
 def _checks(drawing: Drawing, sharpest: set[tuple[str, str, str]]) -> list[Check]:
-    """Ask every question of what was drawn so far."""
+    """Ask every question of what was drawn so far, and whether it was enough."""
+    return [_resolved(check, sharpest) for check in compare(drawing.measurements(), drawing.declaration)]
+
+
+def compare(measurements: Iterable[Measurement], declaration: Declaration) -> list[Check]:
+    """Ask every question of what was measured: each answer is "passed" or "defect"."""
     found: list[Check] = []
-    measured = {measurement.probe.name: measurement for measurement in drawing.measurements()}
+    measured = {measurement.probe.name: measurement for measurement in measurements}
     for measurement in measured.values():
         found += part_checks(measurement)
-        found += independence_checks(measurement, drawing.declaration)
-        found += confinement_checks(measurement, drawing.declaration)
+        found += independence_checks(measurement, declaration)
+        found += confinement_checks(measurement, declaration)
     for activation in ACTIVATIONS:
         base, few, single, equal = (
             measured.get(f"{activation}, {name}") for name in ("base", "few draws", "one sample", "equal samples")
@@ -148,7 +154,7 @@ def _checks(drawing: Drawing, sharpest: set[tuple[str, str, str]]) -> list[Check
             found += slope_checks("variance ~ 1/K", few, base, ratio)
         if single and equal:
             found += slope_checks("variance ~ 1/B", single, equal, len(equal.probe.problem.x))
-    return [_resolved(check, sharpest) for check in found]
+    return found
 
 
 def _resolved(check: Check, sharpest: set[tuple[str, str, str]]) -> Check:
