@@ -17,7 +17,7 @@ from nmnc_ref.oracle.black_box.statistics import MISSED, bound, norm_bound, smal
 PASSED, DEFECT, UNDECIDED = "passed", "defect", "undecided"
 ROUNDING = 1e-4
 """Relative error of exact quantities that single precision explains."""
-FEWEST = 8
+FEWEST = 4
 """Calls before anything is judged."""
 FEWEST_WITHOUT_THEORY = 64
 """Calls before anything is judged whose covariance is known from these calls alone."""
@@ -45,10 +45,10 @@ RESOLUTIONS = {
 class Check(NamedTuple):
     """One measured quantity against its expectation.
 
-    `question`, `probe` and `part` say what was compared, `note` what else there is to say; `status` is "passed", "defect" or "undecided", which is what
-    agrees but could hide an error that matters; `se` is the standard error of `measured`; `smallest_detectable` is the
-    error that would be seen, but for chances of 0.13 %. Scales and variances are ratios to the theory's, directions
-    angles to the theory's in degrees.
+    `question`, `probe` and `part` say what was compared, `note` what else there is to say. `status` is "passed",
+    "defect", or "undecided" for what agrees but could hide an error that matters. `se` is the standard error of
+    `measured`; `smallest_detectable` is the error that would be seen but for chances of 0.13 %. Scales and variances are
+    ratios to the theory's, directions angles to the theory's in degrees.
     """
 
     question: str
@@ -112,13 +112,16 @@ def _mean(probe: Probe, part: Part, sample: np.ndarray) -> Iterator[Check]:
     calls = len(sample)
     terms = calls * probe.problem.draws
     size = float(np.linalg.norm(part.mean))
-    along = part.mean / size
     spread = np.cov(sample.T, ddof=1).reshape(part.covariance.shape)
     if probe.linear:
         excess = np.trace(spread) / np.trace(part.covariance)
         spread = part.covariance * max(1.0, excess)
     covariance = spread / calls + part.uncertainty
     mean = sample.mean(axis=0)
+    if size <= ROUNDING * math.sqrt(np.trace(part.covariance)):  # noise of other layers at a layer that is silent
+        yield _null_mean(probe, part, mean, covariance, terms)
+        return
+    along = part.mean / size
     scale = float(mean @ along) / size
     se = math.sqrt(along @ covariance @ along) / size
     yield _judged("scale", probe, part, scale, 1.0, se, bound(terms))
@@ -126,13 +129,21 @@ def _mean(probe: Probe, part: Part, sample: np.ndarray) -> Iterator[Check]:
     across = np.eye(len(mean)) - np.outer(along, along)
     off = across @ covariance @ across
     error = float(np.sum((across @ mean) ** 2))
-    chance = float(np.trace(off))
+    chance = max(float(np.trace(off)), 0.0)
     angle = math.atan2(math.sqrt(max(error - chance, 0.0)), abs(scale) * size)
     smallest = math.atan2(smallest_norm(off, terms), size)
-    status = DEFECT if error > norm_bound(off, terms) else PASSED
+    status = _status(error, norm_bound(off, terms) + (ROUNDING * size) ** 2)
     yield Check(
         "direction", probe.name, part.name, status, *map(math.degrees, (angle, 0.0, math.sqrt(chance) / size, smallest))
     )
+
+
+def _null_mean(probe: Probe, part: Part, mean: np.ndarray, covariance: np.ndarray, terms: int) -> Check:
+    """Judge a mean that is to be zero, in units of the standard deviation of one estimate."""
+    unit = math.sqrt(np.trace(part.covariance))
+    norm, se = float(np.linalg.norm(mean)) / unit, math.sqrt(np.trace(covariance)) / unit
+    status = _status(norm * unit, math.sqrt(norm_bound(covariance, terms)))
+    return Check("null", probe.name, part.name, status, norm, 0.0, se, smallest_norm(covariance, terms) / unit)
 
 
 def _variance(probe: Probe, part: Part, sample: np.ndarray) -> Check:
@@ -154,8 +165,8 @@ def _relative_variance(part: Part, sample: np.ndarray) -> tuple[float, float]:
 def _judged(
     question: str, probe: Probe, part: Part, measured: float, expected: float, se: float, allowed: float
 ) -> Check:
-    status = _status(abs(measured - expected), allowed * se)
-    return Check(question, probe.name, part.name, status, measured, expected, se, (allowed + MISSED) * se)
+    status = _status(abs(measured - expected), allowed * se + ROUNDING)
+    return Check(question, probe.name, part.name, status, measured, expected, se, (allowed + MISSED) * se + ROUNDING)
 
 
 def _status(error: float, allowed: float) -> str:

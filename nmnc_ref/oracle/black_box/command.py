@@ -26,7 +26,7 @@ def register(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "audit",
         help="audit an estimator of Jacobians or gradients that draws its own noise",
-        description="Say what the mean and variance of an estimator are, whether they are the theory's, and if not why.",
+        description="Say what mean and variance an estimator has, whether they are the theory's, and if not, why.",
         epilog=EPILOG,
     )
     parser.add_argument("estimator", metavar="module:callable", help="(problem, seed) -> tuple of arrays")

@@ -4,8 +4,9 @@ Every quantity that may be audited is a linear map of noise-correlation estimate
 
     part = Σ_i T_i vec(Ĝ_i),    Ĝ_i = mean_k δ_ik ξ_ikᵀ/σ² [r, n],
 
-with r rows for the response: the n_o outputs, or the loss alone. Its mean follows from E[Ĝ_i] = E[J_i(x + ξ)] P (E2, E8),
-its covariance from the fourth moments of the coefficients (whose trace is E3, E14, E15, F7).
+with r rows for the response: the n_o outputs, or the loss alone. Its mean follows from
+E[Ĝ_i] = E[J_i(x + ξ)] P (E2, E8), its covariance from the fourth moments of the coefficients (whose trace is E3, E14,
+E15, F7).
 """
 
 from __future__ import annotations

@@ -171,10 +171,9 @@ def _sharpest(drawing: Drawing) -> set[tuple[str, str, str]]:
     best: dict[tuple[str, str], tuple[float, str]] = {}
     for probe, parts in zip(drawing.probes, drawing.parts, strict=True):
         for part in parts:
-            trace = float(np.trace(part.covariance))
-            if not (probe.linear and trace):
+            trace, size = float(np.trace(part.covariance)), float(np.linalg.norm(part.mean))
+            if not (probe.linear and trace and size):
                 continue
-            size = float(np.linalg.norm(part.mean))
             along = part.mean / size
             noise = {
                 "scale": math.sqrt(along @ part.covariance @ along) / size,

@@ -18,7 +18,7 @@ SLOWNESS = 10
 
 
 class Fault(Exception):
-    """Something that an estimator must not do; `kind` names it, the message tells the rest.
+    """Something that an estimator must not do; `kind` names it, as what "the estimator …", the message tells the rest.
 
     `reversed_shape`: it is of the shape that a transposed array has.
     """
@@ -104,14 +104,14 @@ def _arrays(answer: Any, parts: tuple[Part, ...]) -> list[np.ndarray]:
     pairs = parts[-1].name.startswith("db")
     arrays = []
     if not isinstance(answer, (tuple, list)):
-        raise Fault("wrong shape", f"expected a tuple of arrays, got {type(answer).__name__}")
+        raise Fault("returns a wrong shape", f"expected a tuple of arrays, got {type(answer).__name__}")
     for index, entry in enumerate(answer):
         if pairs and not (isinstance(entry, (tuple, list)) and len(entry) == 2):
-            raise Fault("wrong shape", f"entry {index}: expected a pair (dW, db), got {_kind(entry)}")
+            raise Fault("returns a wrong shape", f"entry {index}: expected a pair (dW, db), got {_kind(entry)}")
         arrays += list(entry) if pairs else [entry]
     if len(arrays) != len(parts):
         wanted, got = (len(parts) // 2, len(answer)) if pairs else (len(parts), len(arrays))
-        raise Fault("wrong shape", f"expected {wanted} entries, got {got}")
+        raise Fault("returns a wrong shape", f"expected {wanted} entries, got {got}")
     return [_array(array, part) for array, part in zip(arrays, parts, strict=True)]
 
 
@@ -121,16 +121,16 @@ def _kind(value: Any) -> str:
 
 def _array(value: Any, part: Part) -> np.ndarray:
     if not (hasattr(value, "dtype") and hasattr(value, "shape")):
-        raise Fault("wrong type", f"{part.name}: expected an array, got {type(value).__name__}")
+        raise Fault("returns a wrong type", f"{part.name}: expected an array, got {type(value).__name__}")
     dtype = str(value.dtype).removeprefix("torch.")
     if dtype not in ("float32", "float64"):
-        raise Fault("wrong type", f"{part.name}: expected float32 or float64, got {dtype}")
+        raise Fault("returns a wrong type", f"{part.name}: expected float32 or float64, got {dtype}")
     if tuple(value.shape) != part.shape:
         message = f"{part.name}: expected {list(part.shape)}, got {list(value.shape)}"
-        raise Fault("wrong shape", message, reversed_shape=tuple(value.shape)[::-1] == part.shape)
+        raise Fault("returns a wrong shape", message, reversed_shape=tuple(value.shape)[::-1] == part.shape)
     if hasattr(value, "detach"):  # PyTorch
         value = value.detach().cpu()
     array = np.array(value, dtype=np.float64).ravel()
     if not np.all(np.isfinite(array)):
-        raise Fault("not finite", f"{part.name}: {'NaN' if np.any(np.isnan(array)) else 'infinity'}")
+        raise Fault(f"returns {'NaN' if np.any(np.isnan(array)) else 'infinity'}", part.name)
     return array

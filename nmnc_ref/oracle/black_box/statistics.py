@@ -39,7 +39,7 @@ def norm_bound(covariance: np.ndarray, terms: int) -> float:
 
     tr + 2 ‖λ‖ √L + 2 λ_max L of a Gaussian vector, widened as `bound` widens √(2L).
     """
-    eigenvalues = np.linalg.eigvalsh(covariance)
+    eigenvalues = np.maximum(np.linalg.eigvalsh(covariance), 0)
     L = surprise()
     gaussian = eigenvalues.sum() + 2 * np.linalg.norm(eigenvalues) * math.sqrt(L) + 2 * eigenvalues[-1] * L
     return float(gaussian * (bound(terms) / math.sqrt(2 * L)) ** 2)

@@ -33,6 +33,7 @@ def show(report: Report, estimator: str) -> None:
         style="dim",
         highlight=False,
         markup=False,
+        emoji=False,
     )
     if report.verdict != SOUND and any(not check.note for check in report.findings):
         console.print(_findings(report))
