@@ -47,8 +47,8 @@ class Check(NamedTuple):
 
     `question`, `probe` and `part` say what was compared, `note` what else there is to say. `status` is "passed",
     "defect", or "undecided" for what agrees but could hide an error that matters. `se` is the standard error of
-    `measured`; `smallest_detectable` is the error that would be seen but for chances of 0.13 %. Scales and variances are
-    ratios to the theory's, directions angles to the theory's in degrees.
+    `measured`; `smallest_detectable` is the error that would be seen but for chances of 0.13 %. Scales and variances
+    are ratios to the theory's, directions angles to the theory's in degrees.
     """
 
     question: str

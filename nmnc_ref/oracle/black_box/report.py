@@ -57,7 +57,8 @@ class Report(NamedTuple):
             open_questions = ", ".join(dict.fromkeys(check.question for check in self.findings))
             return f"Undecided after {self.seconds:.0f} s: no defect found, but {open_questions} could hide one."
         if self.explanations:
-            return f"Defect: {self.explanations[0].name}."
+            others = len(self.explanations) - 1
+            return f"Defect: {self.explanations[0].name}{f' (or one of {others} others)' if others else ''}."
         fault = next((check for check in self.findings if check.note), None)
         return f"Defect: the estimator {fault.question}: {fault.note}." if fault else "Defect: unexplained."
 

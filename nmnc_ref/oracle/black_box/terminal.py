@@ -12,6 +12,7 @@ from nmnc_ref.oracle.black_box.checks import DEFECT, UNDECIDED, Check
 from nmnc_ref.oracle.black_box.report import SOUND, Report
 
 COLOURS = {SOUND: "bold green", DEFECT: "bold red", UNDECIDED: "bold yellow", "passed": "green"}
+TITLES = {DEFECT: "What is wrong", UNDECIDED: "What is open"}
 ROWS = 12
 """Findings shown; the JSON has all."""
 WIDTH = 120
@@ -44,7 +45,7 @@ def show(report: Report, estimator: str) -> None:
 
 
 def _findings(report: Report) -> Table:
-    table = Table("question", "problem", "returned array", title="What decided", title_justify="left")
+    table = Table("question", "problem", "returned array", title=TITLES[report.verdict], title_justify="left")
     for heading in ("measured", "expected", "± s.e."):
         table.add_column(heading, justify="right", overflow="fold")
     findings = [check for check in report.findings if not check.note]
@@ -82,9 +83,9 @@ def _standardised(check: Check) -> float:
 
 
 def _explain(report: Report, console: Console) -> None:
-    for explanation in report.explanations:
-        console.print(f"fits all measurements: {explanation.name} (score {explanation.score:.2f})", highlight=False)
+    lines = [f"Fits all measurements: {each.name} (score {each.score:.2f})." for each in report.explanations]
     if not report.explanations and not any(check.note for check in report.findings):
-        console.print("unexplained: no slip in the catalogue fits all measurements")
+        lines.append("Unexplained: no slip of the catalogue fits all measurements.")
     if report.advice:
-        console.print(report.advice, highlight=False)
+        lines.append(report.advice)
+    console.print("\n".join(lines), highlight=False, markup=False, emoji=False)
