@@ -31,8 +31,8 @@ class Resolution(NamedTuple):
 
 
 RESOLUTIONS = {
-    "scale": Resolution(0.05, 0.15),
-    "direction": Resolution(3.0, 10.0),
+    "scale": Resolution(0.05, 0.2),
+    "direction": Resolution(3.0, 15.0),
     "variance": Resolution(0.10, 0.50),
     "independence of layers": Resolution(0.6, 0.6),
     "independence of samples": Resolution(0.6, 0.6),
@@ -133,9 +133,8 @@ def _mean(probe: Probe, part: Part, sample: np.ndarray) -> Iterator[Check]:
     angle = math.atan2(math.sqrt(max(error - chance, 0.0)), abs(scale) * size)
     smallest = math.atan2(smallest_norm(off, terms), size)
     status = _status(error, norm_bound(off, terms) + (ROUNDING * size) ** 2)
-    yield Check(
-        "direction", probe.name, part.name, status, *map(math.degrees, (angle, 0.0, math.sqrt(chance) / size, smallest))
-    )
+    se = math.degrees(math.sqrt(chance) / size)
+    yield Check("direction", probe.name, part.name, status, math.degrees(angle), 0.0, se, math.degrees(smallest))
 
 
 def _null_mean(probe: Probe, part: Part, mean: np.ndarray, covariance: np.ndarray, terms: int) -> Check:

@@ -11,7 +11,6 @@ E15, F7).
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +24,7 @@ from nmnc_ref.oracle.black_box.response import declared, outputs
 GROUPS = 32
 """Of points of the integral over finite noise, from whose scatter its own error is known."""
 POINTS = 1 << 17
+"""In all groups together."""
 
 
 class Part(NamedTuple):
@@ -71,6 +71,8 @@ def expected_parts(probe: Probe, declaration: Declaration, seed: int) -> tuple[P
 
 def cross_covariance(problem: Problem, declaration: Declaration, first: Part, second: Part) -> np.ndarray:
     """Return the covariance [m, m'] between two parts of one estimate, in a linear tail (zero unless simultaneous)."""
+    assert first.site is not None
+    assert second.site is not None
     rows = sample_rows(problem, declaration)
     return _covariance(problem, declaration, rows, (first.site, first.maps), (second.site, second.maps))
 
@@ -89,7 +91,7 @@ def _maps(problem: Problem, declaration: Declaration) -> list[tuple[str, tuple[i
     """Return name, shape, site and T [B, m, r·n] of every part that is estimated."""
     passed, phi = forward(problem), ACTIVATIONS[problem.activation]
     batch, n_o = problem.target.shape
-    found = []
+    found: list[tuple[str, tuple[int, ...], int, np.ndarray]] = []
     for site in problem.sites:
         n = len(problem.biases[site])
         if declaration.returns == "jacobian":
@@ -167,9 +169,8 @@ def _smoothed_rows(
     """
     passed = forward(problem)
     batch = len(problem.x)
-    scale = 1 / batch
-    if declaration.returns != "jacobian" and declaration.response == "output":
-        error = LOSSES[problem.loss].error(passed.output, problem.target)
+    error = LOSSES[problem.loss].error(passed.output, problem.target)
+    weighted = declaration.returns != "jacobian" and declaration.response == "output"
     smoothed = {site: np.empty((GROUPS, *rows[site].shape)) for site in rows}
     for group in range(GROUPS):
         noise = {
@@ -185,11 +186,8 @@ def _smoothed_rows(
                 declared(problem, declaration, outputs(problem, passed, each)) for each in (offsets, mirrored)
             )
             delta = (forth - back) / 2
-            if declaration.returns != "jacobian" and declaration.response == "output":
-                delta = np.sum(error * delta, axis=-1, keepdims=True)  # [S, B, 1], the 1/B is inside
-            else:
-                delta = delta * scale
+            delta = np.sum(error * delta, axis=-1, keepdims=True) if weighted else delta / batch  # 1/B is in the error
             linear = sum(np.einsum("irn,sin->sir", rows[key], value) for key, value in offsets.items())
             left = np.einsum("sir,sin->irn", delta - linear, noise[site])
-            smoothed[site][group] = rows[site] + left / (math.floor(POINTS / GROUPS) * problem.sigma**2)
+            smoothed[site][group] = rows[site] + left / (POINTS // GROUPS * problem.sigma**2)
     return smoothed

@@ -18,6 +18,8 @@ from nmnc_ref.oracle.black_box.problem import ACTIVATIONS, Declaration, Problem,
 
 SIGMA = 0.01
 """Small enough for a linear response: one-sided and antithetic variances differ by far less than 1 %."""
+LARGE_SIGMA = 1.0
+"""Large enough for the mean of non-linear tails to change by a fifth or more."""
 GAP = 0.15
 """Least distance of a ReLU unit from its kink, several times what perturbations of size SIGMA cause."""
 
@@ -69,7 +71,8 @@ def _of_activation(draw: _Draw, activation: str) -> list[Probe]:
         Probe("silent", "zero output weights: nothing responds", silent),
     ]
     if activation != "identity":
-        curved = draw.problem(activation, (3, 4, 5, 3), (2, 3), batch=2, draws=32, sigma=0.5)
+        sigma = LARGE_SIGMA if draw.declaration.response == "output" else LARGE_SIGMA / 2  # losses curve on their own
+        curved = draw.problem(activation, (3, 5, 6, 3), (4, 3), batch=2, draws=32, sigma=sigma)
         found.append(Probe("large σ", "the mean is that of the smoothed network (E8)", curved, linear=False))
     return [probe._replace(name=f"{activation}, {probe.name}") for probe in found]
 

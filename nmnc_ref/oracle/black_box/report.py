@@ -55,6 +55,8 @@ class Report(NamedTuple):
             return f"Sound: {_claim(self.visible_errors)}."
         if self.verdict == UNDECIDED:
             open_questions = ", ".join(dict.fromkeys(check.question for check in self.findings))
+            if not open_questions:
+                return f"Undecided after {self.seconds:.0f} s: there was time for too few calls to ask anything."
             return f"Undecided after {self.seconds:.0f} s: no defect found, but {open_questions} could hide one."
         if self.explanations:
             others = len(self.explanations) - 1

@@ -69,6 +69,8 @@ def audit(
     declaration = declare(returns, target, noise, response, simultaneous)
     seed, budget = count("seed", seed, 0), positive("budget", budget)
     expect_tuple("activations", activations, of="names")
+    if not activations:
+        raise ValueError("activations: expected at least one, got none")
     for activation in activations:
         choice("activations", activation, tuple(ACTIVATIONS))
     session = Session(estimate, budget)

@@ -129,7 +129,7 @@ def _array(value: Any, part: Part) -> np.ndarray:
         message = f"{part.name}: expected {list(part.shape)}, got {list(value.shape)}"
         raise Fault("returns a wrong shape", message, reversed_shape=tuple(value.shape)[::-1] == part.shape)
     if hasattr(value, "detach"):  # PyTorch
-        value = value.detach().cpu()
+        value = value.detach().cpu().numpy()
     array = np.array(value, dtype=np.float64).ravel()
     if not np.all(np.isfinite(array)):
         raise Fault(f"returns {'NaN' if np.any(np.isnan(array)) else 'infinity'}", part.name)

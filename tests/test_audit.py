@@ -1,0 +1,450 @@
+"""The audit: its predictions against closed forms, its verdicts on strangers' estimators, and its report.
+
+How often it is right on many seeds is measured by `python -m tests.audit_power`; here is a small sample.
+"""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+import json
+import math
+import re
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nmnc_ref import manifold, network, oracle, theory
+from nmnc_ref.__main__ import main
+from nmnc_ref.oracle.black_box import adapters, run, statistics
+from nmnc_ref.oracle.black_box.checks import Measurement
+from nmnc_ref.oracle.black_box.coefficients import fourth_moment
+from nmnc_ref.oracle.black_box.diagnosis import explain
+from nmnc_ref.oracle.black_box.expectation import cross_covariance, expected_parts, sample_rows
+from nmnc_ref.oracle.black_box.probes import probes
+from nmnc_ref.oracle.black_box.problem import ACTIVATIONS, LOSSES, Declaration, basis, forward, layers
+from nmnc_ref.oracle.black_box.reference import estimates
+from nmnc_ref.oracle.black_box.slips import CATALOGUE
+from tests.audit_power import HARMLESS, NAMESPACES, used_by_chance
+from tests.slipped_estimators import SLIPS, UNKNOWN, stranger
+
+ROOT = Path(__file__).parents[1]
+GUIDE = (ROOT / "AUDIT.md").read_text(encoding="utf-8")
+GRADIENTS = ("activity-gradient", "weight-gradient")
+LAWS = theory.estimator.LAWS
+
+
+def linear_probes(declaration):
+    return [probe for probe in probes(declaration, 0) if probe.linear]
+
+
+# what is expected
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_the_fourth_moment_has_the_trace_of_e3(law):
+    A = np.random.default_rng(0).normal(size=(3, 4))
+    trace = np.einsum("oaoa->", fourth_moment(A, law))
+    assert trace == pytest.approx(theory.estimator.spread(4, law) * np.sum(A**2))
+
+
+def test_the_fourth_moment_of_signs_is_that_of_all_signs():
+    A = np.random.default_rng(0).normal(size=(2, 3))
+    z = np.array(list(itertools.product((-1.0, 1.0), repeat=3)))
+    estimates = np.einsum("oi,si,sa->soa", A, z, z).reshape(len(z), -1)
+    np.testing.assert_allclose(fourth_moment(A, "rademacher").reshape(6, 6), np.cov(estimates.T, ddof=0), atol=1e-14)
+
+
+@pytest.mark.parametrize("law", LAWS)
+@pytest.mark.parametrize("target", ["full", "projected"])
+def test_the_variance_of_jacobians_is_e14(law, target):
+    declaration = Declaration("jacobian", target, law)
+    for probe in linear_probes(declaration):
+        problem = probe.problem
+        for part in expected_parts(probe, declaration, 0):
+            U = basis(problem, part.site)
+            jacobians = len(problem.x) * sample_rows(problem, declaration)[part.site]
+            projector = manifold.projector(U)
+            wanted = theory.estimator.batch_variance(jacobians, projector, problem.draws, U.shape[1], law)
+            assert np.trace(part.covariance) == pytest.approx(wanted)
+            mean = theory.estimator.batch_mean(jacobians, projector)
+            np.testing.assert_allclose(part.mean.reshape(part.shape), mean, atol=1e-14)
+
+
+def test_the_variance_of_weight_gradients_is_f7():
+    declaration = Declaration("weight-gradient", "projected")
+    for probe in linear_probes(declaration):
+        problem, passed = probe.problem, forward(probe.problem)
+        for part in expected_parts(probe, declaration, 0):
+            if part.site is not None and part.name.startswith("dW"):
+                wanted = theory.feedback.weight_gradient_variance(
+                    ACTIVATIONS[problem.activation].slope(passed.preactivation[part.site]),
+                    len(problem.x) * sample_rows(problem, declaration)[part.site][:, 0],
+                    passed.activity[part.site],
+                    problem.bases[part.site],
+                    problem.draws,
+                )
+                assert np.trace(part.covariance) == pytest.approx(wanted)
+
+
+def test_perturbing_all_layers_adds_the_crosstalk_of_e15():
+    alone, together = (Declaration("jacobian", "projected", simultaneous=flag) for flag in (False, True))
+    for probe in linear_probes(alone):
+        problem = probe.problem
+        rows = sample_rows(problem, alone)
+        for part, other in zip(expected_parts(probe, alone, 0), expected_parts(probe, together, 0), strict=True):
+            signal = sum(np.sum((rows[site] @ basis(problem, site)) ** 2) for site in rows if site != part.site)
+            d = basis(problem, part.site).shape[1]
+            added = theory.estimator.crosstalk(d, problem.sigma, problem.draws, problem.sigma, signal)
+            assert np.trace(other.covariance) - np.trace(part.covariance) == pytest.approx(added, abs=1e-15)
+
+
+@pytest.mark.parametrize("response", ["output", "loss"])
+@pytest.mark.parametrize("returns", GRADIENTS)
+def test_full_gradients_of_a_linear_response_are_those_of_backpropagation(returns, response):
+    declaration = Declaration(returns, "full", response=response)
+    for probe in linear_probes(declaration):
+        problem = probe.problem
+        passed = network.backpropagation(
+            layers(problem), problem.x, problem.target, ACTIVATIONS[problem.activation], LOSSES[problem.loss]
+        )
+        exact = [passed.activity_gradient[site + 1] for site in problem.sites]
+        if returns == "weight-gradient":
+            exact = [array for layer in passed.gradient for array in layer]
+        for part, value in zip(expected_parts(probe, declaration, 0), exact, strict=True):
+            np.testing.assert_allclose(part.mean.reshape(part.shape), value, atol=1e-13)
+
+
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+def test_the_mean_at_large_sigma_is_that_of_the_smoothed_slopes(activation):
+    """E[J(x + ξ)] of the lower layer is W_2 diag E[φ'(s + σ|w| z)] W_1, one Gaussian integral for each unit."""
+    declaration = Declaration("jacobian", "projected")
+    (probe,) = (probe for probe in probes(declaration, 0, (activation,)) if not probe.linear)
+    problem, passed = probe.problem, forward(probe.problem)
+    lower, upper = problem.weights[1], problem.weights[2]
+    U = basis(problem, 0)
+    s, width = passed.preactivation[1], problem.sigma * np.linalg.norm(lower @ U, axis=1)
+    if activation == "relu":
+        slope = np.vectorize(lambda value: (1 + math.erf(value / math.sqrt(2))) / 2)(s / width)
+    else:
+        nodes, weights = np.polynomial.hermite_e.hermegauss(99)
+        slope = np.tensordot(1 - np.tanh(s[..., None] + width[:, None] * nodes) ** 2, weights / weights.sum(), 1)
+    exact = np.mean([upper @ np.diag(row) @ lower for row in slope], axis=0) @ U @ U.T
+    part = expected_parts(probe, declaration, 0)[0]
+    error = part.mean - exact.ravel()
+    assert np.linalg.norm(error) < 6 * math.sqrt(np.trace(part.uncertainty))
+    assert math.sqrt(np.trace(part.uncertainty)) < 0.01 * np.linalg.norm(exact)
+    plain = np.linalg.norm(sample_rows(problem, declaration)[0].sum(axis=0) @ U @ U.T - exact)
+    assert plain > 0.05 * np.linalg.norm(exact)  # without smoothing the mean would be visibly another
+
+
+@pytest.mark.parametrize("noise", LAWS)
+@pytest.mark.parametrize("simultaneous", [False, True])
+def test_the_reference_stays_within_the_bounds(noise, simultaneous):
+    declaration = Declaration("weight-gradient", "projected", noise, "loss", simultaneous)
+    shares = [share for calls in (4, 256) for _, share in used_by_chance(declaration, 1, calls)]
+    assert len(shares) > 300
+    assert max(shares) < 1
+
+
+def test_layers_perturbed_at_once_are_correlated_as_predicted():
+    declaration = Declaration("jacobian", "projected", simultaneous=True)
+    probe = linear_probes(declaration)[0]
+    first, second = expected_parts(probe, declaration, 0)
+    predicted = cross_covariance(probe.problem, declaration, first, second)
+    one, two = estimates(probe.problem, declaration, np.random.default_rng(0), 20_000)
+    errors, others = ((sample.reshape(len(sample), -1) - part.mean) for sample, part in ((one, first), (two, second)))
+    scales = np.sqrt(np.outer(np.diag(first.covariance), np.diag(second.covariance)))
+    assert np.max(abs(errors.T @ others / len(one) - predicted) / scales) < 8 / math.sqrt(len(one))
+    assert np.max(abs(predicted) / scales) > 0.1
+
+
+# bounds
+
+
+def test_chance_stays_within_the_bound_of_a_weighted_chi_square():
+    """At a level where violations would be seen: exp(−L) with L = 6 in place of 24."""
+    rng, L, weights = np.random.default_rng(0), 6.0, np.array([1.0, 0.5, 0.1])
+    sums = (rng.chisquare(1, size=(200_000, 3)) - 1) @ weights
+    limit = 2 * np.linalg.norm(weights) * math.sqrt(L) + 2 * weights.max() * L
+    assert np.mean(sums > limit) <= math.exp(-L)
+    sd = math.sqrt(2) * np.linalg.norm(weights)
+    assert limit <= sd * (math.sqrt(2 * L) + math.sqrt(2) * L)
+
+
+def test_what_is_called_detectable_is_detected():
+    rng, terms = np.random.default_rng(0), 10**9
+    covariance = np.diag([1.0, 0.3, 0.1])
+    error = np.array([statistics.smallest_norm(covariance, terms), 0, 0])
+    samples = rng.normal(size=(20_000, 3)) * np.sqrt(np.diag(covariance)) + error
+    assert np.mean(np.sum(samples**2, axis=1) > statistics.norm_bound(covariance, terms)) > 0.998
+
+
+def test_all_comparisons_together_keep_the_promise():
+    assert statistics.COMPARISONS * 2 * math.exp(-statistics.surprise()) <= statistics.FALSE_ALARM * (1 + 1e-9)
+    declaration = Declaration("activity-gradient", "projected")
+    measured = measure(declaration, stranger("activity-gradient"), 4)
+    looks = 1 + math.log(1e5 / 4) / math.log(run.GROWTH)  # to 100,000 calls of a problem
+    assert len(run.compare(measured, declaration)) * looks < statistics.COMPARISONS
+
+
+def measure(declaration, estimate, calls):
+    """Return measurements of a stranger's estimator."""
+    found = []
+    for probe in probes(declaration, 0):
+        samples = [estimate(probe.problem, seed) for seed in range(calls)]
+        parts = expected_parts(probe, declaration, 0)
+        columns = (np.array([np.ravel(array) for array in column]) for column in zip(*samples, strict=True))
+        found.append(Measurement(probe, parts, tuple(columns)))
+    return found
+
+
+# verdicts
+
+
+@pytest.mark.parametrize("backend", NAMESPACES)
+def test_this_library_is_not_blamed(backend):
+    pytest.importorskip(backend)
+    xp = importlib.import_module(NAMESPACES[backend])
+    for returns, response in (("jacobian", "output"), ("weight-gradient", "loss")):
+        estimate = adapters.adapter(returns, xp=xp, response=response)
+        report = oracle.audit(estimate, returns, response=response, budget=3, activations=("tanh",))
+        assert report.verdict != "defect", report.headline
+
+
+def test_a_correct_estimator_is_sound_within_the_errors_that_matter():
+    report = oracle.audit(stranger("jacobian"), "jacobian", target="projected", activations=("tanh",))
+    report.assert_ok()
+    visible = report.visible_errors
+    assert visible["scale"] <= 0.05
+    assert visible["direction"] <= 3
+    assert visible["variance"] <= 0.10
+    assert report.headline.startswith("Sound: mean correct within")
+
+
+@pytest.mark.parametrize("slip", SLIPS)
+def test_slips_are_named(slip):
+    returns, target = "weight-gradient", "projected"
+    noise = "rademacher" if slip == "gaussian noise" else "gaussian"
+    activation = next(name for name in ("tanh", "relu") if (slip, name) not in HARMLESS)
+    report = oracle.audit(stranger(returns, slip), returns, target=target, noise=noise, activations=(activation,))
+    assert report.verdict == "defect"
+    assert report.explanations[0].name == slip
+
+
+@pytest.mark.parametrize("slip", sorted(set(UNKNOWN) - {"10 % more variance"}))
+def test_other_slips_are_found_and_left_unexplained(slip):
+    returns = "weight-gradient"
+    report = oracle.audit(stranger(returns, slip), returns, target="projected", activations=("relu",))
+    assert (report.verdict, report.explanations) == ("defect", ()), report.headline
+    assert report.headline == "Defect: unexplained."
+    with pytest.raises(AssertionError, match="unexplained"):
+        report.assert_ok()
+
+
+def test_every_slip_has_a_stranger_and_a_line_in_the_guide():
+    names = {slip.name for slip in CATALOGUE}
+    assert names - {"layers perturbed one after another, not at once"} == set(SLIPS)
+    text = GUIDE.replace("in weights only; in biases only", "").lower()
+    for name in SLIPS:
+        assert name.split(",")[0].split(":")[0].lower() in text, name
+
+
+def test_several_explanations_come_with_a_run_that_tells_them_apart():
+    """Few calls of a Jacobian without bases cannot tell some laws of noise apart."""
+    declaration = Declaration("jacobian", "projected")
+    measured = measure(declaration, stranger("jacobian", "fixed-norm noise"), 16)
+    found, advice = explain(measured, declaration, 0)
+    assert {"fixed-norm noise", "rademacher noise"} <= {each.name for each in found}
+    assert sum(each.score for each in found) == pytest.approx(1)
+    assert "would tell" in advice
+
+
+# estimators that misbehave
+
+
+def broken(kind):
+    """Return an estimator that is right but for one kind of misbehaviour."""
+    right = stranger("jacobian")
+
+    def estimate(problem, seed):
+        if kind == "raises":
+            raise RuntimeError("out of luck")
+        if kind == "hangs":
+            time.sleep(60)
+        if kind == "mutates its inputs":
+            problem.x[0, 0] = 1.0
+        if kind == "ignores its seed":
+            return right(problem, 0)
+        if kind == "does not repeat":
+            return right(problem, np.random.default_rng().integers(2**32))
+        answer = right(problem, seed)
+        return {
+            "returns NaN": lambda: tuple(array * np.nan for array in answer),
+            "returns infinity": lambda: tuple(array + np.inf for array in answer),
+            "returns a wrong shape": lambda: tuple(array[:, 1:] for array in answer),
+            "returns a wrong type": lambda: tuple(array.astype(np.float16) for array in answer),
+        }[kind]()
+
+    return estimate
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("raises", "RuntimeError: out of luck"),
+        ("hangs", "had not returned after"),
+        ("mutates its inputs", "read-only"),
+        ("ignores its seed", "1 different estimates from 4 seeds"),
+        ("does not repeat", "differs between two calls with the seed"),
+        ("returns NaN", "∂y/∂x at layer 1"),
+        ("returns infinity", "∂y/∂x at layer 1"),
+        ("returns a wrong shape", "expected [5, 5], got [5, 4]"),
+        ("returns a wrong type", "got float16"),
+    ],
+)
+def test_misbehaviour_is_named(kind, message):
+    report = oracle.audit(broken(kind), "jacobian", budget=2, activations=("tanh",))
+    assert report.verdict == "defect"
+    assert report.headline.startswith(f"Defect: the estimator {kind}: ")
+    assert message in report.headline
+    json.dumps(report.document(), allow_nan=False)
+
+
+@pytest.mark.parametrize("answer", [None, 1.0, (), ([[1.0]],), (np.ones((5, 5)),) * 3])
+def test_answers_of_any_kind_are_faults(answer):
+    report = oracle.audit(lambda problem, seed: answer, "jacobian", budget=5)
+    assert report.headline.startswith("Defect: the estimator returns a wrong ")
+
+
+def test_writing_behind_numpys_back_is_noticed():
+    torch = pytest.importorskip("torch")
+    right = stranger("jacobian")
+
+    def estimate(problem, seed):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.from_numpy(problem.x).add_(1e-3)
+        return right(problem, seed)
+
+    report = oracle.audit(estimate, "jacobian", budget=5, activations=("tanh",))
+    assert report.headline.startswith("Defect: the estimator mutates its inputs")
+
+
+def test_too_small_a_budget_is_undecided():
+    right = stranger("jacobian")
+
+    def slow(problem, seed):
+        time.sleep(0.02)
+        return right(problem, seed)
+
+    report = oracle.audit(slow, "jacobian", budget=1.5, activations=("tanh",))
+    assert report.verdict == "undecided"
+    assert "could hide one" in report.headline
+    with pytest.raises(AssertionError, match="Undecided"):
+        report.assert_ok()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ({"estimate": 3}, TypeError),
+        ({"returns": "gradient"}, ValueError),
+        ({"target": "half"}, ValueError),
+        ({"noise": "cauchy"}, ValueError),
+        ({"response": "loss"}, ValueError),
+        ({"simultaneous": 1}, TypeError),
+        ({"budget": 0}, ValueError),
+        ({"seed": -1}, ValueError),
+        ({"activations": ("gelu",)}, ValueError),
+        ({"activations": ()}, ValueError),
+    ],
+)
+def test_wrong_arguments_are_refused(arguments, error):
+    with pytest.raises(error):
+        oracle.audit(**{"estimate": stranger("jacobian"), "returns": "jacobian", **arguments})
+
+
+# the command
+
+
+def command(*arguments):
+    return main(["audit", *arguments])
+
+
+def test_the_command_shows_a_defect_and_writes_json(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "double.py").write_text(
+        "from nmnc_ref.oracle.black_box.adapters import nmnc\n"
+        "def estimate(problem, seed):\n"
+        "    return tuple(2 * array for array in nmnc(problem, seed))\n"
+    )
+    options = ["--returns", "jacobian", "--target", "projected", "--json", "out.json", "--activations", "tanh"]
+    assert command("double:estimate", *options) == 1
+    out = capsys.readouterr().out
+    assert out.startswith("Defect: pair counted twice, or antithetic pairs without ½.")
+    assert out.index("What is wrong") < out.index("What was asked") < out.index("Fits all measurements")
+    document = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
+    assert (document["schema"], document["verdict"], document["returns"]) == (1, "defect", "jacobian")
+    fields = {"schema", "verdict", "returns", "target", "seed", "seconds", "checks", "explanations"}
+    assert fields <= set(document)
+    assert {"name", "status", "measured", "expected", "se", "smallest_detectable"} <= set(document["checks"][0])
+    assert document["explanations"] == [{"name": "pair counted twice, or antithetic pairs without ½", "score": 1.0}]
+
+
+def test_the_status_of_an_undecided_audit_is_3(capsys):
+    assert (
+        command(f"{adapters.__name__}:nmnc", "--returns", "jacobian", "--activations", "tanh", "--budget", "1.5") == 3
+    )
+    assert "What is open" in capsys.readouterr().out
+
+
+def test_a_budget_for_no_call_at_all_is_undecided():
+    report = oracle.audit(stranger("jacobian"), "jacobian", budget=0.01)
+    assert (report.verdict, report.calls) == ("undecided", 0)
+    assert report.headline.endswith("there was time for too few calls to ask anything.")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["no_such_module:f"], "cannot import no_such_module"),
+        (["math:no_such_name"], "math has no no_such_name"),
+        (["math:pi"], "math:pi is not callable"),
+        (["math"], "expected module:callable"),
+        (["math:sin", "--budget", "0"], "invalid number of seconds"),
+        (["math:sin", "--budget", "nan"], "invalid number of seconds"),
+        (["math:sin", "--seed", "-1"], "invalid seed"),
+        (["math:sin", "--response", "loss"], "expected output for --returns jacobian"),
+        (["math:sin", "--noise", "cauchy"], "invalid choice"),
+        (["math:sin", "--json", "/nowhere/at/all.json"], "cannot write"),
+    ],
+)
+def test_wrong_usage(arguments, message, capsys):
+    with pytest.raises(SystemExit) as stop:
+        command(*arguments, "--returns", "jacobian")
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_without_rich_the_command_says_what_to_install(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "rich.console", None)
+    monkeypatch.delitem(sys.modules, "nmnc_ref.oracle.black_box.terminal", raising=False)
+    monkeypatch.delattr("nmnc_ref.oracle.black_box.terminal", raising=False)
+    with pytest.raises(SystemExit) as stop:
+        command("math:sin", "--returns", "jacobian")
+    assert stop.value.code == 2
+    assert "pip install 'nmnc_ref[oracle]'" in capsys.readouterr().err
+
+
+def test_the_adapter_of_the_guide_runs(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("torch")
+    (code,) = re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)
+    (tmp_path / "my_adapter.py").write_text(code, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    options = ["--returns", "jacobian", "--target", "projected", "--budget", "4", "--activations", "relu"]
+    assert command("my_adapter:estimate", *options) in (0, 3), capsys.readouterr().out
