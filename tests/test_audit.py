@@ -20,7 +20,7 @@ import pytest
 
 from nmnc_ref import manifold, network, oracle, theory
 from nmnc_ref.__main__ import main
-from nmnc_ref.oracle.black_box import adapters, run, statistics
+from nmnc_ref.oracle.black_box import adapters, run, session, statistics
 from nmnc_ref.oracle.black_box.checks import Measurement
 from nmnc_ref.oracle.black_box.coefficients import fourth_moment
 from nmnc_ref.oracle.black_box.diagnosis import explain
@@ -307,7 +307,8 @@ def broken(kind):
         ("returns a wrong type", "got float16"),
     ],
 )
-def test_misbehaviour_is_named(kind, message):
+def test_misbehaviour_is_named(kind, message, monkeypatch):
+    monkeypatch.setattr(session, "PATIENCE", 3.0)
     report = oracle.audit(broken(kind), "jacobian", budget=2, activations=("tanh",))
     assert report.verdict == "defect"
     assert report.headline.startswith(f"Defect: the estimator {kind}: ")
@@ -401,6 +402,16 @@ def test_the_status_of_an_undecided_audit_is_3(capsys):
         command(f"{adapters.__name__}:nmnc", "--returns", "jacobian", "--activations", "tanh", "--budget", "1.5") == 3
     )
     assert "What is open" in capsys.readouterr().out
+
+
+def test_a_slow_first_call_does_not_hang():
+    right = stranger("jacobian")
+
+    def compiled_first(problem, seed):
+        time.sleep(2)
+        return right(problem, seed)
+
+    assert oracle.audit(compiled_first, "jacobian", budget=1, activations=("tanh",)).verdict == "undecided"
 
 
 def test_a_budget_for_no_call_at_all_is_undecided():

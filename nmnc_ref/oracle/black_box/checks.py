@@ -146,19 +146,20 @@ def _null_mean(probe: Probe, part: Part, mean: np.ndarray, covariance: np.ndarra
 
 
 def _variance(probe: Probe, part: Part, sample: np.ndarray) -> Check:
-    mean, se = _relative_variance(part, sample)
-    return _judged("variance", probe, part, mean, 1.0, se, bound(len(sample)))
+    measured, se = _relative_variance(part, sample)
+    return _judged("variance", probe, part, measured, 1.0, se, bound(len(sample) - 1))
 
 
 def _relative_variance(part: Part, sample: np.ndarray) -> tuple[float, float]:
-    """Return the squared error about the expected mean, over its expectation (E3), and its standard error.
+    """Return the total variance over its expectation (E3), and the standard error of that ratio.
 
-    √(2 tr Σ²/N)/tr Σ if estimates are Gaussian, as means of many draws nearly are; the measured one where larger.
+    √(2 tr Σ²/(N − 1))/tr Σ if estimates are Gaussian, as means of many draws nearly are; as measured where larger.
     """
     expected = float(np.trace(part.covariance))
-    errors = np.sum((sample - part.mean) ** 2, axis=1) / expected
+    squares = np.sum((sample - sample.mean(axis=0)) ** 2, axis=1) / expected
+    free = len(sample) - 1
     gaussian = math.sqrt(2 * np.sum(part.covariance**2)) / expected
-    return float(errors.mean()), max(gaussian, float(errors.std(ddof=1))) / math.sqrt(len(sample))
+    return float(squares.sum()) / free, max(gaussian, float(squares.std(ddof=1))) / math.sqrt(free)
 
 
 def _judged(

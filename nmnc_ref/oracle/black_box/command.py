@@ -94,7 +94,12 @@ def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
             options.json.write_text(text + "\n", encoding="utf-8")
         except OSError as error:
             parser.error(f"--json: cannot write {options.json}: {error.strerror}")
-    return EXIT[report.verdict]
+    status = EXIT[report.verdict]
+    if report.abandoned:  # the interpreter's own end would wait for, or crash in, the code that hangs
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    return status
 
 
 def _load(parser: argparse.ArgumentParser, name: str) -> Callable:

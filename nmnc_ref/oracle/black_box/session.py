@@ -13,8 +13,13 @@ import numpy as np
 from nmnc_ref.oracle.black_box.expectation import Part
 from nmnc_ref.oracle.black_box.problem import Problem
 
+PATIENCE = 20.0
+"""Seconds that a call may last past the budget before it is said to hang: compiling, or a busy machine, takes time."""
 SLOWNESS = 10
-"""A call that is cut off hangs if it has lasted so many times longer than any that returned; else it is slow."""
+"""The same, in units of the longest call that returned."""
+
+GRACE = 1.0
+"""Seconds that a call has to end after the audit. One that a process leaves running may crash it at its own end."""
 
 
 class Fault(Exception):
@@ -35,8 +40,8 @@ class OutOfTime(Exception):
 class Session:
     """Calls an estimator in a thread of its own, until a deadline.
 
-    A call that hangs is left behind with its thread, which ends with the process. (Code that never releases Python's
-    global lock cannot be left behind.)
+    A call that hangs is left behind with its thread, `abandoned`, which ends with the process. (Code that never
+    releases Python's global lock cannot be left behind.)
     """
 
     def __init__(self, estimate: Callable[[Problem, int], Any], budget: float) -> None:
@@ -47,7 +52,8 @@ class Session:
         self._estimate = estimate
         self._jobs: queue.SimpleQueue = queue.SimpleQueue()
         self._answers: queue.SimpleQueue = queue.SimpleQueue()
-        threading.Thread(target=self._work, daemon=True).start()
+        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._thread.start()
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
@@ -61,9 +67,15 @@ class Session:
         """Seconds left."""
         return self.deadline - time.monotonic()
 
+    @property
+    def abandoned(self) -> bool:
+        """Tell whether a call is still running after `close`."""
+        return self._thread.is_alive()
+
     def close(self) -> None:
-        """Let the thread end, if it can."""
+        """Let the thread end; a call under way is waited for as long as a call may be expected to last."""
         self._jobs.put(None)
+        self._thread.join(GRACE + 2 * self._longest)
 
     def call(self, problem: Problem, parts: tuple[Part, ...], seed: int) -> list[np.ndarray]:
         """Return one estimate, flattened to a float64 array [m] for each part.
@@ -79,11 +91,7 @@ class Session:
         try:
             answer, error = self._answers.get(timeout=self.remaining)
         except queue.Empty:
-            lasted = time.monotonic() - began
-            if lasted > SLOWNESS * self._longest:
-                raise Fault(
-                    "hangs", f"a call had not returned after {lasted:.1f} s, at the end of the budget"
-                ) from None
+            self._expect_return(began)
             raise OutOfTime from None
         self.calls += 1
         self._longest = max(self._longest, time.monotonic() - began)
@@ -92,6 +100,15 @@ class Session:
         if error is not None:
             raise Fault("raises", f"{type(error).__name__}: {error}".rstrip(": "))
         return _arrays(answer, parts)
+
+    def _expect_return(self, began: float) -> None:
+        """Wait for a call that is under way at the end of the budget, to tell a slow estimator from one that hangs."""
+        patience = max(PATIENCE, SLOWNESS * self._longest)
+        try:
+            self._answers.get(timeout=max(began + patience - time.monotonic(), 0))
+        except queue.Empty:
+            lasted = time.monotonic() - began
+            raise Fault("hangs", f"a call had not returned after {lasted:.1f} s, past the budget") from None
 
 
 def fingerprint(problem: Problem) -> tuple[bytes, ...]:
