@@ -19,9 +19,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from nmnc_ref import estimator, oracle
-from nmnc_ref.oracle.black_box import run, slips
+from nmnc_ref.oracle.black_box import slips
 from nmnc_ref.oracle.black_box.adapters import adapter
-from nmnc_ref.oracle.black_box.checks import Measurement
+from nmnc_ref.oracle.black_box.checks import Measurement, compare
 from nmnc_ref.oracle.black_box.expectation import expected_parts
 from nmnc_ref.oracle.black_box.probes import probes
 from nmnc_ref.oracle.black_box.problem import ACTIVATIONS, RETURNS, TARGETS, Declaration, declare
@@ -69,7 +69,7 @@ def used_by_chance(declaration: Declaration, seed: int, calls: int) -> Iterator[
         parts = expected_parts(probe, declaration, seed)
         arrays = estimates(probe.problem, declaration, np.random.default_rng([seed, index]), calls)
         measured.append(Measurement(probe, parts, tuple(array.reshape(calls, -1) for array in arrays)))
-    for check in run.compare(measured, declaration):
+    for check in compare(measured, declaration):
         assert check.status == "passed", check
         if check.se and check.question != "direction":  # whose bound is on a squared norm
             allowed = check.smallest_detectable - MISSED * check.se

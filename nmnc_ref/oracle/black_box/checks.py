@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 
 from nmnc_ref.oracle.black_box.expectation import Part, cross_covariance
 from nmnc_ref.oracle.black_box.probes import Probe
-from nmnc_ref.oracle.black_box.problem import Declaration, basis
+from nmnc_ref.oracle.black_box.problem import ACTIVATIONS, Declaration, basis
 from nmnc_ref.oracle.black_box.statistics import MISSED, bound, norm_bound, smallest_norm
 
 PASSED, DEFECT, UNDECIDED = "passed", "defect", "undecided"
@@ -65,6 +65,12 @@ class Check(NamedTuple):
     def name(self) -> str:
         """All three in one line."""
         return " · ".join(filter(None, (self.question, self.probe, self.part)))
+
+    @property
+    def distance(self) -> float:
+        """How far from its expectation, in standard errors; infinite for exact quantities and misbehaviour."""
+        distance = abs(self.measured - self.expected) / self.se if self.se else math.inf
+        return math.inf if math.isnan(distance) else distance
 
 
 def fault_check(kind: str, message: str) -> Check:
@@ -265,3 +271,28 @@ def confinement_checks(measurement: Measurement, declaration: Declaration) -> It
             0.0,
             ROUNDING,
         )
+
+
+def compare(measurements: Iterable[Measurement], declaration: Declaration) -> list[Check]:
+    """Ask every question of what was measured: each answer is "passed" or "defect"."""
+    found: list[Check] = []
+    measured = {measurement.probe.name: measurement for measurement in measurements}
+    for measurement in measured.values():
+        found += part_checks(measurement)
+        found += independence_checks(measurement, declaration)
+        found += confinement_checks(measurement, declaration)
+    for activation in ACTIVATIONS:
+        base, few, single, equal = (
+            measured.get(f"{activation}, {name}") for name in ("base", "few draws", "one sample", "equal samples")
+        )
+        if few and base:
+            ratio = base.probe.problem.draws / few.probe.problem.draws
+            found += slope_checks("variance ~ 1/K", few, base, ratio)
+        if single and equal:
+            found += slope_checks("variance ~ 1/B", single, equal, len(equal.probe.problem.x))
+    return found
+
+
+def defects(checks: Iterable[Check]) -> list[Check]:
+    """Return the defects among checks, the clearest first."""
+    return sorted((check for check in checks if check.status == DEFECT), key=lambda check: -check.distance)

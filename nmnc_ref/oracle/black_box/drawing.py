@@ -52,19 +52,18 @@ class Drawing:
                 raise Fault("does not repeat", f"{part.name} differs between two calls with the seed {seed}")
 
     def expect_variety(self, index: int) -> None:
-        """Ask whether seeds matter (of coefficients ±1 a few estimates may recur).
+        """Ask whether seeds matter (of coefficients ±1 a few estimates may recur, and no response has no noise).
 
         Raises:
             Fault: at most half of the estimates differ.
         """
-        for number, part in enumerate(self.parts[index]):
-            if np.any(part.covariance):
-                rows = np.array([row[number] for row in self._rows[index]])
-                distinct = len(np.unique(rows, axis=0))
-                if distinct <= len(rows) / 2:
-                    raise Fault(
-                        "ignores its seed", f"{part.name}: {distinct} different estimates from {len(rows)} seeds"
-                    )
+        random = [number for number, part in enumerate(self.parts[index]) if np.any(part.covariance)]
+        if random:
+            rows = np.array([np.concatenate([row[number] for number in random]) for row in self._rows[index]])
+            distinct = len(np.unique(rows, axis=0))
+            if distinct <= len(rows) / 2 and np.any(rows):
+                name = self.probes[index].name
+                raise Fault("ignores its seed", f"{distinct} different estimates from {len(rows)} seeds ({name})")
 
     def measurements(self) -> list[Measurement]:
         """Return what was drawn from every probe that has been asked."""

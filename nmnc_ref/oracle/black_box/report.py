@@ -47,7 +47,7 @@ class Report(NamedTuple):
     def findings(self) -> list[Check]:
         """The checks that led to the verdict, those furthest from their expectation first."""
         found = [check for check in self.checks if check.status == self.verdict]
-        return sorted(found, key=lambda check: -_distance(check))
+        return sorted(found, key=lambda check: -check.distance)
 
     @property
     def headline(self) -> str:
@@ -109,12 +109,6 @@ def _claim(visible: dict[str, float]) -> str:
         f"mean correct within {visible['scale']:.1%} and {visible['direction']:.1f}°, "
         f"variance within {visible['variance']:.1%}"
     )
-
-
-def _distance(check: Check) -> float:
-    """Return how far a check is from its expectation, in standard errors."""
-    distance = abs(check.measured - check.expected) / check.se if check.se else math.inf
-    return distance if math.isfinite(distance) else 1e300
 
 
 def _finite(value: Any) -> Any:

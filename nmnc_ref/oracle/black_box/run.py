@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,16 +17,13 @@ from nmnc_ref.oracle.black_box.checks import (
     RESOLUTIONS,
     UNDECIDED,
     Check,
-    Measurement,
-    confinement_checks,
+    compare,
+    defects,
     fault_check,
-    independence_checks,
-    part_checks,
-    slope_checks,
 )
 from nmnc_ref.oracle.black_box.diagnosis import MORE_TIME, explain
 from nmnc_ref.oracle.black_box.drawing import Drawing
-from nmnc_ref.oracle.black_box.problem import ACTIVATIONS, Declaration, Problem, declare
+from nmnc_ref.oracle.black_box.problem import ACTIVATIONS, Problem, declare
 from nmnc_ref.oracle.black_box.report import SOUND, Explanation, Report
 from nmnc_ref.oracle.black_box.session import Fault, OutOfTime, Session
 
@@ -77,7 +74,7 @@ def audit(
     drawing = Drawing(session, declaration, seed, tuple(activations))
     try:
         verdict, checks, fault = _decide(drawing)
-        explanations, advice = _explain(drawing, fault) if verdict == DEFECT else ([], "")
+        explanations, advice = _explain(drawing, checks, fault) if verdict == DEFECT else ([], "")
         if verdict == DEFECT and not fault and _verdict(later := _checks(drawing, _sharpest(drawing))) == DEFECT:
             checks = later  # sharper, from the calls that the explanation took
         seconds = time.monotonic() - session.started
@@ -127,7 +124,7 @@ def _verdict(checks: list[Check]) -> str:
     return next((status for status in (DEFECT, UNDECIDED) if status in statuses), SOUND)
 
 
-def _explain(drawing: Drawing, fault: Fault | None) -> tuple[list[Explanation], str]:
+def _explain(drawing: Drawing, checks: list[Check], fault: Fault | None) -> tuple[list[Explanation], str]:
     """Look for slips that fit, and draw more while more would tell those that do apart."""
     if fault:
         return ([Explanation("transposed", 1.0)] if fault.reversed_shape else []), ""
@@ -139,7 +136,9 @@ def _explain(drawing: Drawing, fault: Fault | None) -> tuple[list[Explanation], 
             spent = False
         except (Fault, OutOfTime):
             spent = True
-        found, advice = explain(drawing.measurements(), drawing.declaration, drawing.seed)
+        measured = drawing.measurements()
+        clearest = (defects(compare(measured, drawing.declaration)) or defects(checks))[0]
+        found, advice = explain(measured, drawing.declaration, clearest, drawing.seed)
         calls *= 2
         if spent or calls > MOST_DIAGNOSED or not advice.startswith(MORE_TIME):
             return found, advice
@@ -148,26 +147,6 @@ def _explain(drawing: Drawing, fault: Fault | None) -> tuple[list[Explanation], 
 def _checks(drawing: Drawing, sharpest: set[tuple[str, str, str]]) -> list[Check]:
     """Ask every question of what was drawn so far, and whether it was enough."""
     return [_resolved(check, sharpest) for check in compare(drawing.measurements(), drawing.declaration)]
-
-
-def compare(measurements: Iterable[Measurement], declaration: Declaration) -> list[Check]:
-    """Ask every question of what was measured: each answer is "passed" or "defect"."""
-    found: list[Check] = []
-    measured = {measurement.probe.name: measurement for measurement in measurements}
-    for measurement in measured.values():
-        found += part_checks(measurement)
-        found += independence_checks(measurement, declaration)
-        found += confinement_checks(measurement, declaration)
-    for activation in ACTIVATIONS:
-        base, few, single, equal = (
-            measured.get(f"{activation}, {name}") for name in ("base", "few draws", "one sample", "equal samples")
-        )
-        if few and base:
-            ratio = base.probe.problem.draws / few.probe.problem.draws
-            found += slope_checks("variance ~ 1/K", few, base, ratio)
-        if single and equal:
-            found += slope_checks("variance ~ 1/B", single, equal, len(equal.probe.problem.x))
-    return found
 
 
 def _resolved(check: Check, sharpest: set[tuple[str, str, str]]) -> Check:
