@@ -11,6 +11,7 @@ from paper_checks.claim import run
 from paper_checks.comparison import FALSE_ALARM_OF_A_RUN
 from paper_checks.lab import Lab
 
+pytestmark = pytest.mark.xdist_group("claims")
 SEED = int(os.environ.get("NMNC_SEED", "0"))
 LAB = Lab(seed=SEED)
 _outcomes = []

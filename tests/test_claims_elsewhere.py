@@ -10,6 +10,7 @@ from paper_checks import catalogue
 from paper_checks.claim import run
 from paper_checks.lab import BACKENDS, Lab
 
+pytestmark = pytest.mark.xdist_group("claims elsewhere")
 OTHERS = [(backend, dtype) for backend in BACKENDS for dtype in ("float64", "float32")][1:]
 _labs: dict[tuple[str, str], Lab] = {}
 

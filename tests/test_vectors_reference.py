@@ -6,11 +6,12 @@ import contextlib
 import functools
 
 import pytest
+from conftest import BACKENDS, library
 
 from nmnc_ref.oracle.vectors import adapter, pack
 from nmnc_ref.oracle.vectors.check import MODES, check, implemented
-from tests.conftest import BACKENDS, library
 
+pytestmark = pytest.mark.xdist_group("what the reference has compiled")
 PACK = pack.read_pack()
 SAMPLES = {"float32": slice(0, None, 3), "float64": slice(1, None, 3)}
 """The cases for JAX without jit, which takes a minute to compile the operations of all, one by one."""
