@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 
-os.environ["JAX_ENABLE_X64"] = "1"  # before JAX is imported
+# before JAX is imported
+os.environ["JAX_ENABLE_X64"] = "1"
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # compiling small arrays takes longer than running them
 
 import importlib
 
