@@ -12,7 +12,7 @@ from paper_checks.lab import BACKENDS, Lab
 
 pytestmark = pytest.mark.xdist_group("claims elsewhere")
 OTHERS = [("numpy", "float32"), *((backend, "float64") for backend in BACKENDS if backend != "numpy")]
-"""The command itself checks float32 on the others too: compiling each claim twice would double the time of the tests."""
+"""The command checks float32 on the others too: compiling each claim twice would double the time of the tests."""
 _labs: dict[tuple[str, str], Lab] = {}
 
 
