@@ -522,6 +522,10 @@ EXAMPLES = [
         for name in ("squared_error", "softmax_cross_entropy")
         for part in ("value", "error")
     ),
+    *(
+        _e(f"loss.{name}.each", output=Floats(_normal(2, 5, 3), "... B o"), target=Floats(_normal(5, 3), "B o"))
+        for name in ("squared_error", "softmax_cross_entropy")
+    ),
     # network
     _e("dense.Dense.preactivation", self=_layer(), activity=Floats(_normal(5, 4), "... m")),
     _e("dense.Dense.pull_back", self=_layer(bias=False), delta=Floats(_normal(5, 3), "... n")),

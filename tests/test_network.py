@@ -49,6 +49,19 @@ def test_errors_are_gradients_of_losses(cost):
     assert np.allclose(cost.error(y, target), jax.grad(cost.value)(y, target), rtol=1e-12, atol=1e-15)
 
 
+@pytest.mark.parametrize("cost", LOSSES, ids=lambda each: each.name)
+def test_losses_of_samples_are_those_of_batches_of_one(cost, xp):
+    outputs = random.normal(random.key(1, xp), (2, 4, 3), xp.float64)
+    target = random.uniform(random.key(2, xp), (4, 3), xp.float64)
+    each = cost.each(outputs, target)
+    assert each.shape == (2, 4)
+    for k in range(2):
+        assert np.isclose(float(cost.value(outputs[k, ...], target)), np.mean(np.asarray(each)[k]))
+        for i in range(4):
+            alone = cost.value(outputs[k, i : i + 1, :], target[i : i + 1, :])
+            assert np.isclose(float(each[k, i]), float(alone), rtol=1e-13)
+
+
 def test_cross_entropy_of_large_outputs(xp):
     y = xp.asarray([[1000.0, 0.0], [0.0, -1000.0]], dtype=xp.float64)
     target = xp.asarray([[1.0, 0.0], [0.0, 1.0]], dtype=xp.float64)

@@ -100,7 +100,7 @@ def _responses(
     def observed(tail: Callable[[Array], Array]) -> Callable[[Array], Array]:
         if settings.response == "output":
             return tail
-        return lambda activity: _sample_losses(xp, problem.loss, tail(activity), target)
+        return lambda activity: LOSSES[problem.loss].each(tail(activity), target)[..., None]
 
     if not settings.simultaneous:
         return {
@@ -110,15 +110,6 @@ def _responses(
     offset = xp.concat([noise[site] for site in sorted(noise)], axis=-1)  # every hidden layer is a site here
     response = settings.respond(observed(network.injection(net, passed.activity[0], phi)), 0 * offset[0, ...], offset)
     return dict.fromkeys(problem.sites, response)
-
-
-def _sample_losses(xp: ModuleType, name: str, output: Array, target: Array) -> Array:
-    """Return each sample's own loss [..., B, 1]."""
-    if name == "mse":
-        return xp.sum((output - target) ** 2, axis=-1, keepdims=True) / 2
-    shifted = output - xp.max(output, axis=-1, keepdims=True)
-    logarithm = shifted - xp.log(xp.sum(xp.exp(shifted), axis=-1, keepdims=True))
-    return -xp.sum(target * logarithm, axis=-1, keepdims=True)
 
 
 def _array(xp: ModuleType, values: np.ndarray) -> Array:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from nmnc_ref import network
-from nmnc_ref.oracle.black_box.problem import ACTIVATIONS, Declaration, Problem
+from nmnc_ref.oracle.black_box.problem import ACTIVATIONS, LOSSES, Declaration, Problem
 
 
 def outputs(
@@ -36,15 +36,8 @@ def outputs(
     return activity @ problem.weights[hidden].T + problem.biases[hidden]
 
 
-def losses(problem: Problem, output: np.ndarray) -> np.ndarray:
-    """Return each sample's own loss [..., B, 1] of outputs [..., B, n_o]."""
-    if problem.loss == "mse":
-        return np.sum((output - problem.target) ** 2, axis=-1, keepdims=True) / 2
-    shifted = output - np.max(output, axis=-1, keepdims=True)
-    logarithm = shifted - np.log(np.sum(np.exp(shifted), axis=-1, keepdims=True))
-    return -np.sum(problem.target * logarithm, axis=-1, keepdims=True)
-
-
 def declared(problem: Problem, declaration: Declaration, output: np.ndarray) -> np.ndarray:
     """Return what the declaration correlates with the noise: outputs [..., B, n_o] or losses [..., B, 1]."""
-    return output if declaration.response == "output" else losses(problem, output)
+    if declaration.response == "output":
+        return output
+    return LOSSES[problem.loss].each(output, problem.target)[..., None]
