@@ -1,18 +1,26 @@
 """What a stage computes: an operation, with its claim, its equation, its tolerance and the reference's function.
 
 An operation is a function of arrays (positional) and parameters (keyword-only; plain numbers and strings, never
-traced). The argument `network` stands for the arrays weight_1, bias_1, weight_2, … of a network's layers. An
-operation of many like steps has an argument `compile` and compiles the step alone.
+traced). The argument `network` stands for the arrays weight_1, bias_1, weight_2, … of a network's layers, and one of
+`GROUPS` for what always comes together. An operation of many like steps has an argument `compile` and compiles the
+step alone.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from nmnc_ref.arrays import Array
 from nmnc_ref.dense import Dense
+
+GROUPS = {
+    "recurrent_network": ("weight", "input_weight", "bias", "read_weight", "read_bias"),
+    "geometry": ("height", "width", "stride", "padding", "pool"),
+    "rates": ("learning_rate", "momentum", "decay", "feedback_rate", "sigma", "draws"),
+}
+"""Arguments that stand for several arrays or parameters: the function gets them in a dictionary."""
 
 Condition = Callable[[Mapping[str, Any], Any], float]
 
@@ -35,13 +43,13 @@ class Operation(NamedTuple):
     @property
     def arrays(self) -> tuple[str, ...]:
         """The names of its array arguments."""
-        return tuple(each.name for each in self._signature() if each.kind is not each.KEYWORD_ONLY)
+        return _ungrouped(each.name for each in self._signature() if each.kind is not each.KEYWORD_ONLY)
 
     @property
     def parameters(self) -> tuple[str, ...]:
         """The names of its parameters."""
-        own = (each for each in self._signature() if each.kind is each.KEYWORD_ONLY)
-        return tuple(each.name for each in own if each.name != "compile")
+        own = _ungrouped(each.name for each in self._signature() if each.kind is each.KEYWORD_ONLY)
+        return tuple(name for name in own if name != "compile")
 
     @property
     def loops(self) -> bool:
@@ -53,12 +61,18 @@ class Operation(NamedTuple):
 
     def __call__(self, inputs: Mapping[str, Any], compile: Callable | None = None) -> Array:
         """Compute the stage from its inputs by name; arguments that have a default may be missing."""
-        arguments = {name: inputs[name] for name in (*self.arrays, *self.parameters) if name in inputs}
-        if "network" in self.arrays:
+        names = [each.name for each in self._signature()]
+        arguments: dict[str, Any] = {name: inputs[name] for name in names if name in inputs}
+        arguments |= {name: {each: inputs[each] for each in GROUPS[name]} for name in names if name in GROUPS}
+        if "network" in names:
             arguments["network"] = layers(inputs)
         if self.loops:
             arguments["compile"] = compile
         return self.function(**arguments)
+
+
+def _ungrouped(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(each for name in names for each in GROUPS.get(name, (name,)))
 
 
 def layers(inputs: Mapping[str, Any]) -> tuple[Dense, ...]:

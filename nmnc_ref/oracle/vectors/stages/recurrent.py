@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from nmnc_ref import recurrent
@@ -12,24 +13,22 @@ from nmnc_ref.oracle.vectors.operation import operation
 from nmnc_ref.oracle.vectors.stages.network import LOSSES, phi
 
 
-def _network(weight: Array, input_weight: Array, bias: Array, read_weight: Array, read_bias: Array) -> tuple:
-    return recurrent.Cell(weight, input_weight, bias), Dense(read_weight, read_bias)
+def cell_and_read_out(arrays: Mapping[str, Array]) -> tuple[recurrent.Cell, Dense]:
+    """Return the network that the arrays of a `recurrent_network` make up."""
+    cell = recurrent.Cell(arrays["weight"], arrays["input_weight"], arrays["bias"])
+    return cell, Dense(arrays["read_weight"], arrays["read_bias"])
 
 
 @operation("F4", "h_t", "nonlinear")
 def recurrent_activity(
     x: Array,
-    weight: Array,
-    input_weight: Array,
-    bias: Array,
-    read_weight: Array,
-    read_bias: Array,
+    recurrent_network: Mapping[str, Array],
     *,
     step: int,
     activation: str,
     leak: float,
 ) -> Array:
-    network = _network(weight, input_weight, bias, read_weight, read_bias)
+    network = cell_and_read_out(recurrent_network)
     return recurrent.forward(network, x, phi(activation), leak=leak).activity[step]
 
 
@@ -37,36 +36,28 @@ def recurrent_activity(
 def recurrent_tail_output(
     activity: Array,
     x: Array,
-    weight: Array,
-    input_weight: Array,
-    bias: Array,
-    read_weight: Array,
-    read_bias: Array,
+    recurrent_network: Mapping[str, Array],
     *,
     step: int,
     activation: str,
     leak: float,
     every: int,
 ) -> Array:
-    network = _network(weight, input_weight, bias, read_weight, read_bias)
+    network = cell_and_read_out(recurrent_network)
     return recurrent.tail(network, x, step, phi(activation), leak=leak, every=bool(every))(activity)
 
 
 @operation("A1", "∂y/∂h_t = O Π_τ [(1 - a) I + a diag φ'(s_τ) W], τ from T down to t + 1", "nonlinear")
 def recurrent_jacobian(
     x: Array,
-    weight: Array,
-    input_weight: Array,
-    bias: Array,
-    read_weight: Array,
-    read_bias: Array,
+    recurrent_network: Mapping[str, Array],
     *,
     step: int,
     activation: str,
     leak: float,
     every: int,
 ) -> Array:
-    network = _network(weight, input_weight, bias, read_weight, read_bias)
+    network = cell_and_read_out(recurrent_network)
     return recurrent.jacobian(network, x, step, phi(activation), leak=leak, every=bool(every))
 
 
@@ -74,18 +65,14 @@ def recurrent_jacobian(
 def recurrent_loss_gradient(
     x: Array,
     target: Array,
-    weight: Array,
-    input_weight: Array,
-    bias: Array,
-    read_weight: Array,
-    read_bias: Array,
+    recurrent_network: Mapping[str, Array],
     *,
     activation: str,
     leak: float,
     every: int,
     loss: str,
 ) -> Array:
-    network = _network(weight, input_weight, bias, read_weight, read_bias)
+    network = cell_and_read_out(recurrent_network)
     kind: dict[str, Any] = {"leak": leak, "every": bool(every)}
     return recurrent.backpropagation(network, x, target, phi(activation), LOSSES[loss], **kind).gradient[0].weight
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from array_api_compat import array_namespace
 
-from nmnc_ref import convolution, credit, random, training
+from nmnc_ref import credit, random, training
 from nmnc_ref.arrays import Array
 from nmnc_ref.credit import Route
 from nmnc_ref.dense import Dense
 from nmnc_ref.oracle.vectors.operation import operation
+from nmnc_ref.oracle.vectors.stages.convolution import layer_without_bias
 from nmnc_ref.oracle.vectors.stages.network import LOSSES, phi
-from nmnc_ref.recurrent import Cell
+from nmnc_ref.oracle.vectors.stages.recurrent import cell_and_read_out
 
 ROUTES = {"direct": credit.direct(phi("tanh")), "layerwise": credit.layerwise(phi("tanh"))}
 EQUATION = "state after steps first + 1 … last: parameters by layer, their velocities, feedback, flat and in a row"
@@ -36,17 +37,11 @@ def training_state(
     route: str,
     first: int,
     last: int,
-    learning_rate: float,
-    momentum: float,
-    decay: float,
-    feedback_rate: float,
-    sigma: float,
-    draws: int,
+    rates: Mapping[str, Any],
     compile: Callable | None = None,
 ) -> Array:
-    rates = (learning_rate, momentum, decay, feedback_rate, sigma, draws)
     start = (network, (basis_1, basis_2), key, state)
-    return _run(start, x, target, (first, last), ROUTES[route], _settings(rule, x, *rates), compile)
+    return _run(start, x, target, (first, last), ROUTES[route], _settings(rule, x, rates), compile)
 
 
 @operation("F1", EQUATION, "trajectory")
@@ -61,28 +56,16 @@ def convolutional_training_state(
     bias: Array,
     state: Array | None = None,
     *,
-    height: int,
-    width: int,
-    stride: int,
-    padding: int,
-    pool: int,
+    geometry: Mapping[str, int],
     rule: str,
     first: int,
     last: int,
-    learning_rate: float,
-    momentum: float,
-    decay: float,
-    feedback_rate: float,
-    sigma: float,
-    draws: int,
+    rates: Mapping[str, Any],
     compile: Callable | None = None,
 ) -> Array:
-    image = (kernel.shape[1], height, width)
-    geometry = convolution.Geometry(image, kernel.shape[2], stride, padding, pool, pool)
-    network = (convolution.of(geometry)(kernel, kernel_bias), Dense(weight, bias))
-    rates = (learning_rate, momentum, decay, feedback_rate, sigma, draws)
+    network = (layer_without_bias(kernel, geometry)._replace(bias=kernel_bias), Dense(weight, bias))
     start = (network, (basis,), key, state)
-    return _run(start, x, target, (first, last), ROUTES["direct"], _settings(rule, x, *rates), compile)
+    return _run(start, x, target, (first, last), ROUTES["direct"], _settings(rule, x, rates), compile)
 
 
 @operation("F1", EQUATION, "trajectory")
@@ -91,11 +74,7 @@ def recurrent_training_state(
     target: Array,
     key: Array,
     basis: Array,
-    weight: Array,
-    input_weight: Array,
-    bias: Array,
-    read_weight: Array,
-    read_bias: Array,
+    recurrent_network: Mapping[str, Array],
     state: Array | None = None,
     *,
     leak: float,
@@ -103,18 +82,11 @@ def recurrent_training_state(
     rule: str,
     first: int,
     last: int,
-    learning_rate: float,
-    momentum: float,
-    decay: float,
-    feedback_rate: float,
-    sigma: float,
-    draws: int,
+    rates: Mapping[str, Any],
     compile: Callable | None = None,
 ) -> Array:
-    network = (Cell(weight, input_weight, bias), Dense(read_weight, read_bias))
-    rates = (learning_rate, momentum, decay, feedback_rate, sigma, draws)
-    start = (network, (basis,) * x.shape[1], key, state)
-    return _run(start, x, target, (first, last), _through_time(leak, bool(every)), _settings(rule, x, *rates), compile)
+    start = (cell_and_read_out(recurrent_network), (basis,) * x.shape[1], key, state)
+    return _run(start, x, target, (first, last), _through_time(leak, bool(every)), _settings(rule, x, rates), compile)
 
 
 @functools.cache
@@ -122,18 +94,9 @@ def _through_time(leak: float, every: bool) -> Route:
     return credit.through_time(phi("tanh"), leak=leak, every=every)
 
 
-def _settings(
-    rule: str,
-    x: Array,
-    learning_rate: float,
-    momentum: float,
-    decay: float,
-    feedback_rate: float,
-    sigma: float,
-    draws: int,
-) -> training.Settings:
+def _settings(rule: str, x: Array, rates: Mapping[str, Any]) -> training.Settings:
     """Return settings with every sample perturbed."""
-    return training.Settings(rule, learning_rate, momentum, decay, feedback_rate, sigma, draws, x.shape[0])
+    return training.Settings(rule, **rates, samples=x.shape[0])
 
 
 def _run(
