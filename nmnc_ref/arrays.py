@@ -197,12 +197,14 @@ def choice(name: str, value: str, options: tuple[str, ...]) -> str:
     return value
 
 
-def expect_tuple(name: str, value: Any, length: int | None = None, of: str = "items") -> None:
-    """Raise TypeError unless `value` is a tuple or list, or ValueError unless it has `length` items."""
+def expect_tuple(name: str, value: Any, length: int | None = None, of: str = "items", filled: bool = False) -> None:
+    """Raise TypeError unless `value` is a tuple or list, ValueError unless it has `length` items (any if `filled`)."""
     if not isinstance(value, (tuple, list)):
         raise TypeError(f"{name}: expected a tuple of {of}, got {type(value).__name__}")
     if length is not None and len(value) != length:
         raise ValueError(f"{name}: expected {length} {of}, got {len(value)}")
+    if filled and not value:
+        raise ValueError(f"{name}: expected one or more {of}, got none")
 
 
 def validate(**arguments: Any) -> None:

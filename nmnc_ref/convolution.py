@@ -148,8 +148,8 @@ def of(geometry: Geometry) -> type[Convolution]:
         raise TypeError(f"geometry: expected a Geometry, got {type(geometry).__name__}")
     expect_tuple("geometry.image", geometry.image, 3, of="integers C, H, W")
     channels, height, width = (count("geometry.image", side) for side in geometry.image)
-    lengths = {name: count(f"geometry.{name}", getattr(geometry, name)) for name in ("size", "stride", "pool")}
-    lengths["pool_stride"] = count("geometry.pool_stride", geometry.pool_stride)
+    names = ("size", "stride", "pool", "pool_stride")
+    lengths = {name: count(f"geometry.{name}", getattr(geometry, name)) for name in names}
     padding = count("geometry.padding", geometry.padding, 0)
     geometry = Geometry((channels, height, width), padding=padding, **lengths)
     for name, side in (("pool", min(geometry.image[1:])), ("size", min(geometry.padded))):

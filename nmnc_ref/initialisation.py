@@ -48,7 +48,7 @@ def dense_network(
         TypeError: a key or dtype that `random.normal` refuses; a width that is not an integer.
         ValueError: fewer than two widths, or one below 1.
     """
-    _expect_key(key)
+    random.expect_one_key(key)
     expect_tuple("widths", widths, of="integers")
     if len(widths) < 2:
         raise ValueError(f"widths: expected at least two, got {len(widths)}")
@@ -92,11 +92,9 @@ def convolutional_network(
         TypeError: as `dense_network`; a stage that is not a Stage.
         ValueError: as `dense_network` and `convolution.of`; ValueError also for no stage or no width.
     """
-    _expect_key(key)
-    for name, items in (("stages", stages), ("widths", widths)):
-        expect_tuple(name, items, of="items")
-        if not items:
-            raise ValueError(f"{name}: expected at least one, got none")
+    random.expect_one_key(key)
+    expect_tuple("stages", stages, of="stages", filled=True)
+    expect_tuple("widths", widths, of="integers", filled=True)
     layers: list[Any] = []
     for index, stage in enumerate(stages):
         if not isinstance(stage, Stage):
@@ -126,7 +124,7 @@ def recurrent_network(
     Raises:
         TypeError, ValueError: as `dense_network`.
     """
-    _expect_key(key)
+    random.expect_one_key(key)
     inputs, units, outputs = count("inputs", inputs), count("units", units), count("outputs", outputs)
     recurrent, below, above = (
         _dense(random.fold_in(key, index), *shape, dtype, scheme)
@@ -138,9 +136,3 @@ def recurrent_network(
 def _dense(key: Array, inputs: int, outputs: int, dtype: Any, scheme: Callable[[int, int], float]) -> Dense:
     weight = scheme(inputs, outputs) * random.normal(key, (outputs, inputs), dtype)
     return Dense(weight, 0 * weight[:, 0])
-
-
-def _expect_key(key: Array) -> None:
-    random.expect_key(key)
-    if key.ndim != 1:
-        raise ValueError(f"key: expected one key, of shape [2], got {list(key.shape)}")

@@ -221,9 +221,7 @@ def backpropagation(network: Network, x: Array, target: Array, activation: Activ
 
 
 def _expect_layers(network: Network) -> None:
-    expect_tuple("network", network, of="layers")
-    if not network:
-        raise ValueError("network: expected at least one layer, got none")
+    expect_tuple("network", network, of="layers", filled=True)
     for index, layer in enumerate(network):
         if not all(hasattr(layer, method) for method in ("inputs", "preactivation", "pull_back", "gradient")):
             raise TypeError(f"network[{index}]: expected a layer, got {type(layer).__name__}")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from array_api_compat import device
 
 from nmnc_ref import estimator, perturbation, random
-from nmnc_ref.arrays import Array, count, expect, library
+from nmnc_ref.arrays import Array, count, expect
 
 
 def estimate_jacobian(
@@ -46,12 +46,7 @@ def estimate_jacobian(
     expect(activity=(activity, "... n"))
     if basis is not None:
         expect(activity=(activity, "... n"), basis=(basis, "n d"))
-    xp = random.expect_key(key)
-    if xp is not library("activity", activity):
-        wanted = library("activity", activity).__name__
-        raise TypeError(f"key: expected an array of {wanted} like activity, got one of {xp.__name__}")
-    if key.ndim != 1:
-        raise ValueError(f"key: expected shape [2], got {list(key.shape)}")
+    xp = random.expect_one_key(key, activity=activity)
     lead = activity.shape[:-1]
     dimension = (activity if basis is None else basis).shape[-1]
 

@@ -202,6 +202,23 @@ def expect_key(key: Array) -> ModuleType:
     return xp
 
 
+def expect_one_key(key: Array, **like: Array) -> ModuleType:
+    """Return the namespace of one key [2], which is that of the array `like`, given by its name.
+
+    Raises:
+        TypeError: as `expect_key`, or another library than that of the array.
+        ValueError: not of shape [2].
+    """
+    xp = expect_key(key)
+    if key.ndim != 1:
+        raise ValueError(f"key: expected one key, of shape [2], got {list(key.shape)}")
+    for name, array in like.items():
+        own = library(name, array)
+        if own is not xp:
+            raise TypeError(f"key: expected an array of {own.__name__} like {name}, got one of {xp.__name__}")
+    return xp
+
+
 def _expect_dtype(xp: ModuleType, dtype: Any) -> None:
     if dtype not in (xp.float32, xp.float64):
         raise TypeError(f"dtype: expected float32 or float64 of {xp.__name__}, got {dtype}")

@@ -70,9 +70,9 @@ def forward(network: Network, x: Array, activation: Any, *, leak: float = 1.0, e
         TypeError: not a pair of cell and read-out; not arrays of one library and one of the dtypes float32, float64.
         ValueError: shapes that do not fit, empty arrays, NaN or infinity; a leak that is not in (0, 1].
     """
-    cell, read_out, drive, leak = _prepare(network, x, leak, every)
-    start = 0 * drive[:, 0, :]
-    activities, preactivations = _run(cell, drive, start, 0, activation, leak)
+    cell, read_out = _expect_network(network, x, every)
+    drive = _drive(cell, x)
+    activities, preactivations = _run(cell, drive, 0 * drive[:, 0, :], 0, activation, _leak(leak, x))
     output = _read(read_out, activities[1:], every)
     return Forward(tuple(activities), tuple(preactivations), output)
 
@@ -93,8 +93,10 @@ def tail(
     Raises:
         TypeError, ValueError: as `forward`; also for a step that is not an integer from 1 to T.
     """
-    cell, read_out, drive, leak = _prepare(network, x, leak, every)
+    cell, read_out = _expect_network(network, x, every)
+    leak = _leak(leak, x)
     step = count("step", step, 1, x.shape[1])
+    drive = _drive(cell, x)
 
     def output(activity: Array) -> Array:
         expect(x=(x, "B T m"), activity=(activity, "... B n"), bias=(cell.bias, "n"))
@@ -114,8 +116,9 @@ def jacobian(
     Raises:
         TypeError, ValueError: as `tail`.
     """
-    cell, read_out, drive, leak = _prepare(network, x, leak, every)
-    xp = array_namespace(drive)
+    cell, read_out = _expect_network(network, x, every)
+    leak = _leak(leak, x)
+    xp = array_namespace(x)
     step = count("step", step, 1, x.shape[1])
     passed = forward(network, x, activation, leak=leak, every=every)
     n_o = read_out.preactivation(passed.activity[0]).shape[-1]
@@ -147,11 +150,12 @@ def backpropagation(
     Raises:
         TypeError, ValueError: as `forward`; ValueError also for a target that does not fit the output.
     """
-    cell, read_out, _, leak = _prepare(network, x, leak, every)
+    cell, read_out = _expect_network(network, x, every)
+    leak = _leak(leak, x)
     expect(x=(x, "B T m"), target=(target, "B o"))
     passed = forward(network, x, activation, leak=leak, every=every)
     error = loss.error(passed.output, target)
-    errors = _split(error, x.shape[1], every)
+    errors = _split(error, x.shape[1], read_out.preactivation(passed.activity[0]).shape[-1], every)
     gradients: list[Array] = []
     deltas: list[Array] = []
     for index in reversed(range(x.shape[1])):
@@ -200,7 +204,7 @@ def weight_gradients(
     Raises:
         TypeError, ValueError: as `forward`; ValueError also for a wrong number of arrays.
     """
-    cell, read_out, _, _ = _prepare(network, x, 1.0, every)
+    cell, read_out = _expect_network(network, x, every)
     steps = x.shape[1]
     expect_tuple("activities", activities, steps + 1, of="arrays h_0 … h_T")
     expect_tuple("deltas", deltas, steps, of="arrays, one for each step")
@@ -214,10 +218,7 @@ def weight_gradients(
         xp.tensordot(slopes, x, axes=([0, 1], [0, 1])),
         xp.sum(slopes, axis=(0, 1)),
     )
-    columns = (steps if every else 1) * read_out.preactivation(activities[0]).shape[-1]
-    if error.shape[1] != columns:
-        raise ValueError(f"error: expected {columns} columns, got shape {list(error.shape)}")
-    errors = _split(error, steps, every)
+    errors = _split(error, steps, read_out.preactivation(activities[0]).shape[-1], every)
     read = [read_out.gradient(e, h) for e, h in zip(errors, activities[1:], strict=True) if e is not None]
     return gradient, type(read_out)(*(sum(parts[1:], parts[0]) for parts in zip(*read, strict=True)))
 
@@ -234,9 +235,7 @@ def by_lag(estimates: tuple[Array, ...], *, every: bool = False) -> tuple[Array,
         ValueError: no estimates, shapes that do not fit, empty, NaN or infinity.
     """
     flag("every", every)
-    expect_tuple("estimates", estimates, of="arrays, one for each step")
-    if not estimates:
-        raise ValueError("estimates: expected at least one array, got none")
+    expect_tuple("estimates", estimates, of="arrays, one for each step", filled=True)
     steps = len(estimates)
     rows = "*" if every else "o"
     expect(**{f"estimates[{t}]": (each, f"{rows} n") for t, each in enumerate(estimates)})
@@ -266,16 +265,11 @@ def activity_gradients(error: Array, feedbacks: tuple[Array, ...], *, every: boo
         ValueError: no feedbacks, shapes that do not fit, empty, NaN or infinity.
     """
     flag("every", every)
-    expect_tuple("feedbacks", feedbacks, of="arrays, one for each lag")
-    if not feedbacks:
-        raise ValueError("feedbacks: expected at least one array, got none")
+    expect_tuple("feedbacks", feedbacks, of="arrays, one for each lag", filled=True)
     steps = len(feedbacks)
     shapes = {f"feedbacks[{lag}]": (each, "o n") for lag, each in enumerate(feedbacks)}
     expect(error=(error, "B *" if every else "B o"), **shapes)
-    columns = (steps if every else 1) * feedbacks[0].shape[0]
-    if error.shape[1] != columns:
-        raise ValueError(f"error: expected {columns} columns for {steps} steps, got shape {list(error.shape)}")
-    errors = _split(error, steps, every)
+    errors = _split(error, steps, feedbacks[0].shape[0], every)
     gradients = []
     for t in range(steps):
         parts = [errors[t + lag] @ feedbacks[lag] for lag in range(steps - t) if errors[t + lag] is not None]
@@ -283,8 +277,8 @@ def activity_gradients(error: Array, feedbacks: tuple[Array, ...], *, every: boo
     return tuple(gradients)
 
 
-def _prepare(network: Network, x: Array, leak: float, every: bool) -> tuple[Cell, Any, Array, Any]:
-    """Check a network and its input; return cell, read-out, what the inputs add to s [B, T, n], and the leak."""
+def _expect_network(network: Network, x: Array, every: bool) -> tuple[Cell, Any]:
+    """Return cell and read-out of a network that takes sequences such as `x`."""
     flag("every", every)
     expect_tuple("network", network, 2, of="parts, cell and read-out")
     cell, read_out = network
@@ -293,11 +287,14 @@ def _prepare(network: Network, x: Array, leak: float, every: bool) -> tuple[Cell
     if not all(hasattr(read_out, method) for method in ("preactivation", "pull_back", "gradient")):
         raise TypeError(f"network[1]: expected a layer, got {type(read_out).__name__}")
     expect(**{name: (array, "**") for name, array in leaves("network", network)}, x=(x, "**"))
-    cell_shapes = {"weight": "n n", "input_weight": "n m", "bias": "n"}
-    expect(
-        **{f"network[0].{name}": (getattr(cell, name), shape) for name, shape in cell_shapes.items()}, x=(x, "B T m")
-    )
-    return cell, read_out, x @ cell.input_weight.T + cell.bias, _leak(leak, x)
+    shapes = zip(Cell._fields, cell, ("n n", "n m", "n"), strict=True)
+    expect(**{f"network[0].{name}": (array, shape) for name, array, shape in shapes}, x=(x, "B T m"))
+    return cell, read_out
+
+
+def _drive(cell: Cell, x: Array) -> Array:
+    """Return what the inputs add to s, x_t Vᵀ + b, [B, T, n]."""
+    return x @ cell.input_weight.T + cell.bias
 
 
 def _leak(leak: float, like: Array) -> Any:
@@ -323,11 +320,11 @@ def _read(read_out: Any, activities: list[Array], every: bool) -> Array:
     return array_namespace(outputs[0]).concat(outputs, axis=-1)
 
 
-def _split(error: Array, steps: int, every: bool) -> list[Array]:
+def _split(error: Array, steps: int, outputs: int, every: bool) -> list[Array]:
     """Return the errors at steps 1 … T, None where nothing is read out."""
+    columns = (steps if every else 1) * outputs
+    if error.shape[1] != columns:
+        raise ValueError(f"error: expected {columns} columns for {steps} steps, got shape {list(error.shape)}")
     if not every:
         return [None] * (steps - 1) + [error]
-    n_o, rest = divmod(error.shape[1], steps)
-    if rest or not n_o:
-        raise ValueError(f"error: expected equal numbers of columns for {steps} steps, got shape {list(error.shape)}")
-    return [error[:, t * n_o : (t + 1) * n_o] for t in range(steps)]
+    return [error[:, t * outputs : (t + 1) * outputs] for t in range(steps)]

@@ -69,10 +69,8 @@ def step(
 
 
 def _expect_layers(name: str, network: tuple[Any, ...]) -> None:
-    expect_tuple(name, network, of="layers")
+    expect_tuple(name, network, of="layers", filled=True)
     for l, layer in enumerate(network):
         if not hasattr(layer, "_fields"):
             raise TypeError(f"{name}[{l}]: expected a layer, a NamedTuple of arrays, got {type(layer).__name__}")
-    if not network:
-        raise ValueError(f"{name}: expected at least one layer, got none")
     expect(**{path: (array, "**") for path, array in leaves(name, network)})

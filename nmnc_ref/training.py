@@ -17,10 +17,11 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from nmnc_ref import estimator, feedback, manifold, perturbation, random, sgd
-from nmnc_ref.arrays import Array, choice, count, expect, flag, fraction, leaves, library, positive
+from nmnc_ref.arrays import Array, choice, count, expect, flag, fraction, leaves, positive
 from nmnc_ref.credit import Route
 
 RULES = ("backpropagation", "random feedback", "vnc", "nmnc")
+PERTURBING = ("vnc", "nmnc")
 
 
 class Settings(NamedTuple):
@@ -103,10 +104,7 @@ def init(key: Array, network: tuple[Any, ...], sample: Array, *, route: Route, s
     """
     _expect_settings(settings)
     _expect_inputs(network, sample=sample)
-    if random.expect_key(key) is not library("sample", sample):
-        raise TypeError(f"key: expected an array of {library('sample', sample).__name__} like sample, got another's")
-    if key.ndim != 1:
-        raise ValueError(f"key: expected shape [2], got {list(key.shape)}")
+    random.expect_one_key(key, sample=sample)
     passed = route.forward(network, sample)
     sites = route.sites(passed)
     nothing = tuple(0 * site[:1, :] for site in sites)
@@ -132,7 +130,7 @@ def refresh(state: State, sample: Array, *, route: Route, settings: Settings) ->
     """
     _expect_settings(settings)
     _expect_state(state, sample=sample)
-    if settings.rule not in ("vnc", "nmnc"):
+    if settings.rule not in PERTURBING:
         return state
     fit = functools.partial(
         manifold.fit, dimension=settings.dimension, explained=settings.explained, centring=settings.centring
@@ -151,7 +149,7 @@ def observe(state: State, x: Array, *, route: Route, settings: Settings) -> tupl
     """
     _expect_settings(settings)
     _expect_state(state, x=x)
-    if settings.rule not in ("vnc", "nmnc"):
+    if settings.rule not in PERTURBING:
         raise ValueError(f"settings.rule: expected vnc or nmnc, which perturb, got {settings.rule}")
     if settings.samples > x.shape[0]:
         raise ValueError(f"x: expected at least {settings.samples} samples to perturb, got {x.shape[0]}")
@@ -206,7 +204,7 @@ def step(
     _expect_settings(settings)
     _expect_state(state, x=x, target=target)
     observation = None
-    if flag("perturb", perturb) and settings.rule in ("vnc", "nmnc"):
+    if flag("perturb", perturb) and settings.rule in PERTURBING:
         state, observation = observe(state, x, route=route, settings=settings)
     if settings.rule == "backpropagation":
         truth = route.backpropagation(state.network, x, target, loss)

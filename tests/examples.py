@@ -806,6 +806,19 @@ EXAMPLES = [
         returns="words",
     ),
     _e("random.expect_key", key=KEY, returns="anything", untraced="it returns a module"),
+    _e(
+        "random.expect_one_key",
+        key=ONE_KEY,
+        like=Floats(
+            _normal(3),
+            "~",
+            valid=dict.fromkeys(
+                ("empty", "int32", "bool", "complex128", "nan", "inf", "-inf"), "its library alone is asked"
+            ),
+        ),
+        returns="anything",
+        untraced="it returns a module",
+    ),
     _e("random.fold_in", key=KEY, data=Count(3, least=0, wrong=(2**32,)), returns="words"),
     _e("random.fold_in", "array", key=KEY, data=Words(np.array([1, 2, 3]), "~"), returns="words"),
     _e("random.split", key=KEY, number=Count(3), returns="words"),

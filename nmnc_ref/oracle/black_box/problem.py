@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nmnc_ref import activation, loss, network
-from nmnc_ref.arrays import choice
+from nmnc_ref.arrays import choice, flag
 from nmnc_ref.dense import Dense
 from nmnc_ref.theory.estimator import LAWS
 
@@ -70,8 +70,7 @@ def declare(returns: str, target: str, noise: str, response: str, simultaneous: 
     choice("target", target, TARGETS)
     choice("noise", noise, LAWS)
     choice("response", response, RESPONSES)
-    if not isinstance(simultaneous, bool):
-        raise TypeError(f"simultaneous: expected True or False, got {type(simultaneous).__name__}")
+    flag("simultaneous", simultaneous)
     if returns == "jacobian" and response == "loss":
         raise ValueError("response: expected output for --returns jacobian; the loss has a gradient, not a Jacobian")
     return Declaration(returns, target, noise, response, simultaneous)

@@ -65,9 +65,7 @@ def audit(
         raise TypeError(f"estimate: expected a callable, got {type(estimate).__name__}")
     declaration = declare(returns, target, noise, response, simultaneous)
     seed, budget = count("seed", seed, 0), positive("budget", budget)
-    expect_tuple("activations", activations, of="names")
-    if not activations:
-        raise ValueError("activations: expected at least one, got none")
+    expect_tuple("activations", activations, of="names", filled=True)
     for activation in activations:
         choice("activations", activation, tuple(ACTIVATIONS))
     session = Session(estimate, budget)
