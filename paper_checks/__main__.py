@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ try:
     from rich.console import Console
     from rich.progress import Progress
 
+    from nmnc_ref.oracle import json_file
     from paper_checks import catalogue, report
     from paper_checks.claim import FAMILIES, run
     from paper_checks.lab import BACKENDS, DTYPES, Lab
@@ -53,14 +53,6 @@ def _seed(text: str | None) -> int:
     return int(text)
 
 
-def _expect_writable(file: Path) -> None:
-    """Raise OSError, before any work is done that could not be saved, if a file cannot be written."""
-    new = not file.exists()
-    file.open("a").close()
-    if new:
-        file.unlink()
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
     parser = _parser()
@@ -75,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         lab = Lab(options.backend, options.dtype, _seed(options.seed))
         if options.json:
-            _expect_writable(options.json)
+            json_file.expect_writable(options.json)
     except (ValueError, ModuleNotFoundError) as error:
         parser.error(str(error))
     except OSError as error:
@@ -93,9 +85,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return INTERRUPTED
     report.show(outcomes, console)
     if options.json:
-        text = json.dumps(report.document(outcomes, lab), indent=2, ensure_ascii=False, allow_nan=False)
         try:
-            options.json.write_text(text + "\n", encoding="utf-8")
+            json_file.write(options.json, report.document(outcomes, lab))
         except OSError as error:
             parser.error(f"--json: cannot write {options.json}: {error.strerror}")
     return report.exit_status(outcomes)

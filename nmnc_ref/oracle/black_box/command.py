@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import json
 import math
 import os
 import sys
@@ -12,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from nmnc_ref.oracle import json_file
 from nmnc_ref.oracle.black_box.problem import ACTIVATIONS, RESPONSES, RETURNS, TARGETS, declare
 from nmnc_ref.oracle.black_box.run import audit
 from nmnc_ref.theory.estimator import LAWS
@@ -68,18 +68,18 @@ _seed.__name__ = "seed"
 
 
 def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
-    try:
-        from nmnc_ref.oracle.black_box import terminal
-    except ModuleNotFoundError as error:
-        parser.error(f"{error.name} is not installed; install it with: pip install 'nmnc_ref[oracle]'")
+    from nmnc_ref.oracle.black_box import terminal
+
     estimate = _load(parser, options.estimator)
     declaration = {name: getattr(options, name) for name in ("returns", "target", "noise", "response", "simultaneous")}
     try:
         declare(**declaration)
+        if options.json:
+            json_file.expect_writable(options.json)
     except ValueError as error:
         parser.error(str(error))
-    if options.json:
-        _expect_writable(parser, options.json)
+    except OSError as error:
+        parser.error(f"--json: cannot write {options.json}: {error.strerror}")
     try:
         report = audit(
             estimate, **declaration, budget=options.budget, seed=options.seed, activations=tuple(options.activations)
@@ -89,9 +89,8 @@ def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
         return INTERRUPTED
     terminal.show(report, options.estimator)
     if options.json:
-        text = json.dumps(report.document(), indent=2, ensure_ascii=False, allow_nan=False)
         try:
-            options.json.write_text(text + "\n", encoding="utf-8")
+            json_file.write(options.json, report.document())
         except OSError as error:
             parser.error(f"--json: cannot write {options.json}: {error.strerror}")
     status = EXIT[report.verdict]
@@ -120,14 +119,3 @@ def _load(parser: argparse.ArgumentParser, name: str) -> Callable:
     if not callable(found):
         parser.error(f"{name} is not callable")
     return found
-
-
-def _expect_writable(parser: argparse.ArgumentParser, file: Path) -> None:
-    """Complain, before any work is done that could not be saved, about a file that cannot be written."""
-    try:
-        new = not file.exists()
-        file.open("a").close()
-        if new:
-            file.unlink()
-    except OSError as error:
-        parser.error(f"--json: cannot write {file}: {error.strerror}")

@@ -7,6 +7,7 @@ import json
 import sys
 from pathlib import Path
 
+from nmnc_ref.oracle import json_file
 from nmnc_ref.oracle.vectors import pack
 from nmnc_ref.oracle.vectors.check import MODES, Result, check, implemented, load, recorded
 from nmnc_ref.oracle.vectors.form import FormError
@@ -75,6 +76,8 @@ def _files(form: str) -> dict[str, bytes]:
 def _check(options: argparse.Namespace) -> int:
     mode = options.mode or ("chained" if options.answers else "isolated")
     try:
+        if options.json:
+            json_file.expect_writable(options.json)
         read = pack.read_pack()
         if options.answers:
             answer = recorded(dict(pack.read_answers(options.answers, read.cases)))
@@ -84,6 +87,8 @@ def _check(options: argparse.Namespace) -> int:
         raise UsageError(str(error)) from None
     except ValueError as error:
         raise UsageError(f"--impl: {error}") from None
+    except OSError as error:
+        raise UsageError(f"--json: cannot write {options.json}: {error.strerror}") from None
     results = check(read.cases, answer, precision=options.dtype, mode=mode)
     _report(results, options, read.version, mode)
     statuses = {result.status for result in results}
@@ -99,8 +104,7 @@ def _report(results: list[Result], options: argparse.Namespace, version: str, mo
     terminal = Console()
     report.show(results, terminal if terminal.is_terminal else Console(width=WIDTH))
     if options.json:
-        text = json.dumps(report.document(results, version, options.dtype, mode), indent=1, allow_nan=False)
         try:
-            options.json.write_text(text + "\n", encoding="utf-8")
+            json_file.write(options.json, report.document(results, version, options.dtype, mode))
         except OSError as error:
             raise UsageError(f"--json: cannot write {options.json}: {error.strerror}") from None
