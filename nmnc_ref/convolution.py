@@ -87,16 +87,14 @@ class Convolution(NamedTuple):
     def pull_back(self, delta: Array) -> Array:
         """Return the gradient Σ_p patch_pᵀ(Wᵀ δ_p), [..., C·H·W], of `delta` δ [..., C'·H'·W'] at s."""
         xp = self._expect(delta=(delta, "... n"))
-        lead, shape, (outputs, channels) = delta.shape[:-1], self.geometry, self.weight.shape[:2]
-        places = xp.reshape(delta, (*lead, outputs, *shape.places))
-        reached = _transposed_windows(places, shape.size, shape.stride, *shape.padded)  # [..., C', size², H, W]
-        kernel = xp.reshape(xp.moveaxis(self.weight, 1, 0), (channels, -1))
-        image = kernel @ xp.reshape(reached, (*lead, kernel.shape[1], -1))
-        image = xp.reshape(image, (*lead, channels, *shape.padded))
+        lead, shape = delta.shape[:-1], self.geometry
+        places = xp.reshape(delta, (*lead, self.weight.shape[0], -1))
+        patches = xp.reshape(self._kernel().T @ places, (*lead, shape.image[0], shape.size**2, *shape.places))
+        image = _overlaid(patches, shape.size, shape.stride, *shape.padded)
         (height, width), edge = shape.pooled, shape.padding
-        image = image[..., edge : edge + height, edge : edge + width]
-        image = _transposed_windows(image, shape.pool, shape.pool_stride, *shape.image[1:])
-        return xp.reshape(xp.mean(image, axis=-3), (*lead, -1))
+        image = image[..., None, edge : edge + height, edge : edge + width] / shape.pool**2
+        image = xp.repeat(image, shape.pool**2, axis=-3)
+        return xp.reshape(_overlaid(image, shape.pool, shape.pool_stride, *shape.image[1:]), (*lead, -1))
 
     def gradient(self, delta: Array, activity: Array) -> Convolution:
         """Return the layer (Σ_ip δ_ip patch_p(x_i)ᵀ, Σ_ip δ_ip) of `delta` [B, C'·H'·W'] and `activity` [B, C·H·W]."""
@@ -219,13 +217,23 @@ def _windows(image: Array, size: int, stride: int) -> Array:
     return xp.stack([image[..., i : i + rows : stride, j : j + columns : stride] for i, j in offsets], axis=-3)
 
 
-def _transposed_windows(places: Array, size: int, stride: int, height: int, width: int) -> Array:
-    """Return what reaches each pixel through each offset, [..., size², H, W], from [..., H', W']."""
-    xp = array_namespace(places)
-    for axis, length in ((-2, height), (-1, width)):
-        spread = _dilated(places, axis, stride)
-        places = _padded(spread, axis, size - 1, length - spread.shape[axis])
-    return xp.flip(_windows(places, size, 1), axis=-3)
+def _overlaid(windows: Array, size: int, stride: int, height: int, width: int) -> Array:
+    """Return the images of which each pixel is the sum of what falls on it: the transpose of `_windows`."""
+    xp = array_namespace(windows)
+    rows, columns = windows.shape[-2:]
+    windows = xp.reshape(windows, (*windows.shape[:-3], size, size, rows, columns))
+    lines = _overlaid_line(xp.moveaxis(windows, -3, -2), stride, width)  # [..., size, H', W]
+    return _overlaid_line(xp.moveaxis(lines, -1, -3), stride, height).mT
+
+
+def _overlaid_line(windows: Array, stride: int, length: int) -> Array:
+    """Return sums along one axis: [..., size, P] to [..., length], where offset j of place p falls on stride·p + j."""
+    spread = _dilated(windows, -1, stride)
+    rest = length - spread.shape[-1]
+    line = _padded(spread[..., 0, :], -1, 0, rest)
+    for j in range(1, windows.shape[-2]):
+        line = line + _padded(spread[..., j, :], -1, j, rest - j)
+    return line
 
 
 def _padded(array: Array, axis: int, before: int, after: int) -> Array:
