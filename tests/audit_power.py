@@ -1,36 +1,54 @@
 """How often the audit is right, measured on many seeds: `python -m tests.audit_power TRIAL [options]`.
 
-The test suite runs a small sample of this; the whole takes hours.
+The test suite runs a small sample of this; the whole takes hours, and can be run in pieces: results are appended to
+`--file`, and what is there already is not run again.
 
     correct      no false alarm on this library's own estimators, on NumPy or another library
-    calibration  the same on very many draws of the reference, fast: how much of the bounds chance ever uses
     slips        every slip of the catalogue, with each activation: detected, and named first
     unknown      slips outside of the catalogue: detected, and unexplained
+    calibration  the reference on very many draws, fast: how much of the bounds chance ever uses
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib
-import time
-from collections import Counter
-from collections.abc import Iterator
+import json
+import multiprocessing
+import os
+import sys
+from collections.abc import Collection, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
 
-from nmnc_ref import estimator, oracle
-from nmnc_ref.oracle.black_box import slips
-from nmnc_ref.oracle.black_box.adapters import adapter
+from nmnc_ref import oracle
+from nmnc_ref.oracle import json_file
+from nmnc_ref.oracle.black_box import adapters, slips
 from nmnc_ref.oracle.black_box.checks import Measurement, compare
 from nmnc_ref.oracle.black_box.expectation import expected_parts
 from nmnc_ref.oracle.black_box.probes import probes
-from nmnc_ref.oracle.black_box.problem import ACTIVATIONS, RETURNS, TARGETS, Declaration, declare
+from nmnc_ref.oracle.black_box.problem import ACTIVATIONS, RESPONSES, RETURNS, TARGETS, Declaration, declare
 from nmnc_ref.oracle.black_box.reference import estimates
 from nmnc_ref.oracle.black_box.report import Report
 from nmnc_ref.oracle.black_box.statistics import MISSED
+from nmnc_ref.oracle.black_box.terminal import WIDTH
+from nmnc_ref.theory.estimator import LAWS
 from tests.slipped_estimators import SLIPS, UNKNOWN, stranger
 
 NAMESPACES = {"numpy": "numpy", "jax": "jax.numpy", "torch": "array_api_compat.torch"}
+ENVIRONMENT = {"OMP_NUM_THREADS": "1", "JAX_ENABLE_X64": "1", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+"""Of the processes of a campaign: one core for each, and JAX compiles fast."""
+DECLARED: dict[str, dict[str, Any]] = {
+    "gaussian noise": {"noise": "rademacher"},
+    "layers perturbed one after another, not at once": {"simultaneous": True},
+}
+"""What has to be declared for a slip to be one, where that is not the default."""
 HARMLESS = {
     ("activation derivative left out", "identity"),
     ("activation derivative at the activity, φ'(x) for φ'(s)", "identity"),
@@ -42,24 +60,133 @@ HARMLESS = {
 """Slips that change nothing with an activation."""
 
 
-def correct(returns: str, target: str, response: str, backend: str, seed: int, budget: float) -> Report:
-    """Audit an estimator of this library, antithetic or one-sided by turns."""
-    xp = importlib.import_module(NAMESPACES[backend])
-    respond = (estimator.antithetic_response, estimator.one_sided_response)[seed % 2]
-    estimate = adapter(returns, xp=xp, response=response, respond=respond)
-    return oracle.audit(estimate, returns, target=target, response=response, seed=seed, budget=budget)
+class Task(NamedTuple):
+    """One audit of a campaign; `name` is that of an adapter or of a slip, `activations` are those asked for."""
+
+    trial: str
+    name: str
+    returns: str
+    target: str
+    activations: tuple[str, ...]
+    backend: str
+    seed: int
+    budget: float
 
 
-def slipped(returns: str, target: str, slip: str, activation: str, seed: int, budget: float) -> Report:
-    """Audit a stranger's estimator with a slip, antithetic or one-sided by turns."""
-    estimate = stranger(returns, slip, antithetic=seed % 2 == 0)
-    return oracle.audit(estimate, returns, target=target, seed=seed, budget=budget, activations=(activation,))
+def tasks(options: argparse.Namespace) -> list[Task]:
+    """Return the audits that the options of the command ask for.
+
+    Raises:
+        ValueError: `--names` has one that the trial has not.
+    """
+    returns: dict[str, str]
+    if options.trial == "correct":
+        returns = {name: own.declaration.returns for name, own in adapters.OWN.items()}
+        pairs = [(name, tuple(options.activations)) for name in returns]
+    else:
+        names = applicable(options.returns, options.target) if options.trial == "slips" else UNKNOWN
+        returns = dict.fromkeys(names, options.returns)
+        pairs = [(name, (each,)) for name in names for each in options.activations if (name, each) not in HARMLESS]
+    if unknown := set(options.names or ()) - returns.keys():
+        raise ValueError(f"--names: expected some of {', '.join(returns)}, got {', '.join(sorted(unknown))}")
+    return [
+        Task(options.trial, name, returns[name], options.target, activations, options.backend, seed, options.budget)
+        for name, activations in pairs
+        if name in (options.names or returns)
+        for seed in range(options.first, options.first + options.seeds)
+    ]
+
+
+def perform(task: Task) -> Report:
+    """Run one audit: of an adapter, or of a stranger with a slip, antithetic or one-sided by turns."""
+    if task.trial == "correct":
+        own = adapters.OWN[task.name]
+        estimate, declared = on_library(own, task.backend), own.declaration._asdict()
+    else:
+        estimate = stranger(task.returns, task.name, antithetic=task.seed % 2 == 0)
+        declared = {"returns": task.returns, **DECLARED.get(task.name, {})}
+    declared["target"] = task.target
+    return oracle.audit(estimate, **declared, seed=task.seed, budget=task.budget, activations=task.activations)
+
+
+def on_library(own: adapters.Adapter, backend: str) -> adapters.Adapter:
+    """Return an adapter on another array library, compiled where it can be."""
+    compiled = importlib.import_module("jax").jit if backend == "jax" else adapters.eager
+    return own._replace(xp=importlib.import_module(NAMESPACES[backend]), compiled=compiled)
 
 
 def applicable(returns: str, target: str) -> list[str]:
-    """Return the slips of the catalogue that an estimator declared like this can have."""
-    names = {slip.name for slip in slips.candidates(Declaration(returns, target))}
-    return [name for name in SLIPS if name in names]
+    """Return the slips of the catalogue that an estimator of this kind can have."""
+    return [
+        name
+        for name in SLIPS
+        if name in {slip.name for slip in slips.candidates(Declaration(returns, target, **DECLARED.get(name, {})))}
+    ]
+
+
+def record(task: Task) -> dict[str, Any]:
+    """Run one audit and return its line of the file: the task, and what came of it."""
+    report = perform(task)
+    names = [explanation.name for explanation in report.explanations]
+    outcome = {"verdict": report.verdict, "explanations": names, "calls": report.calls, "seconds": report.seconds}
+    return task._asdict() | outcome
+
+
+def read(file: Path | None) -> dict[Task, dict[str, Any]]:
+    """Return the lines of a file of results by task; none if there is no file yet."""
+    lines = file.read_text(encoding="utf-8").splitlines() if file and file.exists() else []
+    found = {}
+    for line in map(json.loads, lines):
+        fields = {name: line[name] for name in Task._fields}
+        found[Task(**{**fields, "activations": tuple(fields["activations"])})] = line
+    return found
+
+
+def campaign(wanted: Collection[Task], file: Path | None, processes: int) -> list[dict[str, Any]]:
+    """Run what of the audits is not in the file yet, append it there as it comes, and return the lines of all."""
+    done = read(file)
+    missing = [task for task in wanted if task not in done]
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)  # before the processes import anything
+    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
+        running = {pool.submit(record, task): task for task in missing}
+        try:
+            for future in track(as_completed(running), total=len(running), description="audits"):
+                done[running[future]] = future.result()
+                if file:
+                    with file.open("a", encoding="utf-8") as stream:
+                        stream.write(json.dumps(future.result(), ensure_ascii=False) + "\n")
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return [done[task] for task in wanted]
+
+
+def right_verdict(line: dict[str, Any]) -> bool:
+    """Tell whether a correct estimator was not blamed, or a slip was detected."""
+    return (line["verdict"] == "defect") != (line["trial"] == "correct")
+
+
+def right_first(line: dict[str, Any]) -> bool:
+    """Tell whether the right explanation comes first: the slip, or none for what is not in the catalogue."""
+    return line["explanations"][:1] == ([line["name"]] if line["trial"] == "slips" else [])
+
+
+def summary(lines: Collection[dict[str, Any]]) -> Table:
+    """Return a row for each estimator, or for each pair of slip and activation."""
+    table = Table("estimator", "activations")
+    for heading in ("seeds", "sound", "undecided", "defect", "right first", "mean s", "longest s"):
+        table.add_column(heading, justify="right")
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for line in lines:
+        groups.setdefault((line["name"], " ".join(line["activations"])), []).append(line)
+    for key, group in groups.items():
+        verdicts = [sum(line["verdict"] == verdict for line in group) for verdict in ("sound", "undecided", "defect")]
+        first = sum(line["verdict"] == "defect" and right_first(line) for line in group)
+        seconds = [line["seconds"] for line in group]
+        counts = (len(group), *verdicts, "–" if group[0]["trial"] == "correct" else first)
+        table.add_row(*key, *map(str, counts), f"{np.mean(seconds):.1f}", f"{max(seconds):.1f}")
+    return table
 
 
 def used_by_chance(declaration: Declaration, seed: int, calls: int) -> Iterator[tuple[str, float]]:
@@ -76,59 +203,62 @@ def used_by_chance(declaration: Declaration, seed: int, calls: int) -> Iterator[
             yield check.question, abs(check.measured - check.expected) / allowed
 
 
-def main() -> None:
-    """Run a trial and print its counts."""
-    parser = argparse.ArgumentParser(prog="python -m tests.audit_power", description=__doc__.splitlines()[0])
-    parser.add_argument("trial", choices=("correct", "calibration", "slips", "unknown"))
-    parser.add_argument("--returns", choices=RETURNS, default="weight-gradient")
+def calibration(declaration: Declaration, seeds: Collection[int]) -> Table:
+    """Return the largest share of the bounds that chance used, by question and calls."""
+    used: dict[tuple[str, int], list[float]] = {}
+    for seed in seeds:
+        for calls in (4, 32, 256):
+            for question, share in used_by_chance(declaration, seed, calls):
+                used.setdefault((question, calls), []).append(share)
+    table = Table("question", "calls", "comparisons", "at most used of the bound")
+    for (question, calls), shares in used.items():
+        table.add_row(question, str(calls), str(len(shares)), f"{max(shares):.2f}")
+    return table
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a trial, print its table, and return 1 if a verdict was wrong."""
+    parser = argparse.ArgumentParser(prog="python -m tests.audit_power", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("trial", choices=("correct", "slips", "unknown", "calibration"))
+    parser.add_argument("--names", nargs="+", metavar="NAME", help="some adapters or slips (default: all)")
+    parser.add_argument("--returns", choices=RETURNS, default="weight-gradient", help="of slips and calibration")
     parser.add_argument("--target", choices=TARGETS, default="projected")
-    parser.add_argument("--response", default="output")
-    parser.add_argument("--noise", default="gaussian")
-    parser.add_argument("--simultaneous", action="store_true")
-    parser.add_argument("--backend", choices=NAMESPACES, default="numpy")
-    parser.add_argument("--activations", nargs="+", default=list(ACTIVATIONS))
+    parser.add_argument("--noise", choices=LAWS, default="gaussian", help="of calibration")
+    parser.add_argument("--response", choices=RESPONSES, default="output", help="of calibration")
+    parser.add_argument("--simultaneous", action="store_true", help="of calibration")
+    parser.add_argument("--backend", choices=NAMESPACES, default="numpy", help="of correct")
+    parser.add_argument("--activations", nargs="+", choices=ACTIVATIONS, default=list(ACTIVATIONS))
     parser.add_argument("--first", type=int, default=0, help="first seed")
     parser.add_argument("--seeds", type=int, default=50, help="how many")
-    parser.add_argument("--budget", type=float, default=60.0)
-    options = parser.parse_args()
-    began, seeds = time.monotonic(), range(options.first, options.first + options.seeds)
-    if options.trial == "correct":
-        verdicts = Counter(
-            correct(options.returns, options.target, options.response, options.backend, seed, options.budget).verdict
-            for seed in seeds
-        )
-        print(dict(verdicts))
-    elif options.trial == "calibration":
+    parser.add_argument("--budget", type=float, default=60.0, help="seconds of each audit")
+    parser.add_argument("--processes", type=int, default=1, help="audits at a time; more than cores distort budgets")
+    parser.add_argument("--file", type=Path, help="append results to these JSON lines, and skip those already there")
+    options = parser.parse_args(arguments)
+    if options.trial == "calibration":
         declaration = declare(options.returns, options.target, options.noise, options.response, options.simultaneous)
-        used: dict[str, list[float]] = {}
-        for seed in seeds:
-            for calls in (4, 32, 256):
-                for question, share in used_by_chance(declaration, seed, calls):
-                    used.setdefault(f"{question}, {calls} calls", []).append(share)
-        for question, shares in used.items():
-            print(f"{question}: {len(shares)} comparisons, at most {max(shares):.2f} of the bound used")
-    else:
-        names = applicable(options.returns, options.target) if options.trial == "slips" else UNKNOWN
-        for name in names:
-            for activation in options.activations:
-                if (name, activation) not in HARMLESS:
-                    reports = [
-                        slipped(options.returns, options.target, name, activation, seed, options.budget)
-                        for seed in seeds
-                    ]
-                    print(_counts(name, activation, reports), flush=True)
-    print(f"{time.monotonic() - began:.0f} s")
+        _print(calibration(declaration, range(options.first, options.first + options.seeds)))
+        return 0
+    try:
+        wanted = tasks(options)
+        if options.file:
+            json_file.expect_writable(options.file)
+    except ValueError as error:
+        parser.error(str(error))
+    except OSError as error:
+        parser.error(f"--file: cannot write {options.file}: {error.strerror}")
+    try:
+        lines = campaign(wanted, options.file, options.processes)
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from here if it has a --file", file=sys.stderr)
+        return 130
+    _print(summary(lines))
+    return 0 if all(map(right_verdict, lines)) else 1
 
 
-def _counts(name: str, activation: str, reports: list[Report]) -> str:
-    verdicts = Counter(report.verdict for report in reports)
-    first = Counter(report.explanations[0].name if report.explanations else "unexplained" for report in reports)
-    seconds = sorted(report.seconds for report in reports)
-    return (
-        f"{name}, {activation}: defect {verdicts['defect']}/{len(reports)}; first {dict(first)}; "
-        f"median {seconds[len(seconds) // 2]:.1f} s, longest {seconds[-1]:.1f} s"
-    )
+def _print(table: Table) -> None:
+    terminal = Console()
+    (terminal if terminal.is_terminal else Console(width=WIDTH)).print(table)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

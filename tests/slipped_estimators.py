@@ -45,6 +45,7 @@ SLIPS = (
     "rademacher noise",
     "fixed-norm noise",
     "all layers perturbed at once, not one after another",
+    "layers perturbed one after another, not at once",
 )
 UNKNOWN = (
     "5 % too large",

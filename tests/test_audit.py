@@ -5,7 +5,6 @@ How often it is right on many seeds is measured by `python -m tests.audit_power`
 
 from __future__ import annotations
 
-import importlib
 import itertools
 import json
 import math
@@ -28,7 +27,8 @@ from nmnc_ref.oracle.black_box.probes import probes
 from nmnc_ref.oracle.black_box.problem import ACTIVATIONS, LOSSES, Declaration, basis, forward, layers
 from nmnc_ref.oracle.black_box.reference import estimates
 from nmnc_ref.oracle.black_box.slips import CATALOGUE
-from tests.audit_power import HARMLESS, NAMESPACES, used_by_chance
+from tests import audit_power
+from tests.audit_power import HARMLESS, NAMESPACES, Task, on_library, perform, used_by_chance
 from tests.slipped_estimators import SLIPS, UNKNOWN, stranger
 
 ROOT = Path(__file__).parents[1]
@@ -205,14 +205,44 @@ def measure(declaration, estimate, calls):
 # verdicts
 
 
-@pytest.mark.parametrize("backend", NAMESPACES)
-def test_this_library_is_not_blamed(backend):
+@pytest.mark.parametrize("target", ["full", "projected"])
+@pytest.mark.parametrize("name", adapters.OWN)
+def test_this_library_is_not_blamed(name, target):
+    own = adapters.OWN[name]
+    report = perform(Task("correct", name, own.declaration.returns, target, ("tanh",), "numpy", 0, 1.0))
+    assert report.verdict != "defect", report.headline
+    assert report.checks
+
+
+@pytest.mark.parametrize("backend", sorted(NAMESPACES.keys() - {"numpy"}))
+@pytest.mark.parametrize("name", adapters.OWN)
+def test_adapters_agree_between_libraries(name, backend):
     pytest.importorskip(backend)
-    xp = importlib.import_module(NAMESPACES[backend])
-    for returns, response in (("jacobian", "output"), ("weight-gradient", "loss")):
-        estimate = adapters.adapter(returns, xp=xp, response=response)
-        report = oracle.audit(estimate, returns, response=response, budget=3, activations=("tanh",))
-        assert report.verdict != "defect", report.headline
+    own = adapters.OWN[name]
+    problem = probes(own.declaration._replace(target="projected"), 0, ("tanh",))[3].problem
+    for one, other in zip(flat(own(problem, 7)), flat(on_library(own, backend)(problem, 7)), strict=True):
+        np.testing.assert_allclose(np.asarray(other), one, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("backend", sorted(NAMESPACES.keys() - {"numpy"}))
+def test_answers_of_other_libraries_are_understood(backend):
+    pytest.importorskip(backend)
+    report = perform(Task("correct", "weight_gradient", "weight-gradient", "projected", ("tanh",), backend, 0, 5.0))
+    assert report.verdict != "defect", report.headline
+    assert report.checks
+
+
+def flat(answer):
+    return [array for entry in answer for array in (entry if isinstance(entry, tuple) else (entry,))]
+
+
+def test_each_kind_of_problem_is_compiled_once():
+    compiled = []
+    own = adapters.nmnc._replace(compiled=lambda function: compiled.append(function) or function)
+    first, second = (probes(own.declaration, seed, ("tanh",))[1].problem for seed in (0, 1))
+    for problem in (first, second, first, first._replace(draws=8)):
+        own(problem, 0)
+    assert len(compiled) == 2
 
 
 def test_a_correct_estimator_is_sound_within_the_errors_that_matter():
@@ -227,10 +257,8 @@ def test_a_correct_estimator_is_sound_within_the_errors_that_matter():
 
 @pytest.mark.parametrize("slip", SLIPS)
 def test_slips_are_named(slip):
-    returns, target = "weight-gradient", "projected"
-    noise = "rademacher" if slip == "gaussian noise" else "gaussian"
     activation = next(name for name in ("tanh", "relu") if (slip, name) not in HARMLESS)
-    report = oracle.audit(stranger(returns, slip), returns, target=target, noise=noise, activations=(activation,))
+    report = perform(Task("slips", slip, "weight-gradient", "projected", (activation,), "numpy", 0, 60.0))
     assert report.verdict == "defect"
     assert report.explanations[0].name == slip
 
@@ -247,7 +275,7 @@ def test_other_slips_are_found_and_left_unexplained(slip):
 
 def test_every_slip_has_a_stranger_and_a_line_in_the_guide():
     names = {slip.name for slip in CATALOGUE}
-    assert names - {"layers perturbed one after another, not at once"} == set(SLIPS)
+    assert names == set(SLIPS)
     text = GUIDE.replace("in weights only; in biases only", "").lower()
     for name in SLIPS:
         assert name.split(",")[0].split(":")[0].lower() in text, name
@@ -461,3 +489,36 @@ def test_the_adapter_of_the_guide_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     options = ["--returns", "jacobian", "--target", "projected", "--budget", "4", "--activations", "relu"]
     assert command("my_adapter:estimate", *options) in (0, 3), capsys.readouterr().out
+
+
+# the measurement of its power
+
+
+def test_a_campaign_goes_on_where_it_stopped(tmp_path, capsys):
+    options = ["slips", "--names", "sign", "--activations", "tanh", "relu", "--file", str(tmp_path / "lines.jsonl")]
+    assert audit_power.main([*options, "--seeds", "1"]) == 0
+    first = (tmp_path / "lines.jsonl").read_text(encoding="utf-8")
+    assert audit_power.main([*options, "--seeds", "2", "--processes", "2"]) == 0
+    after = (tmp_path / "lines.jsonl").read_text(encoding="utf-8")
+    assert after.startswith(first)
+    lines = [json.loads(line) for line in after.splitlines()]
+    assert sorted((line["activations"], line["seed"]) for line in lines) == [
+        ([activation], seed) for activation in ("relu", "tanh") for seed in (0, 1)
+    ]
+    assert all(line["verdict"] == "defect" and line["explanations"] == ["sign"] for line in lines)
+    assert "right first" in capsys.readouterr().out
+
+
+def test_a_campaign_with_a_wrong_verdict_fails():
+    options = ["slips", "--names", "sign", "--activations", "tanh", "--seeds", "1", "--budget", "0.001"]
+    assert audit_power.main(options) == 1
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [(["--names", "typo"], "--names: expected some of nmnc"), (["--file", "/nowhere/at/all"], "cannot write")],
+)
+def test_wrong_usage_of_a_campaign(option, message, capsys):
+    with pytest.raises(SystemExit):
+        audit_power.main(["correct", *option])
+    assert message in capsys.readouterr().err

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -49,23 +50,12 @@ class Session:
         self.deadline = self.started + budget
         self.calls = 0
         self._longest = 0.0
+        self._closed = False
         self._estimate = estimate
         self._jobs: queue.SimpleQueue = queue.SimpleQueue()
         self._answers: queue.SimpleQueue = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
-
-    def _work(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            try:
-                self._answers.put((self._estimate(*job), None))
-            except BaseException as error:
-                self._answers.put((None, error))
-
-    @property
-    def remaining(self) -> float:
-        """Seconds left."""
-        return self.deadline - time.monotonic()
 
     @property
     def abandoned(self) -> bool:
@@ -74,32 +64,54 @@ class Session:
 
     def close(self) -> None:
         """Let the thread end; a call under way is waited for as long as a call may be expected to last."""
+        self._closed = True
         self._jobs.put(None)
         self._thread.join(GRACE + 2 * self._longest)
 
-    def call(self, problem: Problem, parts: tuple[Part, ...], seed: int) -> list[np.ndarray]:
-        """Return one estimate, flattened to a float64 array [m] for each part.
+    def estimates(self, problem: Problem, parts: tuple[Part, ...], seeds: Sequence[int]) -> Iterator[list[np.ndarray]]:
+        """Yield an estimate for each seed, flattened to a float64 array [m] for each part.
 
         Raises:
             Fault: the estimator raised or hung, or what it returned is not what was declared.
             OutOfTime: the budget is spent.
         """
-        if self.remaining <= 0:
-            raise OutOfTime
+        self._jobs.put((problem, parts, seeds))
+        for _ in seeds:
+            began = time.monotonic()
+            try:
+                answer = self._answers.get(timeout=max(self.deadline - began, 0))
+            except queue.Empty:
+                self._expect_return(began)
+                raise OutOfTime from None
+            if isinstance(answer, Exception):
+                raise answer
+            yield answer
+
+    def _work(self) -> None:
+        """Answer one seed after another without waiting for the audit, which takes two changes of thread a call."""
+        while (job := self._jobs.get()) is not None:
+            problem, parts, seeds = job
+            for seed in seeds:
+                answer = self._call(problem, parts, seed)
+                self._answers.put(answer)
+                if isinstance(answer, Exception):
+                    break
+
+    def _call(self, problem: Problem, parts: tuple[Part, ...], seed: int) -> list[np.ndarray] | Exception:
         began = time.monotonic()
-        self._jobs.put((problem, seed))
+        if self._closed or began >= self.deadline:
+            return OutOfTime()
         try:
-            answer, error = self._answers.get(timeout=self.remaining)
-        except queue.Empty:
-            self._expect_return(began)
-            raise OutOfTime from None
-        self.calls += 1
-        self._longest = max(self._longest, time.monotonic() - began)
-        if isinstance(error, ValueError) and "read-only" in str(error):
-            raise Fault("mutates its inputs", f"it raised {type(error).__name__}: {error}")
-        if error is not None:
-            raise Fault("raises", f"{type(error).__name__}: {error}".rstrip(": "))
-        return _arrays(answer, parts)
+            return _arrays(self._estimate(problem, seed), parts)
+        except Fault as fault:
+            return fault
+        except BaseException as error:
+            if isinstance(error, ValueError) and "read-only" in str(error):
+                return Fault("mutates its inputs", f"it raised {type(error).__name__}: {error}")
+            return Fault("raises", f"{type(error).__name__}: {error}".rstrip(": "))
+        finally:
+            self.calls += 1
+            self._longest = max(self._longest, time.monotonic() - began)
 
     def _expect_return(self, began: float) -> None:
         """Wait for a call that is under way at the end of the budget, to tell a slow estimator from one that hangs."""
@@ -136,10 +148,15 @@ def _kind(value: Any) -> str:
     return f"shape {list(value.shape)}" if hasattr(value, "shape") else type(value).__name__
 
 
+@functools.cache
+def _dtype_name(dtype: Any) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
 def _array(value: Any, part: Part) -> np.ndarray:
     if not (hasattr(value, "dtype") and hasattr(value, "shape")):
         raise Fault("returns a wrong type", f"{part.name}: expected an array, got {type(value).__name__}")
-    dtype = str(value.dtype).removeprefix("torch.")
+    dtype = _dtype_name(value.dtype)
     if dtype not in ("float32", "float64"):
         raise Fault("returns a wrong type", f"{part.name}: expected float32 or float64, got {dtype}")
     if tuple(value.shape) != part.shape:
