@@ -255,6 +255,26 @@ def test_a_correct_estimator_is_sound_within_the_errors_that_matter():
     assert report.headline.startswith("Sound: mean correct within")
 
 
+def test_sound_means_that_every_problem_was_asked_about():
+    declaration = Declaration("jacobian", "projected")
+    report = oracle.audit(stranger("jacobian"), "jacobian", target="projected", activations=("relu",))
+    report.assert_ok()
+    random = {probe.name for probe in probes(declaration, 0, ("relu",)) if not probe.name.endswith("silent")}
+    assert random == {check.probe for check in report.checks if check.question == "scale"}
+
+
+def test_a_mean_that_is_wrong_at_large_sigma_alone_is_a_defect():
+    right = stranger("jacobian")
+
+    def linearised(problem, seed):
+        """Shrink σ, as code does that differentiates where it should perturb."""
+        return right(problem._replace(sigma=min(problem.sigma, 0.01)), seed)
+
+    report = oracle.audit(linearised, "jacobian", activations=("tanh",))
+    assert report.verdict == "defect"
+    assert {check.probe for check in report.findings} == {"tanh, large σ"}
+
+
 @pytest.mark.parametrize("slip", SLIPS)
 def test_slips_are_named(slip):
     activation = next(name for name in ("tanh", "relu") if (slip, name) not in HARMLESS)

@@ -96,10 +96,21 @@ def part_checks(measurement: Measurement) -> Iterator[Check]:
     for part, sample in zip(measurement.parts, measurement.samples, strict=True):
         if not np.any(part.covariance):
             yield _exact(measurement.probe, part, sample)
-        elif len(sample) >= (FEWEST if measurement.probe.linear else FEWEST_WITHOUT_THEORY):
+        elif len(sample) >= _fewest(measurement.probe):
             yield from _mean(measurement.probe, part, sample)
             if measurement.probe.linear:
                 yield _variance(measurement.probe, part, sample)
+
+
+def unasked_checks(measurement: Measurement) -> Iterator[Check]:
+    """Yield an undecided check for every part whose mean cannot be judged from so few calls."""
+    for part in measurement.parts:
+        if np.any(part.covariance) and measurement.calls < _fewest(measurement.probe):
+            yield Check("scale", measurement.probe.name, part.name, UNDECIDED, math.nan, 1.0, math.inf, math.inf)
+
+
+def _fewest(probe: Probe) -> int:
+    return FEWEST if probe.linear else FEWEST_WITHOUT_THEORY
 
 
 def _exact(probe: Probe, part: Part, sample: np.ndarray) -> Check:
@@ -113,10 +124,11 @@ def _mean(probe: Probe, part: Part, sample: np.ndarray) -> Iterator[Check]:
     """Judge the mean along its expectation (scale) and across it (direction).
 
     The covariance is the theory's, or the measured one where it is the larger: what a variance in excess does to the
-    mean is the variance's defect. Beyond the linear response there is no theory for it.
+    mean is the variance's defect. Beyond the linear response there is no theory for it, and the calls themselves, not
+    their draws, are the terms from whose scatter it is known.
     """
     calls = len(sample)
-    terms = calls * probe.problem.draws
+    terms = calls * probe.problem.draws if probe.linear else calls
     size = float(np.linalg.norm(part.mean))
     spread = np.cov(sample.T, ddof=1).reshape(part.covariance.shape)
     if probe.linear:

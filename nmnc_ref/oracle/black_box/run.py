@@ -20,6 +20,7 @@ from nmnc_ref.oracle.black_box.checks import (
     compare,
     defects,
     fault_check,
+    unasked_checks,
 )
 from nmnc_ref.oracle.black_box.diagnosis import MORE_TIME, explain
 from nmnc_ref.oracle.black_box.drawing import Drawing
@@ -144,7 +145,9 @@ def _explain(drawing: Drawing, checks: list[Check], fault: Fault | None) -> tupl
 
 def _checks(drawing: Drawing, sharpest: set[tuple[str, str, str]]) -> list[Check]:
     """Ask every question of what was drawn so far, and whether it was enough."""
-    return [_resolved(check, sharpest) for check in compare(drawing.measurements(), drawing.declaration)]
+    measured = drawing.measurements()
+    unasked = [check for measurement in measured for check in unasked_checks(measurement)]
+    return [*(_resolved(check, sharpest) for check in compare(measured, drawing.declaration)), *unasked]
 
 
 def _resolved(check: Check, sharpest: set[tuple[str, str, str]]) -> Check:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 
 from rich.console import Console
@@ -79,7 +80,9 @@ def _questions(report: Report) -> Table:
 
 
 def _standardised(check: Check) -> float:
-    return abs(check.measured - check.expected) / check.se if check.se else abs(check.measured - check.expected)
+    if math.isnan(check.measured):
+        return 0.0
+    return abs(check.measured - check.expected) / (check.se or 1.0)
 
 
 def _explain(report: Report, console: Console) -> None:
