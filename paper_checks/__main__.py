@@ -1,4 +1,4 @@
-"""The command `python -m paper_checks`: check the theory, claim by claim."""
+"""The command `python -m paper_checks`: check the theory, and what is claimed about training, claim by claim."""
 
 from __future__ import annotations
 
@@ -10,12 +10,20 @@ from pathlib import Path
 
 try:
     from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     from nmnc_ref.oracle import json_file
     from paper_checks import catalogue, report
-    from paper_checks.claim import FAMILIES, run
+    from paper_checks.claim import FAMILIES, TIERS, Claim, Outcome, Results, run
     from paper_checks.lab import BACKENDS, DTYPES, Lab
+    from paper_checks.learning.notebook import Notebook
 except ModuleNotFoundError as error:
     print(
         f"paper_checks: {error.name} is not installed; install it with: pip install 'nmnc_ref[checks]'", file=sys.stderr
@@ -26,6 +34,8 @@ INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells have it."""
 WIDTH = 132
 """Columns of the tables where output is not a terminal."""
+DTYPE = {"theory": "float64", "training": "float32"}
+"""The precision of a tier, if none is asked for."""
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -35,13 +45,30 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Exit status: 0 all held; 1 a claim failed, a twin was missed or nothing was checked; 2 wrong usage.",
     )
     parser.add_argument("--backend", choices=BACKENDS, default="numpy", help="array library (default: numpy)")
-    parser.add_argument("--dtype", choices=DTYPES, default="float64", help="precision (default: float64)")
+    parser.add_argument(
+        "--dtype", choices=DTYPES, help="precision (default: float64 for the theory, float32 for training)"
+    )
+    parser.add_argument(
+        "--tier",
+        choices=(*TIERS, catalogue.ALL),
+        help="check the claims about the theory (default, in half a minute), or about training (many minutes), or all",
+    )
     parser.add_argument(
         "--only", nargs="+", metavar="ID", default=[], help="check these claims only, e.g. --only E3 F1"
     )
     parser.add_argument("--family", choices=FAMILIES, help="check the claims of one family only")
     parser.add_argument("--seed", help="seed of all random numbers (default: the environment's NMNC_SEED, or 0)")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write all numbers to FILE")
+    parser.add_argument(
+        "--runs",
+        metavar="DIR",
+        type=Path,
+        default=Path("runs"),
+        help="keep finished training runs in DIR, where they are found again (default: runs)",
+    )
+    parser.add_argument(
+        "--processes", metavar="N", type=int, default=os.cpu_count(), help="training runs at once (default: all cores)"
+    )
     parser.add_argument("--list", action="store_true", help="list the claims without checking them")
     return parser
 
@@ -53,6 +80,48 @@ def _seed(text: str | None) -> int:
     return int(text)
 
 
+def _tier(asked: str | None, only: Sequence[str], family: str | None) -> str:
+    """Return the tier: the theory, unless claims or a family are asked for by name."""
+    return asked or (catalogue.ALL if only or family else "theory")
+
+
+def _experiments(claims: Sequence[Claim], lab: Lab, options: argparse.Namespace, console: Console) -> Results:
+    """Return the results of what the claims about training need, after running what of it has not been run."""
+    wanted = list(dict.fromkeys(each for claim in claims if claim.experiments for each in claim.experiments()))
+    if not wanted:
+        return {}
+    notebook = Notebook(options.runs, lab)
+    missing = [each for each in wanted if each not in notebook.results(wanted)]
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=console) as progress:
+        task = progress.add_task("training", total=len(wanted), completed=len(wanted) - len(missing))
+        notebook.run(missing, options.processes, lambda experiment: progress.advance(task))
+    return notebook.results(wanted)
+
+
+def _outcomes(claims: Sequence[Claim], options: argparse.Namespace, labs: dict[str, Lab]) -> list[Outcome]:
+    """Run the experiments, then the claims.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C, after a message.
+    """
+    console = Console(stderr=True)
+    outcomes: list[Outcome] = []
+    try:
+        results = _experiments(claims, labs["training"], options, console) if "training" in labs else {}
+        with Progress(console=console, transient=True) as progress:
+            task = progress.add_task("", total=len(claims))
+            for claim in claims:
+                progress.update(task, description=f"checking {claim.id}")
+                outcomes.append(run(claim, labs[claim.tier], results if claim.experiments else None))
+                progress.advance(task)
+    except KeyboardInterrupt:
+        kept = f"; finished training runs are kept in {options.runs}" if "training" in labs else ""
+        console.print(f"interrupted after {len(outcomes)} of {len(claims)} claims{kept}", highlight=False)
+        raise
+    return outcomes
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
     parser = _parser()
@@ -60,33 +129,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
     terminal = Console()
     console = terminal if terminal.is_terminal else Console(width=WIDTH)
+    if options.processes < 1:
+        parser.error(f"--processes: expected at least 1, got {options.processes}")
     try:
-        claims = catalogue.claims(options.only, options.family)
+        claims = catalogue.claims(options.only, options.family, _tier(options.tier, options.only, options.family))
         if options.list:
             console.print(report.listing(claims))
             return 0
-        lab = Lab(options.backend, options.dtype, _seed(options.seed))
+        seed = _seed(options.seed)
+        tiers = dict.fromkeys(claim.tier for claim in claims)
+        labs = {tier: Lab(options.backend, options.dtype or DTYPE[tier], seed) for tier in tiers}
         if options.json:
             json_file.expect_writable(options.json)
     except (ValueError, ModuleNotFoundError) as error:
         parser.error(str(error))
     except OSError as error:
         parser.error(f"--json: cannot write {options.json}: {error.strerror}")
-    outcomes = []
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("", total=len(claims))
-        try:
-            for claim in claims:
-                progress.update(task, description=f"checking {claim.id}")
-                outcomes.append(run(claim, lab))
-                progress.advance(task)
-        except KeyboardInterrupt:
-            progress.console.print(f"interrupted after {len(outcomes)} of {len(claims)} claims", highlight=False)
-            return INTERRUPTED
+    try:
+        outcomes = _outcomes(claims, options, labs)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except ModuleNotFoundError as error:
+        parser.error(str(error))
+    except OSError as error:
+        parser.error(f"--runs: cannot keep runs in {options.runs}: {error.strerror}")
     report.show(outcomes, console)
     if options.json:
         try:
-            json_file.write(options.json, report.document(outcomes, lab))
+            json_file.write(options.json, report.document(outcomes))
         except OSError as error:
             parser.error(f"--json: cannot write {options.json}: {error.strerror}")
     return report.exit_status(outcomes)

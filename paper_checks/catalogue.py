@@ -5,18 +5,23 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from paper_checks import alignment, dimension, estimator, feedback
+from paper_checks import alignment, dimension, estimator, feedback, learning
 from paper_checks.claim import FAMILIES, REGISTER, Claim
 
-__all__ = ["alignment", "claims", "dimension", "estimator", "feedback"]
+__all__ = ["alignment", "claims", "dimension", "estimator", "feedback", "learning"]
 
 
-def _position(claim: Claim) -> tuple[int, int]:
-    return FAMILIES.index(claim.family), int(re.sub(r"\D", "", claim.id))
+ALL = "all"
+"""Both tiers."""
 
 
-def claims(only: Sequence[str] = (), family: str | None = None) -> list[Claim]:
-    """Return the claims with these ids (all if none is given) of this family (any if None).
+def _position(claim: Claim) -> tuple[int, str, int]:
+    letter, number = re.match(r"(\D+)(\d+)", claim.id).groups()  # type: ignore[union-attr]
+    return FAMILIES.index(claim.family), letter, int(number)
+
+
+def claims(only: Sequence[str] = (), family: str | None = None, tier: str = ALL) -> list[Claim]:
+    """Return the claims with these ids (all if none is given) of this family (any if None) and this tier.
 
     Raises:
         ValueError: an id that no claim has, or nothing left.
@@ -24,7 +29,13 @@ def claims(only: Sequence[str] = (), family: str | None = None) -> list[Claim]:
     unknown = [id for id in only if id not in REGISTER]
     if unknown:
         raise ValueError(f"no claim has the id {', '.join(unknown)}; the ids are {', '.join(c.id for c in claims())}")
-    chosen = [claim for claim in REGISTER.values() if (not only or claim.id in only) and family in (None, claim.family)]
+    chosen = [
+        claim
+        for claim in REGISTER.values()
+        if (not only or claim.id in only) and family in (None, claim.family) and tier in (ALL, claim.tier)
+    ]
     if not chosen:
-        raise ValueError(f"none of {', '.join(only)} is in the family {family}")
+        what = f"none of {', '.join(only)}" if only else "no claim"
+        where = [f"in the family {family}"] * bool(family) + [f"in the tier {tier}"] * (tier != ALL)
+        raise ValueError(f"{what} is {' and '.join(where)}")
     return sorted(chosen, key=_position)

@@ -2,13 +2,14 @@
 
 A claim is a generator of comparisons. Its keyword arguments are the parts that it tests: estimators and predictions.
 A wrong twin replaces some of these parts by broken ones and runs the very same comparisons, at least one of which
-must then fail.
+must then fail. A claim about training compares what experiments, long ones, have found; its twins look at the same
+experiments in a wrong way, or at those of a control.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from threadpoolctl import threadpool_limits
@@ -16,17 +17,26 @@ from threadpoolctl import threadpool_limits
 from paper_checks.comparison import Comparison
 from paper_checks.lab import Lab
 
-FAMILIES = ("estimator", "feedback", "alignment", "dimension")
-RUNGS = ("identity", "enumeration", "convergence", "Monte Carlo")
+FAMILIES = ("estimator", "feedback", "alignment", "dimension", "learning")
+TIERS = ("theory", "training")
+RUNGS = ("identity", "enumeration", "convergence", "Monte Carlo", "trained networks")
 SOURCES = ("abstract", "summary", "derived", "literature", "choice", "exact")
 Measure = Callable[..., Iterator[Comparison]]
+Experiments = Callable[[], Sequence[Any]]
+Results = Mapping[Any, Mapping[str, Any]]
+"""What was found, by experiment."""
+
+
+class NeedsData(Exception):
+    """Raised by a claim for want of data that the user has to bring; the message says which."""
 
 
 class Claim(NamedTuple):
     """A statement of the theory and the measurement that asserts it.
 
     `source`: where the statement comes from; `rung`: the weakest kind of evidence it needs; `twins`: by name, the parts
-    that a broken variant replaces; `float64_only`: why it cannot be resolved in float32, or an empty string.
+    that a broken variant replaces; `float64_only`: why it cannot be resolved in float32, or an empty string;
+    `experiments`: what has to be run before, by `notebook`, for a claim about training.
     """
 
     id: str
@@ -37,6 +47,12 @@ class Claim(NamedTuple):
     measure: Measure
     twins: Mapping[str, Mapping[str, Any]]
     float64_only: str
+    experiments: Experiments | None
+
+    @property
+    def tier(self) -> str:
+        """Tell whether it is about the theory or about training."""
+        return "training" if self.experiments else "theory"
 
     @property
     def notes(self) -> str:
@@ -52,20 +68,27 @@ class Twin(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What running a claim gave; `status` is "pass", "fail", "skipped" or "needs-data"."""
+    """What running a claim on a lab gave; `status` is "pass", "fail", "skipped" or "needs-data".
+
+    `results` are those of its experiments, if it has any.
+    """
 
     claim: Claim
+    lab: Lab
     status: str
     comparisons: tuple[Comparison, ...]
     twins: tuple[Twin, ...]
     seconds: float
     notes: tuple[str, ...]
+    results: Results
 
     @property
     def tightest(self) -> Comparison | None:
-        """The comparison that used most of its tolerance."""
+        """The comparison that used most of its tolerance, among those that could have failed."""
         return max(
-            self.comparisons, key=lambda each: each.used if each.used == each.used else float("inf"), default=None
+            (each for each in self.comparisons if each.asserted),
+            key=lambda each: each.used if each.used == each.used else float("inf"),
+            default=None,
         )
 
 
@@ -80,6 +103,7 @@ def claim(
     rung: str,
     twins: Mapping[str, Mapping[str, Any]],
     float64_only: str = "",
+    experiments: Experiments | None = None,
 ) -> Callable[[Measure], Measure]:
     """Register the decorated generator as the measurement of a claim."""
 
@@ -89,40 +113,50 @@ def claim(
             raise ValueError(f"claim {id}: expected a new id, a known family and rung, and at least one twin")
         if any(word not in SOURCES for word in source.split(", ")):
             raise ValueError(f"claim {id}: expected sources among {', '.join(SOURCES)}, got {source}")
-        REGISTER[id] = Claim(id, family, statement, source, rung, measure, twins, float64_only)
+        REGISTER[id] = Claim(id, family, statement, source, rung, measure, twins, float64_only, experiments)
         return measure
 
     return register
 
 
-def run(claim: Claim, lab: Lab) -> Outcome:
-    """Measure a claim and its twins. It passes if every comparison holds, could have failed, and rejects every twin."""
+def run(claim: Claim, lab: Lab, results: Results | None = None) -> Outcome:
+    """Measure a claim and its twins. It passes if every comparison holds, could have failed, and rejects every twin.
+
+    A claim about training takes the `results` of its experiments.
+    """
+    found = None if results is None else {each: results[each] for each in claim.experiments()}  # type: ignore[misc]
     with threadpool_limits(1):  # the arrays are small: threads would cost more than they save
-        return _run(claim, lab)
+        outcome = _run(claim, lab, () if found is None else (found,))
+    return outcome._replace(results=found or {})
 
 
-def _run(claim: Claim, lab: Lab) -> Outcome:
+def _run(claim: Claim, lab: Lab, given: tuple[Results, ...]) -> Outcome:
     start = time.perf_counter()
     if claim.float64_only and lab.dtype_name != "float64":
-        return Outcome(claim, "skipped", (), (), 0.0, (f"needs float64: {claim.float64_only}",))
+        return Outcome(claim, lab, "skipped", (), (), 0.0, (f"needs float64: {claim.float64_only}",), {})
     notes: list[str] = []
     try:
-        comparisons = tuple(claim.measure(lab))
+        comparisons = tuple(claim.measure(lab, *given))
+    except NeedsData as error:
+        return Outcome(claim, lab, "needs-data", (), (), time.perf_counter() - start, (str(error),), {})
     except Exception as error:
         comparisons = ()
         notes.append(f"raised {type(error).__name__}: {error}")
     notes += [
         f"{each.name}: an error of {each.detectable:.1%} could go unseen" for each in comparisons if each.underpowered
     ]
-    twins = tuple(Twin(name, _is_caught(claim, lab, parts, notes, name)) for name, parts in claim.twins.items())
-    sound = bool(comparisons) and all(each.held and not each.underpowered for each in comparisons)
+    twins = tuple(Twin(name, _is_caught(claim, lab, given, parts, notes, name)) for name, parts in claim.twins.items())
+    asserted = any(each.asserted for each in comparisons)
+    sound = asserted and all(each.held and not each.underpowered for each in comparisons)
     status = "pass" if sound and all(twin.caught for twin in twins) else "fail"
-    return Outcome(claim, status, comparisons, twins, time.perf_counter() - start, tuple(notes))
+    return Outcome(claim, lab, status, comparisons, twins, time.perf_counter() - start, tuple(notes), {})
 
 
-def _is_caught(claim: Claim, lab: Lab, parts: Mapping[str, Any], notes: list[str], name: str) -> bool:
+def _is_caught(
+    claim: Claim, lab: Lab, given: tuple[Results, ...], parts: Mapping[str, Any], notes: list[str], name: str
+) -> bool:
     try:
-        return not all(each.held for each in claim.measure(lab, **parts))
+        return not all(each.held for each in claim.measure(lab, *given, **parts))
     except Exception as error:
         notes.append(f"twin {name} raised {type(error).__name__}: {error}")
         return False

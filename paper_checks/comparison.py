@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import stats
 
 from paper_checks.lab import Lab
 
@@ -18,14 +22,19 @@ FALSE_ALARM_OF_A_RUN = 1e-6
 FALSE_ALARM = math.erfc(Z_SCORE / math.sqrt(2))
 """Of one Monte Carlo comparison: 2.0e-9, so that a run may hold up to 500 of them."""
 SLOPE_TOLERANCE = 0.05
+CONFIDENCE = 0.95
+"""Of the intervals over seeds."""
 
 
 class Comparison(NamedTuple):
     """One measured quantity held against its prediction: it holds if `used` is at most 1.
 
-    `used` is the share of the tolerance that the deviation takes (for a bound: bound/measured). `relation` is "=", or
-    "≥" where the prediction is a lower bound. `false_alarm` is the probability that a correct quantity fails,
-    `detectable` the relative error that is seen all but surely; both are None where chance plays no part.
+    `used` is the share of the tolerance that the deviation takes (for a bound: the ratio of the two numbers).
+    `relation` is "=", "≥" or "≤" where the prediction is a bound, ">" where it is another measured mean, or "reported"
+    where a number is only to be seen beside its prediction, NaN if there is none. `false_alarm` is the probability that
+    a correct quantity fails, `detectable` the relative error that is seen all but surely; both are None where chance
+    plays no part or its law is not known. `seeds` are the independent runs behind a measured mean, `tolerance` then the half
+    of its 95 % interval.
     """
 
     name: str
@@ -37,6 +46,12 @@ class Comparison(NamedTuple):
     relation: str = "="
     false_alarm: float | None = None
     detectable: float | None = None
+    seeds: int | None = None
+
+    @property
+    def asserted(self) -> bool:
+        """Tell whether it could have failed."""
+        return self.relation != "reported"
 
     @property
     def held(self) -> bool:
@@ -86,6 +101,64 @@ def at_least(name: str, bound: float, measured: float) -> Comparison:
     """Assert a lower bound that the claim itself states."""
     used = bound / measured if measured > 0 else math.inf
     return Comparison(name, bound, measured, 0.0, used, "the bound that the claim states", "≥")
+
+
+def at_most(name: str, bound: float, measured: float) -> Comparison:
+    """Assert a positive upper bound that the claim itself states."""
+    return Comparison(name, bound, measured, 0.0, measured / bound, "the bound that the claim states", "≤")
+
+
+def mean_interval(values: Sequence[float]) -> tuple[float, float]:
+    """Return mean and half-width of the 95 % t-interval of independent values, at least two.
+
+    Raises:
+        ValueError: fewer than two values.
+    """
+    if len(values) < 2:
+        raise ValueError(f"values: expected at least two, got {len(values)}")
+    error = float(stats.sem(values))
+    return float(np.mean(values)), float(stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1)) * error
+
+
+def exceeds(name: str, smaller: Sequence[float], larger: Sequence[float]) -> Comparison:
+    """Assert that the mean of `larger` is above that of `smaller`, with 95 % t-intervals that do not overlap."""
+    (low, half_low), (high, half_high) = mean_interval(smaller), mean_interval(larger)
+    used = (half_low + half_high) / (high - low) if high > low else math.inf
+    reason = f"95 % intervals, ± {half_low:.3g} and ± {half_high:.3g}, must not overlap"
+    return Comparison(name, low, high, half_high, used, reason, ">", seeds=len(larger))
+
+
+def reported(name: str, values: Sequence[float], predicted: float = math.nan) -> Comparison:
+    """Report a mean with its 95 % t-interval, beside a prediction if there is one, and assert nothing."""
+    mean, half = mean_interval(values)
+    reason = "reported, not asserted"
+    return Comparison(name, predicted, mean, half, 0.0, reason, "reported", seeds=len(values))
+
+
+def slope_interval(sizes: Sequence[float], values: Sequence[float]) -> tuple[float, float]:
+    """Return slope and half of its 95 % interval of a straight line through (log size, log value), all runs together.
+
+    Raises:
+        ValueError: fewer than three points.
+    """
+    if len(sizes) < 3:
+        raise ValueError(f"sizes: expected at least three, got {len(sizes)}")
+    fit = stats.linregress(np.log(sizes), np.log(values))
+    return float(fit.slope), float(stats.t.ppf((1 + CONFIDENCE) / 2, len(sizes) - 2) * fit.stderr)
+
+
+def slope_at_least(name: str, bound: float, sizes: Sequence[float], values: Sequence[float], seeds: int) -> Comparison:
+    """Assert that the lower end of the interval of a log–log slope is at least a positive bound."""
+    slope, half = slope_interval(sizes, values)
+    used = bound / (slope - half) if slope > half else math.inf
+    return Comparison(name, bound, slope, half, used, "the lower end of the 95 % interval", "≥", seeds=seeds)
+
+
+def slope_at_most(name: str, bound: float, sizes: Sequence[float], values: Sequence[float], seeds: int) -> Comparison:
+    """Assert that the upper end of the interval of a log–log slope is at most a positive bound."""
+    slope, half = slope_interval(sizes, values)
+    used = max(0.0, slope + half) / bound
+    return Comparison(name, bound, slope, half, used, "the upper end of the 95 % interval", "≤", seeds=seeds)
 
 
 def monte_carlo(name: str, predicted: float, measured: float, standard_error: float) -> Comparison:

@@ -15,9 +15,10 @@ from rich.text import Text
 
 from paper_checks.claim import Claim, Outcome
 from paper_checks.comparison import Comparison
-from paper_checks.lab import BACKENDS, Lab
+from paper_checks.lab import BACKENDS
+from paper_checks.learning.notebook import description
 
-SCHEMA = 1
+SCHEMA = 2
 COLOURS = {"pass": "green", "fail": "bold red", "skipped": "yellow", "needs-data": "yellow"}
 
 
@@ -62,6 +63,31 @@ def _claim_text(outcome: Outcome) -> Text:
     return text.append(f"\n{outcome.tightest.name}", "dim") if outcome.tightest else text
 
 
+def measurements(outcomes: Sequence[Outcome]) -> Table:
+    """Return the table of all that was measured over several seeds, with intervals."""
+    table = Table("id", "measured in trained networks")
+    for heading in ("predicted", "measured", "95 % interval", "seeds", "tolerance used"):
+        table.add_column(heading, justify="right", overflow="fold")
+    for outcome in outcomes:
+        for each in outcome.comparisons:
+            if each.seeds is not None:
+                table.add_row(
+                    outcome.claim.id,
+                    Text(each.name),
+                    "–" if math.isnan(each.predicted) else _predicted(each),
+                    f"{each.measured:.4g}",
+                    f"± {each.tolerance:.2g}",
+                    str(each.seeds),
+                    _share(each.used) if each.asserted else "reported",
+                )
+    return table
+
+
+def _predicted(comparison: Comparison) -> str:
+    relation = comparison.relation if comparison.relation in "≥≤>" else ""
+    return f"{relation} {comparison.predicted:.4g}".strip()
+
+
 def _share(used: float) -> str:
     return f"{used:.1%}" if used < 10 else f"{used:.2g}×"
 
@@ -103,15 +129,15 @@ def exit_status(outcomes: Sequence[Outcome]) -> int:
     return 0 if "pass" in statuses and "fail" not in statuses else 1
 
 
-def document(outcomes: Sequence[Outcome], lab: Lab) -> dict[str, Any]:
+def document(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     """Return the run as an object for JSON, where infinity and NaN are null."""
+    lab = outcomes[0].lab
     packages = dict.fromkeys(("nmnc_ref", "numpy", "array-api-compat", BACKENDS[lab.backend].package))
     versions = {"python": platform.python_version(), **{package: metadata.version(package) for package in packages}}
     return {
         "schema": SCHEMA,
         "versions": versions,
         "backend": lab.backend,
-        "dtype": lab.dtype_name,
         "seed": lab.seed,
         "claims": [_claim_document(outcome) for outcome in outcomes],
     }
@@ -123,6 +149,8 @@ def _claim_document(outcome: Outcome) -> dict[str, Any]:
     return {
         "id": claim.id,
         "family": claim.family,
+        "tier": claim.tier,
+        "dtype": outcome.lab.dtype_name,
         "statement": claim.statement,
         "source": claim.source,
         "status": outcome.status,
@@ -131,6 +159,7 @@ def _claim_document(outcome: Outcome) -> dict[str, Any]:
         "seconds": round(outcome.seconds, 3),
         "notes": [claim.notes, *outcome.notes],
         "comparisons": [_comparison_document(each) for each in outcome.comparisons],
+        "experiments": [description(experiment) | {"result": result} for experiment, result in outcome.results.items()],
     }
 
 
@@ -143,6 +172,8 @@ def _comparison_document(comparison: Comparison) -> dict[str, Any]:
 
 def show(outcomes: Sequence[Outcome], console: Console) -> None:
     """Print the table, what went wrong, and the summary."""
+    if any(each.seeds is not None for outcome in outcomes for each in outcome.comparisons):
+        console.print(measurements(outcomes))
     console.print(results(outcomes))
     for outcome in outcomes:
         if outcome.status != "pass":

@@ -1,0 +1,97 @@
+"""Claims A3-trained and A4-trained: training brings the rows of the Jacobian into the manifold."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+
+from nmnc_ref import theory
+from paper_checks.claim import Results, claim
+from paper_checks.comparison import Comparison, exceeds, reported
+from paper_checks.lab import Lab
+from paper_checks.learning.experiments.alignment import DIMENSION, LAYERS, WIDTH, Alignment
+
+SEEDS = range(5)
+DECAYS = (0.0, 1e-3, 5e-3)
+FACTOR = 3
+"""How far above d/n is far above."""
+
+
+def _experiments() -> list[Alignment]:
+    return [Alignment(decay, seed) for decay in DECAYS for seed in SEEDS]
+
+
+def _alphas(results: Results, decay: float, epoch: int, layer: int, centring: str = "uncentred") -> list[float]:
+    return [results[Alignment(decay, seed)][centring][epoch][layer - 1] for seed in SEEDS]
+
+
+@claim(
+    "A3-trained",
+    "In trained networks α_l is far above the d/n of random ones (here by a factor of at least 3), grows in the course "
+    "of training, and is higher with more weight decay.",
+    source="abstract",
+    rung="trained networks",
+    twins={
+        "before training": {"last": 0},
+        "decay the other way round": {"decays": DECAYS[::-1]},
+        "backwards in time": {"first": -1, "last": 1},
+    },
+    experiments=_experiments,
+)
+def alignment_over_training(
+    lab: Lab,
+    results: Results,
+    decays: tuple[float, ...] = DECAYS,
+    first: int = 1,
+    last: int = -1,
+    predict: Callable[[int, int], float] = theory.estimator.random_alignment,
+) -> Iterator[Comparison]:
+    """Classifiers 784-512-512-512-10 of 5,000 MNIST digits, trained by backpropagation for ten epochs; d = 10."""
+    chance = predict(DIMENSION, WIDTH)
+    for layer in LAYERS:
+        for decay in decays:
+            final = _alphas(results, decay, last, layer)
+            yield reported(f"α_{layer} before training, decay {decay}", _alphas(results, decay, 0, layer), chance)
+            yield exceeds(f"α_{layer} > {FACTOR} d/n, decay {decay}", [FACTOR * chance] * len(final), final)
+        for less, more in itertools.pairwise(decays):
+            yield exceeds(
+                f"α_{layer}, decay {more} > {less}",
+                _alphas(results, less, last, layer),
+                _alphas(results, more, last, layer),
+            )
+        yield exceeds(
+            f"α_{layer} at the end > after an epoch, decay {decays[-1]}",
+            _alphas(results, decays[-1], first, layer),
+            _alphas(results, decays[-1], last, layer),
+        )
+
+
+@claim(
+    "A4-trained",
+    "The mean direction of the activity carries part of the Jacobian that a centred basis misses: adding it raises α "
+    "in trained networks.",
+    source="derived",
+    rung="trained networks",
+    twins={
+        "centred for mean-added": {"whole": "centred"},
+        "the other way round": {"centred": "mean-added", "whole": "centred"},
+    },
+    experiments=_experiments,
+)
+def mean_direction(
+    lab: Lab, results: Results, centred: str = "centred", whole: str = "mean-added"
+) -> Iterator[Comparison]:
+    """The classifiers of A3-trained: α of the first ten centred components, the same with the mean direction, and the
+    first ten uncentred ones.
+    """
+    for decay in DECAYS:
+        for layer in LAYERS:
+            less, more = (_alphas(results, decay, -1, layer, centring) for centring in (centred, whole))
+            yield exceeds(
+                f"gain of α_{layer} by the mean, decay {decay}",
+                [0.0] * len(less),
+                [b - a for a, b in zip(less, more, strict=True)],
+            )
+            yield reported(f"α_{layer} centred, decay {decay}", less)
+            yield reported(f"α_{layer} mean-added, decay {decay}", more)
+            yield reported(f"α_{layer} uncentred, decay {decay}", _alphas(results, decay, -1, layer))

@@ -1,0 +1,1 @@
+"""What is trained and measured, for all claims about learning. Everything here is part of the name of a result."""

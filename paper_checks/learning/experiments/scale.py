@@ -1,0 +1,123 @@
+"""One training step of the layer-wise rule at the sizes of AlexNet (L7)."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from nmnc_ref import activation, credit, feedback, loss, perturbation, random, training
+from nmnc_ref.arrays import Array
+from nmnc_ref.initialisation import Stage, convolutional_network
+from paper_checks.data.images import CLASSES, mnist
+from paper_checks.lab import Lab
+
+IMAGE = (3, 224, 224)
+STAGES = (
+    Stage(64, 11, stride=4, padding=2),
+    Stage(192, 5, padding=2, pool=3, pool_stride=2),
+    Stage(384, 3, padding=1, pool=3, pool_stride=2),
+    Stage(256, 3, padding=1),
+    Stage(256, 3, padding=1),
+    Stage(4096, 6, pool=3, pool_stride=2),  # as large as what it sees: fully connected
+)
+DENSE = (4096, 1000)
+DIMENSION = 10
+BATCH, SAMPLE = 8, 32
+SIGMA = 0.01
+ROWS, DRAWS, REPETITIONS = 20, 16, 1000
+
+
+@dataclass(frozen=True)
+class Scale:
+    """One step on eight digits, enlarged eightfold to 224×224 pixels in three equal channels."""
+
+    seed: int
+
+    def perform(self, lab: Lab) -> dict[str, Any]:
+        """Return sizes, seconds, peak memory in bytes, and the progress of mirror estimates towards their means."""
+        key = random.fold_in(lab.key("learning: scale"), self.seed)
+        layers = convolutional_network(random.fold_in(key, 0), IMAGE, STAGES, DENSE, lab.dtype)
+        images, target = _enlarged(lab)
+        route = credit.layerwise(activation.relu)
+        settings = training.Settings("nmnc", learning_rate=1e-3, dimension=DIMENSION, sigma=SIGMA)
+        state = training.init(random.fold_in(key, 1), layers, images, route=route, settings=settings)
+        start = time.perf_counter()
+        moved, info = training.step(
+            state,
+            images[:BATCH, :],
+            target[:BATCH, :],
+            route=route,
+            loss=loss.softmax_cross_entropy,
+            settings=settings,
+        )
+        seconds = time.perf_counter() - start
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        found = {
+            "units": [basis.shape[0] for basis in state.bases],
+            "parameters": sum(layer.weight.size + layer.bias.size for layer in layers),
+            "seconds": seconds,
+            "peak": peak,
+            "moved": [
+                float(lab.xp.max(lab.xp.abs(new.weight - old.weight)))
+                for new, old in zip(moved.network, layers, strict=True)
+            ],
+        }
+        del moved, info
+        mirrors = [
+            _progress(lab, random.fold_in(key, 2 + site), layers[site + 1], basis)
+            for site, basis in enumerate(state.bases)
+        ]
+        return found | {"mirrors": mirrors}
+
+
+def _enlarged(lab: Lab) -> tuple[Array, Array]:
+    """Return images [N, 3·224·224] and one-hot targets among 1,000 classes, of which ten occur."""
+    data = mnist(lab)
+    pixels = lab.numpy(data.train.inputs[:SAMPLE, :]).reshape(-1, 1, 28, 28)
+    images = np.kron(pixels, np.ones((1, 3, 8, 8))).reshape(SAMPLE, -1)
+    targets = np.zeros((SAMPLE, DENSE[-1]))
+    targets[:, :CLASSES] = lab.numpy(data.train.targets[:SAMPLE, :])
+    return lab.array(images), lab.array(targets)
+
+
+def _progress(lab: Lab, key: Array, layer: Any, basis: Array) -> dict[str, list[float]]:
+    """Return mean and standard error of ⟨Ŵ, T⟩/‖T‖² for rows of the layer: towards T = W C, and towards W itself.
+
+    C is the mean over places of the covariance of the noise's patches, over σ²: P itself for a dense layer.
+    """
+    layer = type(layer)(layer.weight[:ROWS, ...], layer.bias[:ROWS])
+    weight = lab.numpy(layer.weight).reshape(ROWS, -1)
+    seen = _patches(lab.numpy(basis.T), layer)  # [d, inputs of a unit, places]
+    shared = np.einsum("ri,dip->rdp", weight, seen)
+    expected = np.einsum("rdp,dip->ri", shared, seen) / seen.shape[-1]
+    targets = {"W C": expected, "W": weight}
+    values: dict[str, list[float]] = {name: [] for name in targets}
+    for repetition in range(REPETITIONS):
+        z = random.normal(random.fold_in(key, repetition), (DRAWS, basis.shape[1]), lab.dtype)
+        noise = perturbation.on_manifold(z, basis, SIGMA)
+        response = layer.preactivation(noise)  # δs, as the biases are zero
+        estimate = lab.numpy(feedback.mirror_estimate(layer, response, noise, SIGMA).weight).reshape(ROWS, -1)
+        for name, target in targets.items():
+            values[name].append(float(np.sum(estimate * target) / np.sum(target**2)))
+    return {
+        name: [float(np.mean(each)), float(np.std(each, ddof=1) / REPETITIONS**0.5)] for name, each in values.items()
+    }
+
+
+def _patches(images: np.ndarray, layer: Any) -> np.ndarray:
+    """Return what each unit of a layer sees of images [d, inputs], by windows: [d, inputs of a unit, places]."""
+    if not hasattr(layer, "geometry"):
+        return images[..., None]
+    shape = layer.geometry
+    windows = np.lib.stride_tricks.sliding_window_view
+    whole = images.reshape(-1, *shape.image)
+    pooled = windows(whole, (shape.pool, shape.pool), axis=(2, 3))[:, :, :: shape.pool_stride, :: shape.pool_stride]
+    pooled = np.pad(pooled.mean(axis=(-2, -1)), ((0, 0), (0, 0), *[(shape.padding, shape.padding)] * 2))
+    seen = windows(pooled, (shape.size, shape.size), axis=(2, 3))[:, :, :: shape.stride, :: shape.stride]
+    seen = seen.transpose(0, 1, 4, 5, 2, 3)
+    return seen.reshape(len(images), shape.image[0] * shape.size**2, -1)

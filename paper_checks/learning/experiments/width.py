@@ -1,0 +1,95 @@
+"""Dimension of the manifold, and perturbations needed, in trained networks of one width (D3, L3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from nmnc_ref import activation, dimension, estimator, manifold, network, perturbation, random
+from nmnc_ref.arrays import Array
+from paper_checks.lab import Lab
+from paper_checks.learning.experiments.course import SAMPLE
+from paper_checks.learning.experiments.trained import classifier
+
+LAYERS = (1, 2)
+DECAY = 5e-3
+EXPLAINED = 0.9
+COSINE = 0.5
+"""To be reached."""
+IMAGES, REPETITIONS = 5, 4
+SIGMA = 0.01
+
+
+@dataclass(frozen=True)
+class Width:
+    """A classifier 784-n-n-10 trained with weight decay; the manifold for perturbations has `dimension` dimensions."""
+
+    width: int
+    seed: int
+    dimension: int = 10
+    epochs: int = 5
+
+    def perform(self, lab: Lab) -> dict[str, Any]:
+        """Return, by hidden layer, dimensions of its activity, α, and draws to the cosine 0.5 with each kind of noise.
+
+        "random" noise is on a random subspace of the dimension of the manifold.
+        """
+        data, layers = classifier(
+            lab, "dense", (self.width, self.width), decay=DECAY, seed=self.seed, epochs=self.epochs
+        )
+        passed = network.forward(layers, data.train.inputs[:SAMPLE, :], activation.relu)
+        images = data.test.inputs[:IMAGES, :]
+        seen = network.forward(layers, images, activation.relu)
+        found: dict[str, list[float | None]] = {}
+        for l in LAYERS:
+            key = random.fold_in(lab.key("learning: width"), 2 * self.seed + l)
+            fit = manifold.fit(passed.activity[l], dimension=self.dimension)
+            spectrum = manifold.fit(passed.activity[l], dimension=1, centring="centred").spectrum
+            J = network.jacobian(layers, images, l, activation.relu)
+            tail = network.tail(layers, l, activation.relu)
+            random_basis = lab.xp.linalg.qr(
+                random.normal(random.fold_in(key, 0), (self.width, self.dimension), lab.dtype)
+            )[0]
+            alignment = float(manifold.pooled_alignment(J, fit.basis))
+            values: dict[str, float | None] = {
+                "participation ratio": float(dimension.participation_ratio(spectrum)),
+                "90 % of variance": int(dimension.explained_variance_dimension(spectrum, EXPLAINED)),
+                "TwoNN": float(dimension.two_nearest_neighbours(passed.activity[l])),
+                "alignment": alignment,
+                "random alignment": float(manifold.pooled_alignment(J, random_basis)),
+            }
+            for index, (name, basis, most) in enumerate(
+                (
+                    ("NMNC", fit.basis, 8 * (self.dimension + 1)),
+                    ("VNC", None, self.width + 1),
+                    ("random", random_basis, 8 * (self.dimension + 1)),
+                )
+            ):
+                noise_key = random.fold_in(key, 1 + index)
+                values[name] = _draws(lab, noise_key, tail, seen.activity[l], J, basis, most)
+            for name, value in values.items():
+                found.setdefault(name, []).append(value)
+        return found
+
+
+def _draws(
+    lab: Lab, key: Array, tail: Callable[[Array], Array], activity: Array, J: Array, basis: Array | None, most: int
+) -> int | None:
+    """Return the smallest K at which the cosine of estimate and Jacobian, a mean over images and repetitions, reaches
+    0.5; None if `most` draws are not enough.
+    """
+    xp, total = lab.xp, 0.0
+    size = activity.shape[-1] if basis is None else basis.shape[1]
+    for index in range(IMAGES):
+        norm = xp.linalg.vector_norm(J[index, ...])
+        for repetition in range(REPETITIONS):
+            z = random.normal(random.fold_in(key, index * REPETITIONS + repetition), (most, size), lab.dtype)
+            noise = SIGMA * z if basis is None else perturbation.on_manifold(z, basis, SIGMA)
+            response = estimator.antithetic_response(tail, activity[index, :], noise)
+            progress = xp.cumulative_sum(xp.sum((response @ J[index, ...]) * noise, axis=-1))
+            gram = (response @ response.T) * (noise @ noise.T)
+            energy = xp.linalg.diagonal(xp.cumulative_sum(xp.cumulative_sum(gram, axis=0), axis=1))  # ‖Σ δy ξᵀ‖²
+            total = total + progress / (norm * xp.sqrt(energy))
+    reached = lab.numpy(total) >= COSINE * IMAGES * REPETITIONS
+    return int(reached.argmax()) + 1 if reached.any() else None

@@ -1,0 +1,124 @@
+"""Finished experiments on disk: what has been run once is not run again, and an interrupted run goes on where it was.
+
+An experiment is a frozen dataclass of parameters with a method `perform`, whose result is a dictionary for JSON. The
+name of its file is a digest of everything that determines the result: kind, parameters, seed of the run, array library,
+dtype, versions, and the sources of the library, of the data and of the experiments.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import importlib.util
+import json
+import os
+import platform
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from importlib import metadata
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from threadpoolctl import threadpool_limits
+
+from paper_checks.lab import BACKENDS, Lab
+
+SOURCES = ("nmnc_ref", "paper_checks.data", "paper_checks.learning.experiments")
+Result = dict[str, Any]
+
+
+class Notebook:
+    """The results in a directory, which is made if need be.
+
+    Raises:
+        OSError: the directory cannot be made.
+    """
+
+    def __init__(self, directory: Path, lab: Lab) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self.directory = directory
+        self.lab = lab
+
+    def results(self, experiments: Iterable[Any]) -> dict[Any, Result]:
+        """Return the results of the experiments that have been run, by experiment."""
+        found = {each: self._read(each) for each in experiments}
+        return {each: result for each, result in found.items() if result is not None}
+
+    def run(self, experiments: Sequence[Any], processes: int, done: Callable[[Any], Any]) -> None:
+        """Perform experiments side by side and keep each result as soon as it is there, then call `done` with it.
+
+        Each has a process of its own, so that its peak of memory is its own. An exception of an experiment, or Ctrl-C,
+        ends the run; finished results stay.
+        """
+        pool = ProcessPoolExecutor(
+            processes, mp_context=get_context("spawn"), initializer=_initialise, max_tasks_per_child=1
+        )
+        try:
+            running: dict[Future, Any] = {pool.submit(_perform, each, self._place): each for each in experiments}
+            while running:
+                finished, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    experiment = running.pop(future)
+                    self._write(experiment, future.result())
+                    done(experiment)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    @property
+    def _place(self) -> tuple[str, str, int]:
+        return self.lab.backend, self.lab.dtype_name, self.lab.seed
+
+    def _file(self, experiment: Any) -> Path:
+        determines = [
+            type(experiment).__name__,
+            dataclasses.asdict(experiment),
+            self._place,
+            _software(self.lab.backend),
+        ]
+        digest = hashlib.sha256(json.dumps(determines, sort_keys=True).encode()).hexdigest()
+        return self.directory / f"{type(experiment).__name__.lower()}-{digest[:20]}.json"
+
+    def _read(self, experiment: Any) -> Result | None:
+        try:
+            return json.loads(self._file(experiment).read_text())["result"]
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError):  # not written by this class: it is run anew
+            return None
+
+    def _write(self, experiment: Any, result: Result) -> None:
+        file = self._file(experiment)
+        document = description(experiment) | {"result": result}
+        unfinished = file.with_suffix(".part")
+        unfinished.write_text(json.dumps(document))
+        os.replace(unfinished, file)  # all or nothing, also where the run is interrupted
+
+
+def description(experiment: Any) -> dict[str, Any]:
+    """Return kind and parameters of an experiment, for JSON."""
+    return {"experiment": type(experiment).__name__, "parameters": dataclasses.asdict(experiment)}
+
+
+def _initialise() -> None:
+    threadpool_limits(1)  # one process for each core
+
+
+def _perform(experiment: Any, place: tuple[str, str, int]) -> Result:
+    return experiment.perform(Lab(*place))
+
+
+@functools.cache
+def _software(backend: str) -> str:
+    """Return a digest of versions and sources."""
+    packages = dict.fromkeys(("numpy", "array-api-compat", "scikit-learn", "mlxtend", BACKENDS[backend].package))
+    digest = hashlib.sha256(platform.python_version().encode())
+    for package in packages:
+        digest.update(metadata.version(package).encode())
+    for name in SOURCES:
+        spec = importlib.util.find_spec(name)
+        for folder in (spec.submodule_search_locations or []) if spec else []:
+            for file in sorted(Path(folder).rglob("*.py")):
+                digest.update(file.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,39 @@
+"""Claim L7: the layer-wise rule at the sizes of AlexNet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from paper_checks.claim import Results, claim
+from paper_checks.comparison import Comparison, at_least, at_most, monte_carlo
+from paper_checks.lab import Lab
+from paper_checks.learning.experiments.scale import Scale
+
+UNITS = (193_600, 139_968, 64_896, 43_264, 43_264, 4_096, 4_096)
+GIBIBYTE = 2**30
+MEMORY = 6.0
+"""Bound on the peak of a step, in GiB: about a dozen copies of the 61 million weights in float64."""
+
+
+@claim(
+    "L7",
+    "The layer-wise rule takes a training step at the sizes of AlexNet, 193,600 units in the first layer, in bounded "
+    "memory; its mirrors estimate W P of dense layers, and W times the mean patch covariance of convolutions.",
+    source="abstract, derived",
+    rung="Monte Carlo",
+    twins={
+        "W for its part in the manifold": {"target": "W"},
+        "W for 2 W": {"expected": 2.0},
+    },
+    experiments=lambda: [Scale(0)],
+)
+def alexnet(lab: Lab, results: Results, target: str = "W C", expected: float = 1.0) -> Iterator[Comparison]:
+    """One step on eight enlarged digits with d = 10; then 1,000 estimates of 20 rows of each layer, of 16 draws each:
+    ⟨Ŵ, T⟩/‖T‖², which is 1 in the mean.
+    """
+    found = results[Scale(0)]
+    for site, (want, units) in enumerate(zip(UNITS, found["units"], strict=True), start=1):
+        yield at_least(f"units of layer {site}", want, units)
+    yield at_most("peak memory of a step (GiB)", MEMORY, found["peak"] / GIBIBYTE)
+    for site, mirror in enumerate(found["mirrors"], start=1):
+        yield monte_carlo(f"mirror of the weights above layer {site}: progress", expected, *mirror[target])
