@@ -80,9 +80,9 @@ def _seed(text: str | None) -> int:
     return int(text)
 
 
-def _tier(asked: str | None, only: Sequence[str], family: str | None) -> str:
-    """Return the tier: the theory, unless claims or a family are asked for by name."""
-    return asked or (catalogue.ALL if only or family else "theory")
+def _tier(options: argparse.Namespace) -> str:
+    """Return the tier that is asked for: the theory, unless claims or a family are named or all are listed."""
+    return options.tier or (catalogue.ALL if options.only or options.family or options.list else "theory")
 
 
 def _experiments(claims: Sequence[Claim], lab: Lab, options: argparse.Namespace, console: Console) -> Results:
@@ -132,7 +132,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.processes < 1:
         parser.error(f"--processes: expected at least 1, got {options.processes}")
     try:
-        claims = catalogue.claims(options.only, options.family, _tier(options.tier, options.only, options.family))
+        claims = catalogue.claims(options.only, options.family, _tier(options))
         if options.list:
             console.print(report.listing(claims))
             return 0

@@ -33,8 +33,8 @@ class Comparison(NamedTuple):
     `relation` is "=", "≥" or "≤" where the prediction is a bound, ">" where it is another measured mean, or "reported"
     where a number is only to be seen beside its prediction, NaN if there is none. `false_alarm` is the probability that
     a correct quantity fails, `detectable` the relative error that is seen all but surely; both are None where chance
-    plays no part or its law is not known. `seeds` are the independent runs behind a measured mean, `tolerance` then the half
-    of its 95 % interval.
+    plays no part or its law is not known. `seeds` are the independent runs behind a measured mean, `tolerance` then the
+    half of its 95 % interval.
     """
 
     name: str
@@ -136,13 +136,16 @@ def reported(name: str, values: Sequence[float], predicted: float = math.nan) ->
 
 
 def slope_interval(sizes: Sequence[float], values: Sequence[float]) -> tuple[float, float]:
-    """Return slope and half of its 95 % interval of a straight line through (log size, log value), all runs together.
+    """Return slope and half of its 95 % interval of a straight line through (log size, log value), all runs together;
+    NaN if a value is not finite.
 
     Raises:
         ValueError: fewer than three points.
     """
     if len(sizes) < 3:
         raise ValueError(f"sizes: expected at least three, got {len(sizes)}")
+    if not np.all(np.isfinite(values)):
+        return math.nan, math.nan
     fit = stats.linregress(np.log(sizes), np.log(values))
     return float(fit.slope), float(stats.t.ppf((1 + CONFIDENCE) / 2, len(sizes) - 2) * fit.stderr)
 
@@ -157,8 +160,9 @@ def slope_at_least(name: str, bound: float, sizes: Sequence[float], values: Sequ
 def slope_at_most(name: str, bound: float, sizes: Sequence[float], values: Sequence[float], seeds: int) -> Comparison:
     """Assert that the upper end of the interval of a log–log slope is at most a positive bound."""
     slope, half = slope_interval(sizes, values)
-    used = max(0.0, slope + half) / bound
-    return Comparison(name, bound, slope, half, used, "the upper end of the 95 % interval", "≤", seeds=seeds)
+    return Comparison(
+        name, bound, slope, half, (slope + half) / bound, "the upper end of the 95 % interval", "≤", seeds=seeds
+    )
 
 
 def monte_carlo(name: str, predicted: float, measured: float, standard_error: float) -> Comparison:

@@ -149,8 +149,6 @@ def _claim_document(outcome: Outcome) -> dict[str, Any]:
     return {
         "id": claim.id,
         "family": claim.family,
-        "tier": claim.tier,
-        "dtype": outcome.lab.dtype_name,
         "statement": claim.statement,
         "source": claim.source,
         "status": outcome.status,
@@ -158,6 +156,8 @@ def _claim_document(outcome: Outcome) -> dict[str, Any]:
         "twins": [twin._asdict() for twin in outcome.twins],
         "seconds": round(outcome.seconds, 3),
         "notes": [claim.notes, *outcome.notes],
+        "tier": claim.tier,
+        "dtype": outcome.lab.dtype_name,
         "comparisons": [_comparison_document(each) for each in outcome.comparisons],
         "experiments": [description(experiment) | {"result": result} for experiment, result in outcome.results.items()],
     }

@@ -114,15 +114,16 @@ def test_the_json_document(tmp_path, capsys):
     file = tmp_path / "run.json"
     assert main(["--only", "E1", "E8", "A1", "--seed", "7", "--dtype", "float32", "--json", str(file)]) == 0
     document = json.loads(file.read_text(encoding="utf-8"))
-    assert list(document) == ["schema", "versions", "backend", "dtype", "seed", "claims"]
-    assert (document["backend"], document["dtype"], document["seed"]) == ("numpy", "float32", 7)
+    assert list(document) == ["schema", "versions", "backend", "seed", "claims"]
+    assert (document["backend"], document["seed"]) == ("numpy", 7)
     assert {"python", "nmnc_ref", "numpy"} <= set(document["versions"])
     passed, skipped, _ = document["claims"]
     assert [claim["id"] for claim in document["claims"]] == ["E1", "E8", "A1"]
     fields = ["id", "family", "statement", "source", "status", "predicted", "measured", "tolerance", "used", "twins"]
-    fields += ["seconds", "notes"]
+    fields += ["seconds", "notes", "tier", "dtype"]
     for claim in document["claims"]:
         assert list(claim)[: len(fields)] == fields
+        assert (claim["tier"], claim["dtype"]) == ("theory", "float32")
     assert passed["status"] == "pass"
     assert 0 <= passed["used"] <= 1
     assert all(twin["caught"] for twin in passed["twins"])
@@ -163,6 +164,9 @@ def test_families_and_ids_select(capsys):
     [
         (["--only", "E99"], "no claim has the id E99"),
         (["--only", "E1", "--family", "dimension"], "none of E1 is in the family dimension"),
+        (["--only", "L1", "--tier", "theory"], "none of L1 is in the tier theory"),
+        (["--tier", "training", "--family", "dimension"], "no claim is in the family dimension and in the tier"),
+        (["--processes", "0"], "expected at least 1, got 0"),
         (["--backend", "cupy"], "invalid choice"),
         (["--dtype", "float16"], "invalid choice"),
         (["--seed", "-1"], "seed: expected an integer"),

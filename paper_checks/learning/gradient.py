@@ -32,8 +32,8 @@ def _energy(known: Mapping[str, Any]) -> float:
 @claim(
     "L1",
     "At an equal number of perturbations NMNC's gradient is better aligned with backpropagation's than VNC's, in "
-    "activity and weight space, at every hidden layer of a trained classifier; in a frozen network the ratio in activity space is "
-    "E6's at the α of the gradient, and the energy in weight space F7's.",
+    "activity and weight space, at every hidden layer of a trained classifier; in a frozen network the ratio in "
+    "activity space is E6's at the α of the gradient, and the energy in weight space F7's.",
     source="summary, derived",
     rung="trained networks",
     twins={

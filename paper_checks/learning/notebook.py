@@ -14,6 +14,7 @@ import importlib.util
 import json
 import os
 import platform
+import signal
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from importlib import metadata
@@ -49,8 +50,8 @@ class Notebook:
     def run(self, experiments: Sequence[Any], processes: int, done: Callable[[Any], Any]) -> None:
         """Perform experiments side by side and keep each result as soon as it is there, then call `done` with it.
 
-        Each has a process of its own, so that its peak of memory is its own. An exception of an experiment, or Ctrl-C,
-        ends the run; finished results stay.
+        Each has a process of its own, so that its peak of memory is its own. An exception of an experiment ends the run
+        when those under way are over, Ctrl-C at once; finished results stay.
         """
         pool = ProcessPoolExecutor(
             processes, mp_context=get_context("spawn"), initializer=_initialise, max_tasks_per_child=1
@@ -64,7 +65,7 @@ class Notebook:
                     self._write(experiment, future.result())
                     done(experiment)
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(cancel_futures=True)
 
     @property
     def _place(self) -> tuple[str, str, int]:
@@ -102,6 +103,7 @@ def description(experiment: Any) -> dict[str, Any]:
 
 
 def _initialise() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C is answered by the parent alone
     threadpool_limits(1)  # one process for each core
 
 

@@ -1,0 +1,218 @@
+"""The claims about training: what they assert, on made-up results, and the experiments behind them in small."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+
+import numpy as np
+import pytest
+
+from nmnc_ref import convolution, manifold, random
+from nmnc_ref.dense import Dense
+from nmnc_ref.training import State
+from paper_checks import catalogue
+from paper_checks.claim import REGISTER, run
+from paper_checks.comparison import at_most, exceeds, mean_interval, reported, slope_at_least, slope_at_most
+from paper_checks.lab import Lab
+from paper_checks.learning import scale as claimed_scale
+from paper_checks.learning.experiments import frozen, scale
+from paper_checks.learning.experiments.alignment import LAYERS, Alignment
+from paper_checks.learning.experiments.course import complement, random_subspace
+from paper_checks.learning.experiments.frozen import Frozen
+from paper_checks.learning.experiments.width import Width
+from paper_checks.learning.notebook import Notebook
+
+LAB = Lab("numpy", "float32", 0)
+CLAIMS = catalogue.claims(tier="training")
+
+
+@dataclasses.dataclass(frozen=True)
+class Doubled:
+    """An experiment that is over at once."""
+
+    value: float
+
+    def perform(self, lab: Lab) -> dict:
+        if self.value < 0:
+            raise ValueError("less than nothing")
+        return {"twice": 2 * self.value, "seed": lab.seed}
+
+
+def perform(notebook, *experiments, processes=1):
+    ran = []
+    notebook.run(experiments, processes, ran.append)
+    return ran
+
+
+def test_a_notebook_keeps_results_by_all_that_determines_them(tmp_path):
+    notebook = Notebook(tmp_path / "new" / "runs", LAB)
+    assert notebook.results([Doubled(1.0)]) == {}
+    assert sorted(perform(notebook, Doubled(1.0), Doubled(3.0), processes=2), key=lambda each: each.value) == [
+        Doubled(1.0),
+        Doubled(3.0),
+    ]
+    again = Notebook(tmp_path / "new" / "runs", LAB)
+    assert again.results([Doubled(3.0), Doubled(2.0)]) == {Doubled(3.0): {"twice": 6.0, "seed": 0}}
+    for other in (Lab("numpy", "float64", 0), Lab("numpy", "float32", 1)):
+        assert Notebook(tmp_path / "new" / "runs", other).results([Doubled(3.0)]) == {}
+
+
+def test_a_failing_experiment_loses_no_other(tmp_path):
+    notebook = Notebook(tmp_path, LAB)
+    with pytest.raises(ValueError, match="less than nothing"):
+        perform(notebook, Doubled(1.0), Doubled(-1.0))
+    assert notebook.results([Doubled(1.0), Doubled(-1.0)]) == {Doubled(1.0): {"twice": 2.0, "seed": 0}}
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"result": 1', '{"other": {}}'])
+def test_a_broken_file_of_a_notebook_is_no_result(tmp_path, content):
+    notebook = Notebook(tmp_path, LAB)
+    perform(notebook, Doubled(1.0))
+    (file,) = tmp_path.iterdir()
+    file.write_text(content)
+    assert notebook.results([Doubled(1.0)]) == {}
+
+
+def test_intervals_over_seeds():
+    mean, half = mean_interval([1.0, 2.0, 3.0])
+    assert mean == pytest.approx(2.0)
+    assert half == pytest.approx(4.302653 / math.sqrt(3), rel=1e-6)  # the quantile of a table
+    assert exceeds("", [1.0, 1.1, 0.9], [2.0, 2.1, 1.9]).held
+    assert not exceeds("", [1.0, 1.1, 0.9], [1.3, 1.4, 1.2]).held  # apart, but the intervals overlap
+    assert not exceeds("", [2.0, 2.1, 1.9], [1.0, 1.1, 0.9]).held
+    assert not exceeds("", [1.0, 1.0], [1.0, 1.0]).held
+    assert not exceeds("", [1.0, 1.1], [math.nan, 2.0]).held
+    assert not reported("", [1.0, 2.0]).asserted
+    with pytest.raises(ValueError, match="at least two"):
+        mean_interval([1.0])
+
+
+def test_slopes():
+    sizes = [1.0, 10.0, 100.0]
+    line = [2 * size**0.5 for size in sizes]
+    assert slope_at_least("", 0.49, sizes, line, 1).measured == pytest.approx(0.5)
+    assert slope_at_least("", 0.49, sizes, line, 1).held
+    assert not slope_at_least("", 0.51, sizes, line, 1).held
+    assert slope_at_most("", 0.51, sizes, line, 1).held
+    assert not slope_at_most("", 0.49, sizes, line, 1).held
+    assert not slope_at_most("", 0.49, sizes, [1.0, math.inf, 1.0], 1).held
+    assert not slope_at_most("", 0.5, sizes, [1.0, 2.0, 1.0], 1).held  # an interval as wide as that says nothing
+    assert at_most("", 2.0, 1.0).held
+    assert not at_most("", 2.0, 3.0).held
+
+
+def invented(claim, spoilt=False):
+    """Return results that have what a claim says, or have it not."""
+    rng = np.random.default_rng(0)
+    noise = lambda: 1 + 0.001 * rng.standard_normal()  # noqa: E731
+    found = {}
+    for each in claim.experiments():
+        if isinstance(each, Alignment):
+            final = 0.02 if spoilt else 0.3 + 20 * each.decay
+            course = [[0.02 * noise()] * 3] + [[(final - 0.01 * (10 - t)) * noise()] * 3 for t in range(1, 11)]
+            raised = [[0.0 if spoilt else value + 0.01 * noise() for value in row] for row in course]
+            found[each] = {"uncentred": course, "centred": course, "mean-added": raised}
+        elif isinstance(each, Width):
+            n, power = each.width, 1.0 if spoilt else 0.1
+            quantities = dict.fromkeys(("participation ratio", "90 % of variance", "TwoNN"), n**power)
+            quantities |= {"alignment": 0.5, "random alignment": 10 / n, "random": None}
+            quantities |= {"NMNC": 11 * n**power, "VNC": n / 3}
+            found[each] = {name: [value and value * noise()] * 2 for name, value in quantities.items()}
+        elif isinstance(each, Frozen):
+            found[each] = _invented_gradients(noise, 0.02 if spoilt else 0.5)
+        else:
+            mirrors = [{"W C": [1 + 0.5 * spoilt, 0.005], "W": [1e-3, 1e-6]}] * 7
+            found[each] = {"units": list(claimed_scale.UNITS), "peak": 3e9, "mirrors": mirrors}
+    return found
+
+
+def _invented_gradients(noise, alpha):
+    def site(alpha, d):
+        weight = {"mean energy": alpha**2, "direct": alpha, "spread": 20.0, "weight energy": 1.0}
+        energy = alpha**2 + (alpha + 20.0) / frozen.DRAWS
+        ratio = math.sqrt(alpha * frozen.DRAWS / (frozen.DRAWS + d + 1))
+        return weight | {
+            "alignment": alpha,
+            "alignment of the Jacobian": 0.8 * alpha,
+            "dimension": d,
+            "activity": [ratio * noise(), 0.005 * ratio, 1.0, 0.01],
+            "weight": [ratio * noise(), 0.005 * ratio, energy, 0.005 * energy],
+        }
+
+    return {"NMNC": [site(alpha, 16)] * 3, "VNC": [site(1.0, 512)] * 3, "random": [site(0.03, 16)] * 3}
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)
+def test_a_claim_about_training_tells_results_that_have_it_from_those_that_have_not(claim):
+    outcome = run(claim, LAB, invented(claim))
+    assert outcome.status == "pass", (outcome.notes, [each for each in outcome.comparisons if not each.held])
+    assert set(outcome.results) == set(claim.experiments())
+    assert run(claim, LAB, invented(claim, spoilt=True)).status == "fail"
+
+
+def test_a_small_frozen_network_of_each_kind(monkeypatch):
+    monkeypatch.setattr(frozen, "EPOCHS", 1)
+    monkeypatch.setattr(frozen, "LAYERS", (3,))
+    for kind in frozen.HIDDEN:
+        found = Frozen(kind, 0, 60).perform(LAB)
+        for noise, (known,) in found.items():
+            ratio, error, energy, energy_error = known["activity"]
+            want = math.sqrt(known["alignment"] * 10 / (10 + known["dimension"] + 1))
+            assert abs(ratio - want) < 6 * error, (kind, noise)
+            assert 0 < error < 0.1 * ratio
+            assert energy_error > 0
+            _, _, energy, energy_error = known["weight"]
+            want = REGISTER["L1"].measure.__globals__["_energy"](known)
+            assert abs(energy - want) < 6 * energy_error, (kind, noise)
+
+
+def test_a_small_width():
+    found = Width(64, 0, epochs=1).perform(LAB)
+    assert set(found) == {
+        *("participation ratio", "90 % of variance", "TwoNN", "alignment", "random alignment"),
+        *("NMNC", "VNC", "random"),
+    }
+    for layer in (0, 1):
+        assert 1 < found["participation ratio"][layer] < found["90 % of variance"][layer] < 64
+        assert found["random alignment"][layer] < 0.25 < found["alignment"][layer]
+        assert 10 < found["VNC"][layer] < 40  # E6: 22
+        assert found["NMNC"][layer] < found["VNC"][layer]
+        assert found["random"][layer] is None
+
+
+def test_a_short_course_of_alignment():
+    found = Alignment(5e-3, 0, epochs=1).perform(LAB)
+    for course in found.values():
+        before, after = course
+        assert len(before) == len(LAYERS)
+        assert all(later > 3 * earlier for earlier, later in zip(before, after, strict=True))
+
+
+@pytest.mark.parametrize("kind", ["dense", "strided", "padded and pooled"])
+def test_mirrors_progress_to_their_mean(monkeypatch, kind):
+    monkeypatch.setattr(scale, "REPETITIONS", 200)
+    monkeypatch.setattr(scale, "ROWS", 5)
+    geometry = {
+        "strided": convolution.Geometry((2, 6, 6), 3, stride=2),
+        "padded and pooled": convolution.Geometry((2, 6, 6), 3, padding=1, pool=3, pool_stride=2),
+    }
+    weight = LAB.normal(f"test: {kind}", 5, *((72,) if kind == "dense" else (2, 3, 3)))
+    layer = (Dense if kind == "dense" else convolution.of(geometry[kind]))(weight, 0 * LAB.normal("test: bias", 5))
+    basis = manifold.fit(LAB.normal("test: activity", 30, 72), dimension=4).basis
+    found = scale._progress(LAB, random.key(3, np), layer, basis)
+    mean, error = found["W C"]
+    assert abs(mean - 1) < 6 * error
+    assert error < 0.1
+    assert abs(found["W"][0] - 1) > 6 * found["W"][1]
+
+
+def test_controls_have_the_dimension_of_the_manifold_and_their_place():
+    bases = tuple(LAB.orthonormal(f"test: basis {index}", 12, 3) for index in range(2))
+    state = State((), (), (), bases, random.key(0, np))
+    for control, key in itertools.product((random_subspace, complement), (random.key(1, np), random.key(2, np))):
+        for basis, new in zip(bases, control(state, key).bases, strict=True):
+            np.testing.assert_allclose(new.T @ new, np.eye(3), atol=1e-5)
+            overlap = np.linalg.norm(basis.T @ new)
+            assert overlap < 1e-5 if control is complement else overlap > 1e-2
