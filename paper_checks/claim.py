@@ -47,7 +47,7 @@ class Claim(NamedTuple):
     measure: Measure
     twins: Mapping[str, Mapping[str, Any]]
     float64_only: str
-    experiments: Experiments | None
+    experiments: Experiments | None = None
 
     @property
     def tier(self) -> str:

@@ -164,7 +164,7 @@ def test_a_small_frozen_network_of_each_kind(monkeypatch):
             assert 0 < error < 0.1 * ratio
             assert energy_error > 0
             _, _, energy, energy_error = known["weight"]
-            want = REGISTER["L1"].measure.__globals__["_energy"](known)
+            want = REGISTER["L1"].measure.__globals__["_norm"](known) ** 2
             assert abs(energy - want) < 6 * energy_error, (kind, noise)
 
 

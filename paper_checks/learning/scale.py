@@ -23,7 +23,7 @@ MEMORY = 6.0
     rung="Monte Carlo",
     twins={
         "W for its part in the manifold": {"target": "W"},
-        "W for 2 W": {"expected": 2.0},
+        "twice the weights": {"expected": 2.0},
     },
     experiments=lambda: [Scale(0)],
 )
