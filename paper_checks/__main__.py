@@ -91,7 +91,8 @@ def _experiments(claims: Sequence[Claim], lab: Lab, options: argparse.Namespace,
     if not wanted:
         return {}
     notebook = Notebook(options.runs, lab)
-    missing = [each for each in wanted if each not in notebook.results(wanted)]
+    found = notebook.results(wanted)
+    missing = [each for each in wanted if each not in found]
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, TimeRemainingColumn(), console=console) as progress:
         task = progress.add_task("training", total=len(wanted), completed=len(wanted) - len(missing))

@@ -27,10 +27,6 @@ Results = Mapping[Any, Mapping[str, Any]]
 """What was found, by experiment."""
 
 
-class NeedsData(Exception):
-    """Raised by a claim for want of data that the user has to bring; the message says which."""
-
-
 class Claim(NamedTuple):
     """A statement of the theory and the measurement that asserts it.
 
@@ -137,8 +133,6 @@ def _run(claim: Claim, lab: Lab, given: tuple[Results, ...]) -> Outcome:
     notes: list[str] = []
     try:
         comparisons = tuple(claim.measure(lab, *given))
-    except NeedsData as error:
-        return Outcome(claim, lab, "needs-data", (), (), time.perf_counter() - start, (str(error),), {})
     except Exception as error:
         comparisons = ()
         notes.append(f"raised {type(error).__name__}: {error}")

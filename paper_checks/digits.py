@@ -10,6 +10,7 @@ from nmnc_ref.arrays import Array
 from nmnc_ref.dense import Dense
 from nmnc_ref.initialisation import dense_network
 from nmnc_ref.network import Forward
+from paper_checks.data.dataset import Samples, batches
 from paper_checks.data.images import samples, uci_digits
 from paper_checks.lab import Lab
 
@@ -66,9 +67,6 @@ def trained(lab: Lab, decay: float = 0.0) -> Classifier:
     velocity = sgd.zero_velocity(layers)
     for epoch in range(EPOCHS):
         key = random.fold_in(lab.key("digits: order"), epoch)
-        order = lab.xp.argsort(random.uniform(key, (images.shape[0],), lab.dtype))
-        for start in range(0, images.shape[0] - BATCH + 1, BATCH):
-            batch = order[start : start + BATCH]
-            x, target = lab.xp.take(images, batch, axis=0), lab.xp.take(targets, batch, axis=0)
+        for x, target in batches(Samples(images, targets), key, BATCH):
             layers, velocity = step(layers, velocity, x, target)
     return Classifier(layers, images, targets, network.forward(layers, images, activation.relu))

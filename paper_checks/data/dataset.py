@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
+from array_api_compat import array_namespace
 
 from nmnc_ref import random
 from nmnc_ref.arrays import Array
@@ -42,3 +44,13 @@ def split(total: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     order = permutation(total)
     test, validation = int(TEST * total), int(VALIDATION * total)
     return order[test + validation :], order[test : test + validation], order[:test]
+
+
+def batches(samples: Samples, key: Array, size: int) -> Iterator[Samples]:
+    """Yield the batches of one epoch in random order; what does not fill a batch is left out."""
+    xp = array_namespace(samples.inputs)
+    total = samples.inputs.shape[0]
+    order = xp.argsort(random.uniform(key, (total,), samples.inputs.dtype))
+    for start in range(0, total - size + 1, size):
+        chosen = order[start : start + size]
+        yield Samples(xp.take(samples.inputs, chosen, axis=0), xp.take(samples.targets, chosen, axis=0))

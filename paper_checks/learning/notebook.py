@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
-import importlib.util
+import importlib
 import json
 import os
 import platform
@@ -26,7 +26,7 @@ from threadpoolctl import threadpool_limits
 
 from paper_checks.lab import BACKENDS, Lab
 
-SOURCES = ("nmnc_ref", "paper_checks.data", "paper_checks.learning.experiments")
+SOURCES = ("nmnc_ref", "paper_checks.lab", "paper_checks.data", "paper_checks.learning.experiments")
 Result = dict[str, Any]
 
 
@@ -117,10 +117,16 @@ def _software(backend: str) -> str:
     packages = dict.fromkeys(("numpy", "array-api-compat", "scikit-learn", "mlxtend", BACKENDS[backend].package))
     digest = hashlib.sha256(platform.python_version().encode())
     for package in packages:
-        digest.update(metadata.version(package).encode())
+        digest.update(_version(package).encode())
     for name in SOURCES:
-        spec = importlib.util.find_spec(name)
-        for folder in (spec.submodule_search_locations or []) if spec else []:
-            for file in sorted(Path(folder).rglob("*.py")):
-                digest.update(file.read_bytes())
+        file = Path(importlib.import_module(name).__file__ or "")
+        for source in sorted(file.parent.rglob("*.py")) if file.name == "__init__.py" else [file]:
+            digest.update(source.read_bytes())
     return digest.hexdigest()
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "none"  # what needs it says how to install it

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
+import numpy as np
+
 from paper_checks.claim import Results, claim
-from paper_checks.comparison import Comparison, at_least, at_most, monte_carlo
+from paper_checks.comparison import Comparison, at_most, exact, monte_carlo
 from paper_checks.lab import Lab
 from paper_checks.learning.experiments.scale import Scale
 
@@ -32,8 +35,9 @@ def alexnet(lab: Lab, results: Results, target: str = "W C", expected: float = 1
     ⟨Ŵ, T⟩/‖T‖², which is 1 in the mean.
     """
     found = results[Scale(0)]
-    for site, (want, units) in enumerate(zip(UNITS, found["units"], strict=True), start=1):
-        yield at_least(f"units of layer {site}", want, units)
+    yield exact(lab, "units of the hidden layers", np.array(UNITS), np.array(found["units"]), scale=0.0)
+    learning = [math.isfinite(norm) and norm > 0 for norm in found["gradients"]]
+    yield exact(lab, "layers with a weight gradient", len(UNITS) + 1, sum(learning), scale=0.0)
     yield at_most("peak memory of a step (GiB)", MEMORY, found["peak"] / GIBIBYTE)
     for site, mirror in enumerate(found["mirrors"], start=1):
         yield monte_carlo(f"mirror of the weights above layer {site}: progress", expected, *mirror[target])

@@ -79,7 +79,7 @@ def perturbations_over_width(
         steep, flat = (_collect(results, kind, layer) for kind in (isotropic, manifold))
         yield slope_at_least(f"isotropic noise, layer {layer}: exponent", STEEP, *steep, len(SEEDS))
         yield slope_at_most(f"manifold noise, layer {layer}: exponent", FLAT, *flat, len(SEEDS))
-        dimension = next(iter(_experiments())).dimension
+        dimension = _experiments()[0].dimension
         for width in WIDTHS:
             chosen = [index for index, each in enumerate(widths) if each == width]
             mean = float(np.mean([alphas[index] for index in chosen]))

@@ -4,52 +4,23 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from array_api_compat import array_namespace
 
 from nmnc_ref import loss, random, training
 from nmnc_ref.arrays import Array
 from nmnc_ref.credit import Route
-from paper_checks.data.dataset import Dataset, Samples
+from paper_checks.data.dataset import Dataset, batches
 from paper_checks.lab import Lab
 
 SAMPLE = 500
 """Inputs whose activity gives the manifold."""
-Control = Callable[[training.State, Array], training.State]
 
 
-def manifold(state: training.State, key: Array) -> training.State:
-    """Return the state as it is: noise on the manifold."""
-    del key
-    return state
-
-
-def random_subspace(state: training.State, key: Array) -> training.State:
-    """Replace the bases by random ones of the same dimensions: the null control of NMNC."""
-    return _replaced(state, key, lambda draw, basis: draw)
-
-
-def complement(state: training.State, key: Array) -> training.State:
-    """Replace the bases by random ones of the same dimensions off the manifold."""
-    return _replaced(state, key, lambda draw, basis: draw - basis @ (basis.T @ draw))
-
-
-def _replaced(state: training.State, key: Array, project: Callable[[Array, Array], Array]) -> training.State:
-    bases = []
-    for index, basis in enumerate(state.bases):
-        draw = random.normal(random.fold_in(key, index), basis.shape, basis.dtype)
-        bases.append(array_namespace(basis).linalg.qr(project(draw, basis))[0])
-    return state._replace(bases=tuple(bases))
-
-
-def batches(lab: Lab, samples: Samples, key: Array, size: int) -> Iterator[tuple[Array, Array]]:
-    """Yield the batches of one epoch in random order; what does not fill a batch is left out."""
-    total = samples.inputs.shape[0]
-    order = lab.xp.argsort(random.uniform(key, (total,), lab.dtype))
-    for start in range(0, total - size + 1, size):
-        chosen = order[start : start + size]
-        yield lab.xp.take(samples.inputs, chosen, axis=0), lab.xp.take(samples.targets, chosen, axis=0)
+def random_subspace(key: Array, basis: Array) -> Array:
+    """Return a random orthonormal basis of the same shape: the null control of a manifold."""
+    return array_namespace(basis).linalg.qr(random.normal(key, basis.shape, basis.dtype))[0]
 
 
 def course(
@@ -62,7 +33,6 @@ def course(
     settings: training.Settings,
     epochs: int,
     batch: int,
-    control: Control = manifold,
 ) -> Iterator[training.State]:
     """Yield the state before training and after every `settings.refresh` steps.
 
@@ -73,7 +43,7 @@ def course(
     state = training.init(random.fold_in(key, 0), layers, sample, route=route, settings=settings)
     advance = lab.jit(functools.partial(training.step, route=route, loss=loss.softmax_cross_entropy, settings=settings))
     steps = itertools.chain.from_iterable(
-        batches(lab, data.train, random.fold_in(key, 2 + 2 * epoch), batch) for epoch in range(epochs)
+        batches(data.train, random.fold_in(key, 1 + epoch), batch) for epoch in range(epochs)
     )
     yield state
     for index in itertools.count():
@@ -82,6 +52,5 @@ def course(
             return
         if index:
             state = training.refresh(state, sample, route=route, settings=settings)
-        state = control(state, random.fold_in(key, 3 + 2 * index))
         state = training.train(state, chunk, sample, route=route, settings=settings, advance=advance)
         yield state

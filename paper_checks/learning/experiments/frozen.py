@@ -12,7 +12,7 @@ import numpy as np
 from nmnc_ref import activation, estimator, loss, manifold, network, perturbation, random
 from nmnc_ref.arrays import Array
 from paper_checks.lab import Lab
-from paper_checks.learning.experiments.course import SAMPLE
+from paper_checks.learning.experiments.course import SAMPLE, random_subspace
 from paper_checks.learning.experiments.trained import classifier
 
 HIDDEN = {"dense": (512, 512, 512), "convolutional": (64,)}
@@ -50,10 +50,8 @@ class Frozen:
         for l in LAYERS:
             key = random.fold_in(random.fold_in(lab.key(f"learning: frozen, {self.kind}"), self.seed), l)
             fit = manifold.fit(sample.activity[l], dimension=DIMENSION)
-            draw = random.normal(random.fold_in(key, 0), fit.basis.shape, lab.dtype)
-            for index, (noise, basis) in enumerate(
-                {"NMNC": fit.basis, "VNC": None, "random": lab.xp.linalg.qr(draw)[0]}.items()
-            ):
+            control = random_subspace(random.fold_in(key, 0), fit.basis)
+            for index, (noise, basis) in enumerate({"NMNC": fit.basis, "VNC": None, "random": control}.items()):
                 site = Site(lab, layers, truth, l, basis)
                 measured = site.measure(random.fold_in(key, 1 + index), self.repetitions)
                 alignment = 1.0 if basis is None else float(manifold.pooled_alignment(jacobians[l], basis))

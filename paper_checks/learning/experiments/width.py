@@ -9,7 +9,7 @@ from typing import Any
 from nmnc_ref import activation, dimension, estimator, manifold, network, perturbation, random
 from nmnc_ref.arrays import Array
 from paper_checks.lab import Lab
-from paper_checks.learning.experiments.course import SAMPLE
+from paper_checks.learning.experiments.course import SAMPLE, random_subspace
 from paper_checks.learning.experiments.trained import classifier
 
 LAYERS = (1, 2)
@@ -48,22 +48,19 @@ class Width:
             spectrum = manifold.fit(passed.activity[l], dimension=1, centring="centred").spectrum
             J = network.jacobian(layers, images, l, activation.relu)
             tail = network.tail(layers, l, activation.relu)
-            random_basis = lab.xp.linalg.qr(
-                random.normal(random.fold_in(key, 0), (self.width, self.dimension), lab.dtype)
-            )[0]
-            alignment = float(manifold.pooled_alignment(J, fit.basis))
+            control = random_subspace(random.fold_in(key, 0), fit.basis)
             values: dict[str, float | None] = {
                 "participation ratio": float(dimension.participation_ratio(spectrum)),
                 "90 % of variance": int(dimension.explained_variance_dimension(spectrum, EXPLAINED)),
                 "TwoNN": float(dimension.two_nearest_neighbours(passed.activity[l])),
-                "alignment": alignment,
-                "random alignment": float(manifold.pooled_alignment(J, random_basis)),
+                "alignment": float(manifold.pooled_alignment(J, fit.basis)),
+                "random alignment": float(manifold.pooled_alignment(J, control)),
             }
             for index, (name, basis, most) in enumerate(
                 (
                     ("NMNC", fit.basis, 8 * (self.dimension + 1)),
                     ("VNC", None, self.width + 1),
-                    ("random", random_basis, 8 * (self.dimension + 1)),
+                    ("random", control, 8 * (self.dimension + 1)),
                 )
             ):
                 noise_key = random.fold_in(key, 1 + index)
