@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import sys
 
@@ -14,15 +15,25 @@ from nmnc_ref.dense import Dense
 from paper_checks import catalogue
 from paper_checks.__main__ import main
 from paper_checks.claim import REGISTER, run
-from paper_checks.comparison import at_most, exceeds, mean_interval, reported, slope_at_least, slope_at_most
+from paper_checks.comparison import (
+    at_most,
+    exact,
+    exceeds,
+    mean_interval,
+    reported,
+    slope_at_least,
+    slope_at_most,
+    slope_interval,
+)
 from paper_checks.data import images
 from paper_checks.lab import Lab
 from paper_checks.learning import notebook as notebook_module
 from paper_checks.learning import scale as claimed_scale
-from paper_checks.learning.experiments import frozen, scale
+from paper_checks.learning.experiments import course, frozen, scale
 from paper_checks.learning.experiments.alignment import LAYERS, Alignment
 from paper_checks.learning.experiments.course import random_subspace
 from paper_checks.learning.experiments.frozen import Frozen
+from paper_checks.learning.experiments.trained import course_of_classifier
 from paper_checks.learning.experiments.width import Width
 from paper_checks.learning.notebook import Notebook
 
@@ -77,6 +88,50 @@ def test_a_broken_file_of_a_notebook_is_no_result(tmp_path, content):
     assert notebook.results([Doubled(1.0)]) == {}
 
 
+def twice(lab, results, value=1.0):
+    yield exact(lab, "twice", 2 * value, results[Doubled(1.0)]["twice"])
+
+
+def test_the_command_runs_what_has_not_been_run(tmp_path, monkeypatch, capsys):
+    claim = REGISTER["L7"]._replace(
+        measure=twice, twins={"thrice": {"value": 1.5}}, experiments=lambda: [Doubled(1.0), Doubled(1.0)]
+    )
+    monkeypatch.setitem(REGISTER, "L7", claim)
+    asked = []
+    run_experiments = Notebook.run
+    monkeypatch.setattr(Notebook, "run", lambda *given: asked.append(given[1]) or run_experiments(*given))
+    for _ in range(2):
+        file = tmp_path / "out.json"
+        assert main(["--only", "L7", "E16", "--runs", str(tmp_path / "runs"), "--json", str(file)]) == 0
+    assert asked == [[Doubled(1.0)], []]
+    theory, training = json.loads(file.read_text(encoding="utf-8"))["claims"]
+    assert (theory["tier"], theory["dtype"], theory["experiments"]) == ("theory", "float64", [])
+    assert (training["tier"], training["dtype"]) == ("training", "float32")
+    assert training["experiments"] == [
+        {"experiment": "Doubled", "parameters": {"value": 1.0}, "result": {"twice": 2.0, "seed": 0}}
+    ]
+
+
+def test_what_is_only_reported_passes_no_claim():
+    claim = REGISTER["L7"]._replace(
+        measure=lambda lab, results, bad=False: iter([reported("", [1.0, 2.0])] + [exact(lab, "", 1.0, 2.0)] * bad),
+        twins={"bad": {"bad": True}},
+        experiments=list,
+    )
+    outcome = run(claim, LAB, {})
+    assert outcome.twins[0].caught
+    assert outcome.status == "fail"
+
+
+def test_every_epoch_has_an_order_of_its_own(monkeypatch):
+    orders = []
+    monkeypatch.setattr(course, "batches", lambda samples, key, size: orders.append(key.tolist()) or iter(()))
+    data, states = course_of_classifier(LAB, "dense", (8,), decay=0.0, seed=0, epochs=3)
+    assert len(list(states)) == 1
+    assert data.shape == (1, 28, 28)
+    assert len({tuple(order) for order in orders}) == 3
+
+
 def test_intervals_over_seeds():
     mean, half = mean_interval([1.0, 2.0, 3.0])
     assert mean == pytest.approx(2.0)
@@ -100,6 +155,11 @@ def test_slopes():
     assert slope_at_most("", 0.51, sizes, line, 1).held
     assert not slope_at_most("", 0.49, sizes, line, 1).held
     assert not slope_at_most("", 0.49, sizes, [1.0, math.inf, 1.0], 1).held
+    scattered = ([1.0, 2.0, 4.0, 8.0, 16.0], [1.0, 2.6, 3.2, 9.6, 16.0])
+    slope, half = slope_interval(*scattered)
+    assert slope - half < 0.8 < slope
+    assert slope > half
+    assert not slope_at_least("", 0.8, *scattered, 1).held  # the lower end counts
     assert not slope_at_most("", 0.5, sizes, [1.0, 2.0, 1.0], 1).held  # an interval as wide as that says nothing
     assert at_most("", 2.0, 1.0).held
     assert not at_most("", 2.0, 3.0).held
@@ -191,8 +251,7 @@ def test_a_small_width():
 
 def test_a_short_course_of_alignment():
     found = Alignment(5e-3, 0, epochs=1).perform(LAB)
-    for course in found.values():
-        before, after = course
+    for before, after in found.values():
         assert len(before) == len(LAYERS)
         assert all(later > 3 * earlier for earlier, later in zip(before, after, strict=True))
 
@@ -207,6 +266,9 @@ def test_mirrors_progress_to_their_mean(monkeypatch, kind):
     }
     weight = LAB.normal(f"test: {kind}", 5, *((72,) if kind == "dense" else (2, 3, 3)))
     layer = (Dense if kind == "dense" else convolution.of(geometry[kind]))(weight, 0 * LAB.normal("test: bias", 5))
+    image = LAB.normal("test: image", 2, 72)
+    seen = np.einsum("ri,dip->drp", weight.reshape(5, -1), scale._patches(image, layer))
+    np.testing.assert_allclose(seen.reshape(2, -1), layer.preactivation(image), atol=1e-5)
     basis = manifold.fit(LAB.normal("test: activity", 30, 72), dimension=4).basis
     found = scale._progress(LAB, random.key(3, np), layer, basis)
     mean, error = found["W C"]
