@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 try:
     from rich.console import Console
@@ -23,6 +24,7 @@ try:
     from paper_checks import catalogue, report
     from paper_checks.claim import FAMILIES, TIERS, Claim, Outcome, Results, run
     from paper_checks.lab import BACKENDS, DTYPES, Lab
+    from paper_checks.learning import grid
     from paper_checks.learning.notebook import Notebook
 except ModuleNotFoundError as error:
     print(
@@ -34,6 +36,7 @@ INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells have it."""
 WIDTH = 132
 """Columns of the tables where output is not a terminal."""
+PROFILES = ("quick", "full")
 DTYPE = {"theory": "float64", "training": "float32"}
 """The precision of a tier, if none is asked for."""
 
@@ -69,6 +72,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--processes", metavar="N", type=int, default=os.cpu_count(), help="training runs at once (default: all cores)"
     )
+    parser.add_argument(
+        "--profile",
+        choices=PROFILES,
+        default="quick",
+        help="quick (default): learning rates kept with the sources; full: choose them anew from the whole grid",
+    )
     parser.add_argument("--list", action="store_true", help="list the claims without checking them")
     return parser
 
@@ -85,19 +94,35 @@ def _tier(options: argparse.Namespace) -> str:
     return options.tier or (catalogue.ALL if options.only or options.family or options.list else "theory")
 
 
-def _experiments(claims: Sequence[Claim], lab: Lab, options: argparse.Namespace, console: Console) -> Results:
-    """Return the results of what the claims about training need, after running what of it has not been run."""
-    wanted = list(dict.fromkeys(each for claim in claims if claim.experiments for each in claim.experiments()))
-    if not wanted:
-        return {}
+def _experiments(
+    claims: Sequence[Claim], lab: Lab, options: argparse.Namespace, console: Console
+) -> tuple[Results, Mapping[Any, str]]:
+    """Return the results of what the claims about training need, and why others are missing.
+
+    Raises:
+        RuntimeError: the grid of `--profile full` is not whole.
+    """
     notebook = Notebook(options.runs, lab)
+    if options.profile == "full":
+        cells, failures = _perform(notebook, grid.experiments(), "grid", options, console)
+        if failures:
+            raise RuntimeError("; ".join(f"{each}: {reason}" for each, reason in failures.items()))
+        grid.write(cells, lab)
+    wanted = dict.fromkeys(each for claim in claims if claim.experiments for each in claim.experiments())
+    return _perform(notebook, list(wanted), "training", options, console)
+
+
+def _perform(
+    notebook: Notebook, wanted: Sequence[Any], what: str, options: argparse.Namespace, console: Console
+) -> tuple[Results, Mapping[Any, str]]:
+    """Run what has not been run, and return all results and what experiments raised."""
     found = notebook.results(wanted)
     missing = [each for each in wanted if each not in found]
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, TimeRemainingColumn(), console=console) as progress:
-        task = progress.add_task("training", total=len(wanted), completed=len(wanted) - len(missing))
-        notebook.run(missing, options.processes, lambda experiment: progress.advance(task))
-    return notebook.results(wanted)
+        task = progress.add_task(what, total=len(wanted), completed=len(wanted) - len(missing))
+        failures = notebook.run(missing, options.processes, lambda experiment: progress.advance(task))
+    return notebook.results(wanted), failures
 
 
 def _outcomes(claims: Sequence[Claim], options: argparse.Namespace, labs: dict[str, Lab]) -> list[Outcome]:
@@ -105,16 +130,20 @@ def _outcomes(claims: Sequence[Claim], options: argparse.Namespace, labs: dict[s
 
     Raises:
         KeyboardInterrupt: Ctrl-C, after a message.
+        RuntimeError: as `_experiments`.
     """
     console = Console(stderr=True)
     outcomes: list[Outcome] = []
     try:
-        results = _experiments(claims, labs["training"], options, console) if "training" in labs else {}
+        results: Results = {}
+        failures: Mapping[Any, str] = {}
+        if "training" in labs:
+            results, failures = _experiments(claims, labs["training"], options, console)
         with Progress(console=console, transient=True) as progress:
             task = progress.add_task("", total=len(claims))
             for claim in claims:
                 progress.update(task, description=f"checking {claim.id}")
-                outcomes.append(run(claim, labs[claim.tier], results if claim.experiments else None))
+                outcomes.append(run(claim, labs[claim.tier], results if claim.experiments else None, failures))
                 progress.advance(task)
     except KeyboardInterrupt:
         kept = f"; finished training runs are kept in {options.runs}" if "training" in labs else ""
@@ -152,8 +181,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except ModuleNotFoundError as error:
         parser.error(str(error))
+    except RuntimeError as error:
+        print(f"{parser.prog}: the grid is not whole, nothing was chosen: {error}", file=sys.stderr)
+        return 1
     except OSError as error:
-        parser.error(f"--runs: cannot keep runs in {options.runs}: {error.strerror}")
+        parser.error(f"--runs: cannot keep runs in {error.filename or options.runs}: {error.strerror}")
     report.show(outcomes, console)
     if options.json:
         try:

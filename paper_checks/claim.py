@@ -115,12 +115,19 @@ def claim(
     return register
 
 
-def run(claim: Claim, lab: Lab, results: Results | None = None) -> Outcome:
+def run(claim: Claim, lab: Lab, results: Results | None = None, failures: Mapping[Any, str] | None = None) -> Outcome:
     """Measure a claim and its twins. It passes if every comparison holds, could have failed, and rejects every twin.
 
-    A claim about training takes the `results` of its experiments.
+    A claim about training takes the `results` of its experiments; it fails if one of them is not there, and says why
+    where `failures` does.
     """
-    found = None if results is None else {each: results[each] for each in claim.experiments()}  # type: ignore[misc]
+    wanted = [] if results is None else claim.experiments()  # type: ignore[misc]
+    missing = [each for each in wanted if each not in (results or {})]
+    if missing:
+        reasons = failures or {}
+        notes = tuple(f"{each} has no result: {reasons.get(each, 'it was not run')}" for each in missing)
+        return Outcome(claim, lab, "fail", (), (), 0.0, notes, {})
+    found = None if results is None else {each: results[each] for each in wanted}
     with threadpool_limits(1):  # the arrays are small: threads would cost more than they save
         outcome = _run(claim, lab, () if found is None else (found,))
     return outcome._replace(results=found or {})

@@ -119,7 +119,7 @@ def test_the_example_of_the_readme_runs():
 def test_both_packages_are_packaged_and_typed():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     assert project["tool"]["setuptools"]["packages"]["find"]["include"] == ["nmnc_ref*", "paper_checks*"]
-    data = {"nmnc_ref": ["oracle/vectors/data/*.json"], "paper_checks": []}
+    data = {"nmnc_ref": ["oracle/vectors/data/*.json"], "paper_checks": ["learning/*.json"]}
     for package, patterns in data.items():
         assert project["tool"]["setuptools"]["package-data"][package] == ["py.typed", *patterns]
         assert all(any((ROOT / package).glob(pattern)) for pattern in ("py.typed", *patterns))

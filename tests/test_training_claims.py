@@ -5,13 +5,16 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import os
+import signal
 import sys
 
 import numpy as np
 import pytest
 
-from nmnc_ref import convolution, manifold, random
+from nmnc_ref import convolution, manifold, random, training
 from nmnc_ref.dense import Dense
+from nmnc_ref.initialisation import dense_network
 from paper_checks import catalogue
 from paper_checks.__main__ import main
 from paper_checks.claim import REGISTER, run
@@ -27,13 +30,15 @@ from paper_checks.comparison import (
 )
 from paper_checks.data import images
 from paper_checks.lab import Lab
+from paper_checks.learning import grid
 from paper_checks.learning import notebook as notebook_module
 from paper_checks.learning import scale as claimed_scale
-from paper_checks.learning.experiments import course, frozen, scale
+from paper_checks.learning.experiments import course, frozen, learner, scale
 from paper_checks.learning.experiments.alignment import LAYERS, Alignment
-from paper_checks.learning.experiments.course import random_subspace
+from paper_checks.learning.experiments.course import complement, random_subspace
 from paper_checks.learning.experiments.frozen import Frozen
-from paper_checks.learning.experiments.trained import course_of_classifier
+from paper_checks.learning.experiments.learner import Learner
+from paper_checks.learning.experiments.trained import ROUTE, course_of_classifier
 from paper_checks.learning.experiments.width import Width
 from paper_checks.learning.notebook import Notebook
 
@@ -50,6 +55,8 @@ class Doubled:
     def perform(self, lab: Lab) -> dict:
         if self.value < 0:
             raise ValueError("less than nothing")
+        if self.value == math.inf:
+            os.kill(os.getpid(), signal.SIGKILL)
         return {"twice": 2 * self.value, "seed": lab.seed}
 
 
@@ -74,8 +81,12 @@ def test_a_notebook_keeps_results_by_all_that_determines_them(tmp_path):
 
 def test_a_failing_experiment_loses_no_other(tmp_path):
     notebook = Notebook(tmp_path, LAB)
-    with pytest.raises(ValueError, match="less than nothing"):
-        perform(notebook, Doubled(1.0), Doubled(-1.0))
+    ended = []
+    failures = notebook.run([Doubled(1.0), Doubled(-1.0), Doubled(math.inf)], 1, ended.append)
+    assert set(ended) == {Doubled(1.0), Doubled(-1.0), Doubled(math.inf)}
+    assert failures.pop(Doubled(-1.0)) == "ValueError: less than nothing"
+    assert list(failures) == [Doubled(math.inf)]
+    assert "BrokenProcessPool" in failures[Doubled(math.inf)]
     assert notebook.results([Doubled(1.0), Doubled(-1.0)]) == {Doubled(1.0): {"twice": 2.0, "seed": 0}}
 
 
@@ -110,6 +121,17 @@ def test_the_command_runs_what_has_not_been_run(tmp_path, monkeypatch, capsys):
     assert training["experiments"] == [
         {"experiment": "Doubled", "parameters": {"value": 1.0}, "result": {"twice": 2.0, "seed": 0}}
     ]
+
+
+def test_a_claim_without_a_result_fails_and_says_why(tmp_path, monkeypatch, capsys):
+    claim = REGISTER["L7"]._replace(measure=twice, twins={"thrice": {"value": 1.5}})
+    monkeypatch.setitem(REGISTER, "L7", claim._replace(experiments=lambda: [Doubled(-1.0)]))
+    monkeypatch.setitem(REGISTER, "D3", claim._replace(id="D3", experiments=lambda: [Doubled(1.0)]))
+    assert main(["--only", "L7", "D3", "--runs", str(tmp_path)]) == 1
+    shown = capsys.readouterr().out
+    assert "Doubled(value=-1.0) has no result: ValueError: less than nothing" in shown
+    assert "1 of 2 claims passed, 1 failed" in shown
+    assert "it was not run" in run(REGISTER["L7"], LAB, {}).notes[0]
 
 
 def test_what_is_only_reported_passes_no_claim():
@@ -182,6 +204,8 @@ def invented(claim, spoilt=False):
             quantities |= {"alignment": 0.5, "random alignment": 10 / n, "random": None}
             quantities |= {"NMNC": 11 * n**power, "VNC": n / 3}
             found[each] = {name: [value and value * noise()] * 2 for name, value in quantities.items()}
+        elif isinstance(each, Learner):
+            found[each] = _invented_learner(each, noise, spoilt)
         elif isinstance(each, Frozen):
             found[each] = _invented_gradients(noise, 0.02 if spoilt else 0.5)
         else:
@@ -193,6 +217,16 @@ def invented(claim, spoilt=False):
                 "mirrors": mirrors,
             }
     return found
+
+
+def _invented_learner(learner, noise, spoilt):
+    layer = {"cosine": 0.5, "width": 2000, "mean Jacobian": 1.0, "its part in the manifold": 0.6}
+    layer |= {"Jacobians": 2.0, "their part in the manifold": 1.0}
+    accuracy = 0.92 if learner.rule == ("vnc" if spoilt else "nmnc") else 0.9
+    if learner.rule == "backpropagation":
+        accuracy = 0.95
+    found = {"validation": accuracy, "test": accuracy * noise(), "diverged": None}
+    return found | {"cosines": [0.5] * 5, "perturbations": 34, "passes": 68, "feedback": [layer] * 4}
 
 
 def _invented_gradients(noise, alpha):
@@ -275,6 +309,98 @@ def test_mirrors_progress_to_their_mean(monkeypatch, kind):
     assert abs(mean - 1) < 6 * error
     assert error < 0.1
     assert abs(found["W"][0] - 1) > 6 * found["W"][1]
+
+
+def test_learners_of_every_rule_in_small(monkeypatch):
+    monkeypatch.setattr(learner, "HIDDEN", {"dense": (40, 30), "convolutional": (30,)})
+    monkeypatch.setattr(learner, "EPOCHS", 1)
+    monkeypatch.setattr(learner, "DIMENSION", 4)
+    found = {
+        (task, rule): Learner(task, rule, 0.005, 0.03, 0).perform(LAB)
+        for task in learner.HIDDEN
+        for rule in (*training.RULES, *learner.CONTROLS)
+    }
+    for (_, rule), result in found.items():
+        assert result["diverged"] is None
+        assert 0.05 < result["test"] < 1
+        assert ("cosines" in result) == (rule != "backpropagation")
+        if rule in (*training.PERTURBING, *learner.CONTROLS):
+            assert (result["perturbations"], result["passes"]) == (7, 14)  # of 54 steps, in pairs
+            for layer in result["feedback"]:
+                assert 0 <= layer["its part in the manifold"] <= layer["mean Jacobian"] * (1 + 1e-5)
+                assert layer["mean Jacobian"] <= layer["Jacobians"] * (
+                    1 + 1e-5
+                )  # that of the last layer is the same for all
+    for task in learner.HIDDEN:
+        assert found[task, "backpropagation"]["test"] > 0.3
+        learned = {str(found[task, rule]["feedback"]) for rule in (*training.PERTURBING, *learner.CONTROLS)}
+        assert len(learned) == 4  # each has noise of its own
+
+
+def test_a_learner_that_diverges_has_the_accuracy_of_guessing(monkeypatch):
+    monkeypatch.setattr(learner, "HIDDEN", {"dense": (40,)})
+    found = Learner("dense", "vnc", 1e6, 0.9, 0).perform(LAB)
+    assert (found["validation"], found["test"]) == (0.1, 0.1)
+    assert any(sign in found["diverged"] for sign in learner.DIVERGENCE)
+    with pytest.raises(ValueError, match="learning_rate"):  # a mistake is no divergence
+        Learner("dense", "vnc", -1.0, 0.9, 0).perform(LAB)
+
+
+def test_the_grid_is_kept_and_the_best_cell_is_found(tmp_path, monkeypatch):
+    asked = [(cell["task"], cell["rule"]) for rule in training.RULES for cell in grid.cells("dense", rule)]
+    assert len(asked) == sum(each.task == "dense" for each in grid.experiments())  # what is kept is the whole grid
+    monkeypatch.setattr(grid, "FILE", tmp_path / "grid.json")
+    cells = [Learner("dense", "nmnc", rate, eta, 100) for rate in (0.01, 0.02) for eta in (0.1, 0.2)]
+    found = {each: {"validation": 0.5, "diverged": None} for each in cells}
+    found[cells[1]] = found[cells[2]] = {"validation": 0.9, "diverged": None}
+    found[Learner("dense", "vnc", 0.5, 0.1, 100)] = {"validation": 0.1, "diverged": "infinity"}
+    grid.write(found, LAB)
+    assert grid.best("dense", "nmnc") == (0.01, 0.2)
+    assert [cell["diverged"] for cell in grid.cells("dense", "vnc")] == [True]
+
+
+def test_the_full_profile_chooses_from_the_whole_grid(tmp_path, monkeypatch, capsys):
+    written = []
+    claim = REGISTER["L7"]._replace(
+        measure=twice, twins={"thrice": {"value": 1.5}}, experiments=lambda: [Doubled(1.0)] if written else []
+    )
+    monkeypatch.setitem(REGISTER, "L7", claim)
+    monkeypatch.setattr(grid, "write", lambda results, lab: written.append(results))
+    asked = ["--only", "L7", "--runs", str(tmp_path), "--profile", "full"]
+    monkeypatch.setattr(grid, "experiments", lambda: [Doubled(2.0), Doubled(-1.0)])
+    assert main(asked) == 1
+    assert "the grid is not whole" in capsys.readouterr().err
+    assert written == []
+    monkeypatch.setattr(grid, "experiments", lambda: [Doubled(2.0), Doubled(3.0)])
+    assert main(asked) == 0
+    assert [result["twice"] for result in written[0].values()] == [4.0, 6.0]
+
+
+def test_the_complement_is_orthogonal_to_the_manifold():
+    basis = LAB.orthonormal("test: basis", 12, 3)
+    new = complement(random.key(1, np), basis)
+    np.testing.assert_allclose(new.T @ new, np.eye(3), atol=1e-5)
+    np.testing.assert_allclose(basis.T @ new, np.zeros((3, 3)), atol=1e-5)
+
+
+def test_a_control_replaces_every_manifold(monkeypatch):
+    data = images.digits(LAB)
+    layers = dense_network(random.key(0, np), (64, 20, 10), np.float32)
+    settings = training.Settings("nmnc", dimension=2, refresh=5)
+    used = []
+
+    def control(key, basis):
+        used.append((key.tolist(), random_subspace(key, basis)))
+        return used[-1][1]
+
+    given = {"route": ROUTE, "settings": settings, "epochs": 1, "batch": 100, "control": control}
+    *_, state = course.course(LAB, random.key(1, np), layers, data, **given)
+    assert len({tuple(key) for key, _ in used}) == 3  # 12 steps, refreshed after 5
+    np.testing.assert_array_equal(state.bases[0], used[-1][1])
+    learned = state.feedback[0]  # of noise in the three subspaces, and in nothing else
+    span = np.linalg.qr(np.concatenate([basis for _, basis in used], axis=1))[0]
+    assert np.any(learned)
+    np.testing.assert_allclose(learned - (learned @ span) @ span.T, 0 * learned, atol=1e-5 * abs(learned).max())
 
 
 def test_a_random_subspace_has_the_dimension_of_the_manifold_and_not_its_place():

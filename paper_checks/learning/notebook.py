@@ -47,12 +47,19 @@ class Notebook:
         found = {each: self._read(each) for each in experiments}
         return {each: result for each, result in found.items() if result is not None}
 
-    def run(self, experiments: Sequence[Any], processes: int, done: Callable[[Any], Any]) -> None:
-        """Perform experiments side by side and keep each result as soon as it is there, then call `done` with it.
+    def run(self, experiments: Sequence[Any], processes: int, done: Callable[[Any], Any]) -> dict[Any, str]:
+        """Perform experiments side by side, keep each result as soon as it is there, and call `done` with each.
 
-        Each has a process of its own, so that its peak of memory is its own. An exception of an experiment ends the run
-        when those under way are over, Ctrl-C at once; finished results stay.
+        Each has a process of its own, so that its peak of memory is its own. Ctrl-C ends the run at once; finished
+        results stay. A process that is killed takes those that wait with it.
+
+        Returns:
+            What experiments raised, in words, by experiment.
+
+        Raises:
+            ModuleNotFoundError: an experiment needs what is not installed.
         """
+        failures: dict[Any, str] = {}
         pool = ProcessPoolExecutor(
             processes, mp_context=get_context("spawn"), initializer=_initialise, max_tasks_per_child=1
         )
@@ -62,10 +69,16 @@ class Notebook:
                 finished, _ = wait(running, return_when=FIRST_COMPLETED)
                 for future in finished:
                     experiment = running.pop(future)
-                    self._write(experiment, future.result())
+                    try:
+                        self._write(experiment, future.result())
+                    except (ModuleNotFoundError, OSError):
+                        raise
+                    except Exception as error:
+                        failures[experiment] = f"{type(error).__name__}: {error}"
                     done(experiment)
         finally:
             pool.shutdown(cancel_futures=True)
+        return failures
 
     @property
     def _place(self) -> tuple[str, str, int]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from array_api_compat import array_namespace
 
@@ -16,11 +17,21 @@ from paper_checks.lab import Lab
 
 SAMPLE = 500
 """Inputs whose activity gives the manifold."""
+Control = Callable[[Array, Array], Array]
+"""From a random key and the basis of a manifold, the basis that is used in its place."""
 
 
 def random_subspace(key: Array, basis: Array) -> Array:
     """Return a random orthonormal basis of the same shape: the null control of a manifold."""
     return array_namespace(basis).linalg.qr(random.normal(key, basis.shape, basis.dtype))[0]
+
+
+def complement(key: Array, basis: Array) -> Array:
+    """Return a random orthonormal basis of the same shape, orthogonal to the manifold: the other null control."""
+    drawn = random_subspace(key, basis)
+    for _ in range(2):  # once more, as the first projection leaves rounding errors inside the manifold
+        drawn = array_namespace(basis).linalg.qr(drawn - basis @ (basis.T @ drawn))[0]
+    return drawn
 
 
 def course(
@@ -33,18 +44,37 @@ def course(
     settings: training.Settings,
     epochs: int,
     batch: int,
+    control: Control | None = None,
 ) -> Iterator[training.State]:
     """Yield the state before training and after every `settings.refresh` steps.
+
+    A `control` replaces the manifolds after each fit, those of all sites with the same key.
 
     Raises:
         ValueError: weights or activities became infinite, or units died until the manifold was lost.
     """
     sample = data.train.inputs[:SAMPLE, ...]
-    state = training.init(random.fold_in(key, 0), layers, sample, route=route, settings=settings)
-    advance = lab.jit(functools.partial(training.step, route=route, loss=loss.softmax_cross_entropy, settings=settings))
+    bound: dict[str, Any] = {"route": route, "loss": loss.softmax_cross_entropy, "settings": settings}
+    compiled = {
+        perturb: lab.jit(functools.partial(training.step, **bound, perturb=perturb)) for perturb in (True, False)
+    }
     steps = itertools.chain.from_iterable(
         batches(data.train, random.fold_in(key, 1 + epoch), batch) for epoch in range(epochs)
     )
+    control_key = random.fold_in(key, 1 + epochs)
+
+    def advance(
+        state: training.State, x: Array, target: Array, *, perturb: bool
+    ) -> tuple[training.State, training.Info]:
+        return compiled[perturb](state, x, target)
+
+    def controlled(state: training.State, index: int) -> training.State:
+        if control is None:
+            return state
+        fresh = random.fold_in(control_key, index)
+        return state._replace(bases=tuple(control(fresh, basis) for basis in state.bases))
+
+    state = training.init(random.fold_in(key, 0), layers, sample, route=route, settings=settings)
     yield state
     for index in itertools.count():
         chunk = list(itertools.islice(steps, settings.refresh))
@@ -52,5 +82,5 @@ def course(
             return
         if index:
             state = training.refresh(state, sample, route=route, settings=settings)
-        state = training.train(state, chunk, sample, route=route, settings=settings, advance=advance)
+        state = training.train(controlled(state, index), chunk, sample, route=route, settings=settings, advance=advance)
         yield state
