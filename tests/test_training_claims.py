@@ -253,6 +253,22 @@ def test_a_claim_about_training_tells_results_that_have_it_from_those_that_have_
     assert run(claim, LAB, invented(claim, spoilt=True)).status == "fail"
 
 
+def test_a_comparison_of_rules_holds_them_to_one_budget_and_shows_who_diverged():
+    claim = REGISTER["L2"]
+    for rule in training.PERTURBING:
+        found = invented(claim)
+        first = next(each for each in found if (each.task, each.rule, each.seed) == ("convolutional", rule, 0))
+        unequal = found | {first: found[first] | {"perturbations": 35}}
+        assert [each.name for each in claim.measure(LAB, unequal) if not each.held] == [
+            f"convolutional: perturbations of {rule.upper()}"
+        ]
+        found[first] = {"validation": 0.1, "test": found[first]["test"], "diverged": "infinity"}
+        outcome = run(claim, LAB, found)
+        assert outcome.status == "pass"
+        shown = [each.seeds for each in outcome.comparisons if f"cosine of {rule.upper()}" in each.name]
+        assert set(shown) == {4, 5}  # in the one task and the other
+
+
 def test_a_small_frozen_network_of_each_kind(monkeypatch):
     monkeypatch.setattr(frozen, "EPOCHS", 1)
     monkeypatch.setattr(frozen, "LAYERS", (3,))
@@ -328,13 +344,21 @@ def test_learners_of_every_rule_in_small(monkeypatch):
             assert (result["perturbations"], result["passes"]) == (7, 14)  # of 54 steps, in pairs
             for layer in result["feedback"]:
                 assert 0 <= layer["its part in the manifold"] <= layer["mean Jacobian"] * (1 + 1e-5)
-                assert layer["mean Jacobian"] <= layer["Jacobians"] * (
-                    1 + 1e-5
-                )  # that of the last layer is the same for all
+                # equal for the last layer, whose Jacobian is the same for all images
+                assert layer["mean Jacobian"] <= layer["Jacobians"] * (1 + 1e-5)
     for task in learner.HIDDEN:
         assert found[task, "backpropagation"]["test"] > 0.3
         learned = {str(found[task, rule]["feedback"]) for rule in (*training.PERTURBING, *learner.CONTROLS)}
         assert len(learned) == 4  # each has noise of its own
+
+
+def test_a_compiled_course_is_that_of_numpy(monkeypatch):
+    monkeypatch.setattr(learner, "HIDDEN", {"dense": (40, 30)})
+    monkeypatch.setattr(learner, "EPOCHS", 1)
+    monkeypatch.setattr(learner, "DIMENSION", 4)
+    want, got = (Learner("dense", "nmnc", 0.005, 0.03, 0).perform(Lab(name, "float32", 0)) for name in ("numpy", "jax"))
+    np.testing.assert_allclose(got["cosines"], want["cosines"], atol=1e-3)
+    assert got["perturbations"] == want["perturbations"]
 
 
 def test_a_learner_that_diverges_has_the_accuracy_of_guessing(monkeypatch):
