@@ -352,6 +352,18 @@ def test_learners_of_every_rule_in_small(monkeypatch):
         assert len(learned) == 4  # each has noise of its own
 
 
+def test_a_course_perturbs_at_every_interval_alone():
+    data = images.digits(LAB)
+    layers = dense_network(random.key(0, np), (64, 20, 10), np.float32)
+    settings = training.Settings("vnc", dimension=2, refresh=6, interval=3)
+    given = {"route": ROUTE, "settings": settings, "epochs": 1, "batch": 100}
+    first, *_, last = course.course(LAB, random.key(1, np), layers, data, **given)
+    key = first.key
+    for _ in range(4):  # 12 steps; each perturbation, and nothing else, moves the key
+        key = random.fold_in(key, 0)
+    np.testing.assert_array_equal(last.key, key)
+
+
 def test_a_compiled_course_is_that_of_numpy(monkeypatch):
     monkeypatch.setattr(learner, "HIDDEN", {"dense": (40, 30)})
     monkeypatch.setattr(learner, "EPOCHS", 1)
