@@ -182,7 +182,15 @@ def observe(state: State, x: Array, *, route: Route, settings: Settings) -> tupl
 
 
 def step(
-    state: State, x: Array, target: Array, *, route: Route, loss: Any, settings: Settings, perturb: bool = True
+    state: State,
+    x: Array,
+    target: Array,
+    *,
+    route: Route,
+    loss: Any,
+    settings: Settings,
+    perturb: bool = True,
+    annealing: float | Array = 1.0,
 ) -> tuple[State, Info]:
     """Perturb (if the rule does, and `perturb`), assign credit through the feedback, and move the weights.
 
@@ -194,15 +202,18 @@ def step(
         loss: of output and target.
         settings: how it learns.
         perturb: whether this step is a perturbation step.
+        annealing: factor of the learning rate at this step; may be traced.
 
     Returns:
         The new state, and all intermediate quantities.
 
     Raises:
-        TypeError, ValueError: as the functions that it composes; ValueError also for settings out of range.
+        TypeError, ValueError: as the functions that it composes; ValueError also for settings out of range, and for an
+            annealing that is not positive.
     """
     _expect_settings(settings)
     _expect_state(state, x=x, target=target)
+    annealing = positive("annealing", annealing, x)
     observation = None
     if flag("perturb", perturb) and settings.rule in PERTURBING:
         state, observation = observe(state, x, route=route, settings=settings)
@@ -218,7 +229,7 @@ def step(
         state.network,
         info.gradient,
         state.velocity,
-        learning_rate=settings.learning_rate,
+        learning_rate=settings.learning_rate * annealing,
         momentum=settings.momentum,
         decay=settings.decay,
     )
@@ -233,6 +244,7 @@ def train(
     route: Route,
     settings: Settings,
     advance: Callable[..., tuple[State, Info]],
+    annealing: Callable[[int], float] = lambda index: 1.0,
 ) -> State:
     """Run a step on each batch, with a perturbation step at every `interval` and fresh manifolds at every `refresh`.
 
@@ -242,7 +254,9 @@ def train(
         sample: inputs whose activities give the manifolds.
         route: kind of network and of feedback.
         settings: how it learns.
-        advance: `step` with route, loss and settings bound, jitted or not: (state, x, target, perturb=bool).
+        advance: `step` with route, loss and settings bound, jitted or not: (state, x, target, perturb=bool,
+            annealing=number).
+        annealing: the factor of the learning rate at step 0, 1, …; constant by default.
 
     Raises:
         TypeError, ValueError: as `refresh`, and as `advance`.
@@ -252,7 +266,7 @@ def train(
     for index, (x, target) in enumerate(batches):
         if index and index % settings.refresh == 0:
             state = refresh(state, sample, route=route, settings=settings)
-        state, _ = advance(state, x, target, perturb=index % settings.interval == 0)
+        state, _ = advance(state, x, target, perturb=index % settings.interval == 0, annealing=annealing(index))
     return state
 
 

@@ -705,6 +705,7 @@ EXAMPLES = [
         loss=SQUARED_ERROR,
         settings=SETTINGS,
         perturb=Flag(True),
+        annealing=POSITIVE,
         returns="anything",
     ),
     _e(
@@ -715,6 +716,7 @@ EXAMPLES = [
         route=ROUTE,
         settings=GIVEN_SETTINGS,
         advance=Given(lambda xp, dtype: None, _CALLABLE),
+        annealing=Given(lambda xp, dtype: lambda index: 1.0, _CALLABLE),
         returns="anything",
     ),
     # manifold

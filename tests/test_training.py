@@ -214,14 +214,50 @@ def test_training_perturbs_and_refreshes_when_it_is_told():
     step = functools.partial(training.step, route=route, loss=loss.squared_error, settings=settings)
     perturbed, bases = [], []
 
-    def advance(state, x, target, perturb):
+    def advance(state, x, target, perturb, annealing):
         perturbed.append(perturb)
         bases.append(state.bases[0])
-        return step(state, x, target, perturb=perturb)
+        return step(state, x, target, perturb=perturb, annealing=annealing)
 
     training.train(state, [(x, target)] * 9, x, route=route, settings=settings, advance=advance)
     assert perturbed == [True, False, False] * 3
     assert [bases[i] is bases[i - 1] for i in range(1, 9)] == [i % 4 != 0 for i in range(1, 9)]
+
+
+def test_annealing_is_a_factor_of_the_learning_rate(xp):
+    layers, x, target = problem("dense, direct", xp)
+    given = {"route": ROUTES["dense, direct"], "loss": loss.squared_error}
+    settings = Settings("vnc", dimension=3, learning_rate=0.08)
+    state = training.init(random.key(6, xp), layers, x, route=given["route"], settings=settings)
+    step = functools.partial(training.step, **given)
+    want = [step(state, x, target, settings=settings._replace(learning_rate=0.08 * factor))[0] for factor in (0.5, 1)]
+    for factor, moved in zip((0.5, 1), want, strict=True):
+        got, _ = step(state, x, target, settings=settings, annealing=factor)
+        assert all(np.array_equal(a, b) for a, b in zip(arrays(got), arrays(moved), strict=True))
+    asked = []
+    training.train(
+        state,
+        [(x, target)] * 3,
+        x,
+        route=given["route"],
+        settings=settings,
+        advance=lambda state, x, target, perturb, annealing: (asked.append(annealing), (state, None))[1],
+        annealing=lambda index: 1 - index / 3,
+    )
+    assert asked == [1, 1 - 1 / 3, 1 - 2 / 3]
+
+
+def test_annealing_may_be_traced():
+    jax = pytest.importorskip("jax")
+    layers, x, target = problem("dense, direct", jax.numpy, "float32")
+    settings = Settings("backpropagation")
+    state = training.init(random.key(6, jax.numpy), layers, x, route=ROUTES["dense, direct"], settings=settings)
+    step = functools.partial(training.step, route=ROUTES["dense, direct"], loss=loss.squared_error, settings=settings)
+    got, _ = jax.jit(step)(state, x, target, annealing=0.25)
+    want, _ = step(state, x, target, annealing=0.25)
+    for a, b in zip(arrays(got), arrays(want), strict=True):
+        assert a.dtype == b.dtype
+        assert np.allclose(a, b, rtol=1e-5)
 
 
 def test_random_feedback_stays_and_learned_feedback_begins_at_zero():

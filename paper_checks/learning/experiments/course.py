@@ -45,10 +45,12 @@ def course(
     epochs: int,
     batch: int,
     control: Control | None = None,
+    annealed: bool = False,
 ) -> Iterator[training.State]:
     """Yield the state before training and after every `settings.refresh` steps.
 
-    A `control` replaces the manifolds after each fit, those of all sites with the same key.
+    A `control` replaces the manifolds after each fit, those of all sites with the same key. If `annealed`, the learning
+    rate falls in a straight line, to zero after the last step.
 
     Raises:
         ValueError: weights or activities became infinite, or units died until the manifold was lost.
@@ -61,12 +63,13 @@ def course(
     steps = itertools.chain.from_iterable(
         batches(data.train, random.fold_in(key, 1 + epoch), batch) for epoch in range(epochs)
     )
+    total = epochs * (data.train.inputs.shape[0] // batch)
     control_key = random.fold_in(key, 1 + epochs)
 
     def advance(
-        state: training.State, x: Array, target: Array, *, perturb: bool
+        state: training.State, x: Array, target: Array, *, perturb: bool, annealing: float
     ) -> tuple[training.State, training.Info]:
-        return compiled[perturb](state, x, target)
+        return compiled[perturb](state, x, target, annealing=annealing)
 
     def controlled(state: training.State, index: int) -> training.State:
         if control is None:
@@ -82,5 +85,14 @@ def course(
             return
         if index:
             state = training.refresh(state, sample, route=route, settings=settings)
-        state = training.train(controlled(state, index), chunk, sample, route=route, settings=settings, advance=advance)
+        done = index * settings.refresh
+        state = training.train(
+            controlled(state, index),
+            chunk,
+            sample,
+            route=route,
+            settings=settings,
+            advance=advance,
+            annealing=lambda step, done=done: 1 - (done + step) / total if annealed else 1.0,
+        )
         yield state
