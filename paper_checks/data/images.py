@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
@@ -28,6 +29,7 @@ def uci_digits() -> Pictures:
     return Pictures(found.data.astype(np.uint8), found.target, (1, 8, 8), 16)
 
 
+@functools.cache  # reading the text takes seconds
 def mnist_digits() -> Pictures:
     """Return 5,000 handwritten digits of MNIST, 28×28 pixels, 500 of each (LeCun et al. 1998).
 

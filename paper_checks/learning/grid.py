@@ -1,4 +1,5 @@
-"""The grid of learning rates and feedback rates, and the cell of each rule that did best on the validation set.
+"""The grid of learning rates and feedback rates, and the cell of each rule whose worst network did best on the
+validation set.
 
 `--profile full` trains every cell and writes what it found to `grid.json`, from where the claims choose.
 """
@@ -13,45 +14,43 @@ from typing import Any
 
 from nmnc_ref import training
 from paper_checks.lab import Lab
-from paper_checks.learning.experiments.learner import HIDDEN, Learner
+from paper_checks.learning.experiments.learner import Learner
+from paper_checks.learning.experiments.tasks import TASKS
 
-LEARNING_RATES = (0.00125, 0.0025, 0.005, 0.01, 0.02)
-FEEDBACK_RATES = (0.003, 0.01, 0.03, 0.1, 0.3)
-SEED = 100
-"""Of the networks of the grid, which no comparison uses."""
+SEEDS = (100, 101)
+"""Of the networks of each cell, which no comparison uses."""
 FILE = Path(__file__).with_name("grid.json")
+Cell = tuple[str, str, float, float | None]
+"""Task, rule, learning rate and feedback rate."""
 
 
 def experiments() -> list[Learner]:
-    """Return the whole grid: the same learning rates for every rule, the same η for both kinds of noise."""
+    """Return the whole grid: for each task the same learning rates for every rule, the same η for both noises."""
     return [
-        Learner(task, rule, learning_rate, feedback_rate, SEED)
-        for task in HIDDEN
+        Learner(name, rule, learning_rate, feedback_rate, seed)
+        for name, task in TASKS.items()
         for rule in training.RULES
-        for learning_rate in LEARNING_RATES
-        for feedback_rate in (FEEDBACK_RATES if rule in training.PERTURBING else (None,))
+        for learning_rate in task.learning_rates
+        for feedback_rate in (task.feedback_rates if rule in training.PERTURBING else (None,))
+        for seed in SEEDS
     ]
 
 
 def write(results: Mapping[Learner, Mapping[str, Any]], lab: Lab) -> None:
-    """Write the validation accuracy of every cell, a line each, and where it was measured.
+    """Write the validation accuracies of every cell, a line each, and where they were measured.
 
     Raises:
         OSError: the file cannot be written.
     """
-    cells = [
-        {
-            "task": each.task,
-            "rule": each.rule,
-            "learning_rate": each.learning_rate,
-            "feedback_rate": each.feedback_rate,
-            "validation": found["validation"],
-            "diverged": found["diverged"] is not None,
-        }
-        for each, found in results.items()
-    ]
+    cells: dict[Cell, dict[str, Any]] = {}
+    for each, found in results.items():
+        place = (each.task, each.rule, each.learning_rate, each.feedback_rate)
+        named = dict(zip(("task", "rule", "learning_rate", "feedback_rate"), place, strict=True))
+        cell = cells.setdefault(place, named | {"validation": [], "diverged": 0})
+        cell["validation"].append(found["validation"])
+        cell["diverged"] += found["diverged"] is not None
     head = json.dumps({"backend": lab.backend, "dtype": lab.dtype_name, "seed": lab.seed})
-    lines = ",\n  ".join(json.dumps(cell) for cell in cells)
+    lines = ",\n  ".join(json.dumps(cell) for cell in cells.values())
     FILE.write_text(f'{head[:-1]}, "cells": [\n  {lines}\n]}}\n', encoding="utf-8")
 
 
@@ -61,10 +60,19 @@ def cells(task: str, rule: str) -> list[dict[str, Any]]:
     return [cell for cell in found if (cell["task"], cell["rule"]) == (task, rule)]
 
 
-def best(task: str, rule: str) -> tuple[float, float | None]:
-    """Return learning rate and feedback rate of the highest validation accuracy; of equal ones the smallest rates."""
+def best(task: str, rule: str, feedback_rates: tuple[float, ...] | None = None) -> tuple[float, float | None]:
+    """Return learning rate and feedback rate of the cell whose worst network is best; of equal ones the smallest rates.
+
+    The worst, not the mean: a cell that now and then diverges is no good choice. `feedback_rates` are those to choose
+    from, all if None.
+    """
+    chosen = [
+        cell
+        for cell in cells(task, rule)
+        if feedback_rates is None or cell["feedback_rate"] is None or cell["feedback_rate"] in feedback_rates
+    ]
     cell = max(
-        cells(task, rule),
-        key=lambda cell: (cell["validation"], -cell["learning_rate"], -(cell["feedback_rate"] or math.inf)),
+        chosen,
+        key=lambda cell: (min(cell["validation"]), -cell["learning_rate"], -(cell["feedback_rate"] or math.inf)),
     )
     return cell["learning_rate"], cell["feedback_rate"]

@@ -50,8 +50,8 @@ class Notebook:
     def run(self, experiments: Sequence[Any], processes: int, done: Callable[[Any], Any]) -> dict[Any, str]:
         """Perform experiments side by side, keep each result as soon as it is there, and call `done` with each.
 
-        Each has a process of its own, so that its peak of memory is its own. Ctrl-C ends the run at once; finished
-        results stay. A process that is killed takes those that wait with it.
+        What measures the peak of its memory has a process of its own: a class with `alone` true. Ctrl-C ends the run at
+        once; finished results stay. A process that is killed takes those that wait with it.
 
         Returns:
             What experiments raised, in words, by experiment.
@@ -59,9 +59,16 @@ class Notebook:
         Raises:
             ModuleNotFoundError: an experiment needs what is not installed.
         """
+        alone = [each for each in experiments if getattr(each, "alone", False)]
+        together = [each for each in experiments if each not in alone]
+        return self._run(alone, processes, done, 1) | self._run(together, processes, done, None)
+
+    def _run(
+        self, experiments: Sequence[Any], processes: int, done: Callable[[Any], Any], tasks_of_a_process: int | None
+    ) -> dict[Any, str]:
         failures: dict[Any, str] = {}
         pool = ProcessPoolExecutor(
-            processes, mp_context=get_context("spawn"), initializer=_initialise, max_tasks_per_child=1
+            processes, mp_context=get_context("spawn"), initializer=_initialise, max_tasks_per_child=tasks_of_a_process
         )
         try:
             running: dict[Future, Any] = {pool.submit(_perform, each, self._place): each for each in experiments}

@@ -1,38 +1,41 @@
-"""A classifier that learns by a credit rule from scarce perturbations, and how well it does (L2)."""
+"""A network that learns a task by a credit rule, and how well it does (L2, L4, L5)."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from nmnc_ref import activation, loss, network, random, training
+from nmnc_ref import loss, random, training
 from nmnc_ref.arrays import Array
-from paper_checks.data.dataset import Samples
-from paper_checks.data.images import CLASSES, mnist
+from paper_checks.data.dataset import Dataset, Samples
 from paper_checks.lab import Lab
 from paper_checks.learning.experiments.course import complement, course, random_subspace
-from paper_checks.learning.experiments.trained import KINDS, ROUTE
+from paper_checks.learning.experiments.tasks import BATCH, TASKS, Task
 
-HIDDEN = {"dense": (2000, 2000, 2000), "convolutional": (2000, 2000)}
-EPOCHS, BATCH = 5, 64
-DIMENSION, INTERVAL, REFRESH = 16, 8, 64
-DECAY, MOMENTUM = 5e-3, 0.9
-IMAGES = 100
-"""Of the test set, on which gradients and Jacobians are compared."""
+MOMENTUM = 0.9
+INPUTS = 50
+"""Of the test set, on which gradients and feedback are compared."""
 CONTROLS = {"random subspace": random_subspace, "complement": complement}
 """NMNC on something else than the manifold, by name of the rule."""
 DIVERGENCE = ("finite values", "rank of at least")
 """What the library says of weights that have become infinite, and of units that have died until a manifold is lost."""
 
 
+class Divergence(Exception):
+    """A training that did not come to its end, and what the library said of it."""
+
+
 @dataclass(frozen=True)
 class Learner:
-    """A classifier of MNIST digits, 784-2000-2000-2000-10 or 8·14·14, 16·7·7, 2000, 2000, 10, that learns by direct
-    feedback.
+    """A network that learns one of `TASKS`, with a learning rate that falls in a straight line.
 
-    `rule`: one of `training.RULES` or `CONTROLS`; `feedback_rate`: η, None for rules that learn no feedback.
+    `rule`: one of `training.RULES` or `CONTROLS`; `feedback_rate`: η, None for rules that learn no feedback;
+    `dimension`: of the manifold, that of the task if None.
     """
 
     task: str
@@ -40,59 +43,92 @@ class Learner:
     learning_rate: float
     feedback_rate: float | None
     seed: int
+    dimension: int | None = None
 
     def perform(self, lab: Lab) -> dict[str, Any]:
         """Return accuracies, numbers of perturbations and passes, and what the feedback has learned.
 
         A training that diverges says so, and has the accuracy of guessing.
         """
-        data = mnist(lab)
-        key = random.fold_in(lab.key(f"learning: learner, {self.task}"), self.seed)
-        layers = KINDS[self.task](random.fold_in(key, 0), lab, data, HIDDEN[self.task])
-        settings = training.Settings(
+        task, settings = TASKS[self.task], self.settings
+        try:
+            data, state = self.learn(lab)
+            with _divergence():
+                found = {part: _accuracy(lab, task, state, getattr(data, part)) for part in ("validation", "test")}
+                found |= {"diverged": None}
+                x, target = data.test.inputs[:INPUTS, ...], data.test.targets[:INPUTS, :]
+                if settings.rule != "backpropagation":
+                    found |= {"cosines": _cosines(lab, task, state, x, target)}
+                if settings.rule in training.PERTURBING:
+                    perturbations = self.steps(data) * task.samples
+                    found |= {"perturbations": perturbations, "passes": 2 * perturbations}
+                    found |= {"feedback": _feedback(lab, task, state, x)}
+            return found
+        except Divergence as error:
+            guess = 1 / TASKS[self.task].data(lab).train.targets.shape[1]
+            return {"validation": guess, "test": guess, "diverged": str(error)}
+
+    @property
+    def settings(self) -> training.Settings:
+        """How it learns."""
+        task = TASKS[self.task]
+        return training.Settings(
             "nmnc" if self.rule in CONTROLS else self.rule,
             learning_rate=self.learning_rate,
             momentum=MOMENTUM,
-            decay=DECAY,
+            decay=task.decay,
             feedback_rate=self.feedback_rate or 0.0,
-            dimension=DIMENSION,
-            interval=INTERVAL,
-            refresh=REFRESH,
+            dimension=self.dimension or task.dimension,
+            samples=task.samples,
+            interval=task.interval,
+            refresh=task.refresh,
         )
+
+    def steps(self, data: Dataset) -> int:
+        """Return the number of perturbation steps of a training."""
+        task = TASKS[self.task]
+        return math.ceil(task.epochs * (data.train.inputs.shape[0] // BATCH) / task.interval)
+
+    def learn(self, lab: Lab) -> tuple[Dataset, training.State]:
+        """Return the data, and the state at the end of training.
+
+        Raises:
+            Divergence: there is no end.
+        """
+        task = TASKS[self.task]
+        data = task.data(lab)
+        key = random.fold_in(lab.key(f"learning: learner, {self.task}"), self.seed)
         states = course(
             lab,
             random.fold_in(key, 1),
-            layers,
+            task.network(random.fold_in(key, 0), lab, data),
             data,
-            route=ROUTE,
-            settings=settings,
-            epochs=EPOCHS,
+            route=task.route,
+            settings=self.settings,
+            epochs=task.epochs,
             batch=BATCH,
             control=CONTROLS.get(self.rule),
+            annealed=True,
         )
-        try:
-            with np.errstate(over="ignore", invalid="ignore"):  # on the way to divergence
-                *_, state = states
-                found: dict[str, Any] = {
-                    part: _accuracy(lab, state, getattr(data, part)) for part in ("validation", "test")
-                }
-                found |= {"diverged": None}
-                if settings.rule != "backpropagation":
-                    found |= {"cosines": _cosines(lab, state, data.test)}
-                if settings.rule in training.PERTURBING:
-                    steps = EPOCHS * (data.train.inputs.shape[0] // BATCH)
-                    perturbations = -(-steps // INTERVAL)
-                    found |= {"perturbations": perturbations, "passes": 2 * perturbations}
-                    found |= {"feedback": _feedback(lab, state, data.test.inputs[:IMAGES, :])}
-                return found
-        except ValueError as error:
-            if not any(sign in str(error) for sign in DIVERGENCE):
-                raise
-            return {"validation": 1 / CLASSES, "test": 1 / CLASSES, "diverged": str(error)}
+        with _divergence():
+            *_, state = states
+        return data, state
 
 
-def _accuracy(lab: Lab, state: training.State, part: Samples) -> float:
-    output = network.forward(state.network, part.inputs, activation.relu).output
+@contextmanager
+def _divergence() -> Iterator[None]:
+    """Raise Divergence for what the library says of a training that has gone wrong; mistakes stay what they are."""
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):
+            yield
+    except ValueError as error:
+        if not any(sign in str(error) for sign in DIVERGENCE):
+            raise
+        raise Divergence(str(error)) from None
+
+
+def _accuracy(lab: Lab, task: Task, state: training.State, part: Samples) -> float:
+    output = task.route.forward(state.network, part.inputs).output
     right = lab.xp.argmax(output, axis=-1) == lab.xp.argmax(part.targets, axis=-1)
     return float(lab.numpy(right).mean())
 
@@ -102,28 +138,27 @@ def _cosine(lab: Lab, a: Array, b: Array) -> float:
     return product / squares**0.5 if squares else 0.0
 
 
-def _cosines(lab: Lab, state: training.State, part: Samples) -> list[float]:
-    """Return by layer the cosine of the weight gradient of the rule with that of backpropagation."""
-    x, target = part.inputs[:IMAGES, :], part.targets[:IMAGES, :]
-    truth = ROUTE.backpropagation(state.network, x, target, loss.softmax_cross_entropy)
-    _, _, gradient = ROUTE.credit(state.network, x, truth.forward, truth.error, state.feedback)
-    return [_cosine(lab, own.weight, exact.weight) for own, exact in zip(gradient, truth.gradient, strict=True)]
+def _cosines(lab: Lab, task: Task, state: training.State, x: Array, target: Array) -> list[float]:
+    """Return, for the weights of all layers but the last, the cosine of the rule's gradient with backpropagation's."""
+    truth = task.route.backpropagation(state.network, x, target, loss.softmax_cross_entropy)
+    _, _, gradient = task.route.credit(state.network, x, truth.forward, truth.error, state.feedback)
+    pairs = zip(gradient[:-1], truth.gradient[:-1], strict=True)
+    return [_cosine(lab, own.weight, exact.weight) for own, exact in pairs]
 
 
-def _feedback(lab: Lab, state: training.State, x: Array) -> list[dict[str, float]]:
-    """Return by hidden layer the cosine of B with the mean Jacobian J̄, and the energies that predict it (F2)."""
+def _feedback(lab: Lab, task: Task, state: training.State, x: Array) -> list[dict[str, float]]:
+    """Return for each array of feedback its cosine with what it estimates, and the energies that predict it (F2)."""
     found = []
-    for layer, (feedback, basis) in enumerate(zip(state.feedback, state.bases, strict=True), start=1):
-        J = network.jacobian(state.network, x, layer, activation.relu)
-        mean = lab.xp.mean(J, axis=0)
+    for feedback, basis, each in zip(state.feedback, state.bases, task.targets(state.network, x), strict=True):
+        mean = lab.xp.mean(each, axis=0)
         found.append(
             {
                 "cosine": _cosine(lab, feedback, mean),
                 "width": basis.shape[0],
-                "mean Jacobian": float(lab.xp.sum(mean**2)),
+                "mean": float(lab.xp.sum(mean**2)),
                 "its part in the manifold": float(lab.xp.sum((mean @ basis) ** 2)),
-                "Jacobians": float(lab.xp.sum(J**2)) / x.shape[0],
-                "their part in the manifold": float(lab.xp.sum((J @ basis) ** 2)) / x.shape[0],
+                "each": float(lab.xp.sum(each**2)) / each.shape[0],
+                "their part in the manifold": float(lab.xp.sum((each @ basis) ** 2)) / each.shape[0],
             }
         )
     return found

@@ -1,0 +1,132 @@
+"""What credit rules are compared on: data, network, route of credit, and all that is the same for every rule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from nmnc_ref import activation, credit, network, recurrent
+from nmnc_ref.arrays import Array
+from nmnc_ref.credit import Route
+from nmnc_ref.initialisation import recurrent_network
+from paper_checks.data import sequences
+from paper_checks.data.dataset import Dataset
+from paper_checks.data.images import mnist
+from paper_checks.lab import Lab
+from paper_checks.learning.experiments import trained
+
+BATCH = 64
+READ_OUT = 0.1
+"""Factor of the initial read-out of recurrent networks: little of it off the manifold, as decay is slow (A2)."""
+
+
+class Task(NamedTuple):
+    """What is learned and how.
+
+    `data`: of a lab; `network`: the initial one, of a key, a lab and the data; `route`: of credit;
+    `targets`: (network, inputs) → what each array of feedback estimates, for each input or once for all, [·, r, n];
+    `learning_rates`, `feedback_rates`: the grid, the same for all rules; `dimension`: of the manifold;
+    `samples`, `interval`: perturbed at every so many steps; `refresh`: steps between fits of the manifold.
+    """
+
+    data: Callable[[Lab], Dataset]
+    network: Callable[[Array, Lab, Dataset], tuple]
+    route: Route
+    targets: Callable[[tuple, Array], list[Array]]
+    learning_rates: tuple[float, ...]
+    feedback_rates: tuple[float, ...]
+    epochs: int
+    decay: float
+    dimension: int
+    interval: int
+    samples: int
+    refresh: int
+
+
+def _weights(layers: tuple, x: Array) -> list[Array]:
+    """Return what mirrors estimate: W of all dense layers but the first, the same for all inputs."""
+    del x
+    return [layer.weight[None, ...] for layer in layers[1:]]
+
+
+def _jacobians(layers: tuple, x: Array) -> list[Array]:
+    """Return what direct feedback estimates: J of all hidden layers."""
+    return [network.jacobian(layers, x, l, activation.relu) for l in range(1, len(layers))]
+
+
+def _by_lag(leak: float) -> Callable[[tuple, Array], list[Array]]:
+    def jacobians(layers: tuple, x: Array) -> list[Array]:
+        """Return what feedback through time estimates: J of the activity 0, 1, … steps before the end."""
+        steps = reversed(range(1, x.shape[1] + 1))
+        return [recurrent.jacobian(layers, x, step, activation.tanh, leak=leak) for step in steps]
+
+    return jacobians
+
+
+def _recurrent(units: int) -> Callable[[Array, Lab, Dataset], tuple]:
+    def initial(key: Array, lab: Lab, data: Dataset) -> tuple:
+        cell, read_out = recurrent_network(key, data.shape[1], units, data.train.targets.shape[1], lab.dtype)
+        return cell, read_out._replace(weight=READ_OUT * read_out.weight)
+
+    return initial
+
+
+def _classifier(kind: str, *hidden: int) -> Callable[[Array, Lab, Dataset], tuple]:
+    return lambda key, lab, data: trained.KINDS[kind](key, lab, data, hidden)
+
+
+def _through_time(leak: float, units: int) -> dict[str, Any]:
+    """Return how a recurrent network of leaky tanh units learns from perturbations at every step of training."""
+    return {
+        "network": _recurrent(units),
+        "route": credit.through_time(activation.tanh, leak=leak),
+        "targets": _by_lag(leak),
+        "feedback_rates": (1.0, 0.3, 0.1, 0.03),
+        "epochs": 3,
+        "decay": 1e-3,
+        "interval": 1,
+        "refresh": 27,
+    }
+
+
+IMAGES: dict[str, Any] = {
+    "data": mnist,
+    "learning_rates": (0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16),
+    "feedback_rates": (0.001, 0.003, 0.01, 0.03, 0.1),
+    "epochs": 5,
+    "decay": 5e-3,
+    "dimension": 16,
+    "samples": 1,
+}
+LAYERWISE: dict[str, Any] = IMAGES | {
+    "route": credit.layerwise(activation.relu),
+    "targets": _weights,
+    "interval": 2,
+    "refresh": 27,
+}
+TASKS = {
+    "dense": Task(network=_classifier("dense", *(1000,) * 5), **LAYERWISE),
+    "narrow": Task(network=_classifier("dense", *(64,) * 5), **LAYERWISE),
+    "convolutional": Task(
+        network=_classifier("convolutional", 2000, 2000),
+        route=credit.direct(activation.relu),
+        targets=_jacobians,
+        interval=8,
+        refresh=64,
+        **IMAGES,
+    ),
+    "rows": Task(
+        data=lambda lab: sequences.rows(mnist(lab)),
+        learning_rates=(0.005, 0.01, 0.02, 0.04, 0.08, 0.16),
+        dimension=16,
+        samples=4,
+        **_through_time(0.2, 256),
+    ),
+    "memory": Task(
+        data=lambda lab: sequences.memory(lab, steps=10, symbols=8),
+        learning_rates=(0.05, 0.1, 0.2, 0.4, 0.8, 1.6),
+        dimension=8,
+        samples=2,
+        **_through_time(0.1, 256),
+    ),
+}
