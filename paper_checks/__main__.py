@@ -23,6 +23,7 @@ try:
     from nmnc_ref.oracle import json_file
     from paper_checks import catalogue, report
     from paper_checks.claim import FAMILIES, TIERS, Claim, Outcome, Results, run
+    from paper_checks.data.neural import Recording, recording
     from paper_checks.lab import BACKENDS, DTYPES, Lab
     from paper_checks.learning import grid
     from paper_checks.learning.notebook import Notebook
@@ -78,6 +79,12 @@ def _parser() -> argparse.ArgumentParser:
         default="quick",
         help="quick (default): learning rates kept with the sources; full: choose them anew from the whole grid",
     )
+    parser.add_argument(
+        "--neural",
+        metavar="FILE",
+        type=Path,
+        help="compare representations (L6) with responses of neurons: .npz with stimuli [N, 28, 28], responses [N, n]",
+    )
     parser.add_argument("--list", action="store_true", help="list the claims without checking them")
     return parser
 
@@ -89,13 +96,20 @@ def _seed(text: str | None) -> int:
     return int(text)
 
 
+def _neural(file: Path | None) -> Recording | None:
+    try:
+        return None if file is None else recording(file)
+    except OSError as error:
+        raise ValueError(f"--neural: cannot read {file}: {error.strerror}") from None
+
+
 def _tier(options: argparse.Namespace) -> str:
     """Return the tier that is asked for: the theory, unless claims or a family are named or all are listed."""
     return options.tier or (catalogue.ALL if options.only or options.family or options.list else "theory")
 
 
 def _experiments(
-    claims: Sequence[Claim], lab: Lab, options: argparse.Namespace, console: Console
+    claims: Sequence[Claim], lab: Lab, options: argparse.Namespace, neural: Recording | None, console: Console
 ) -> tuple[Results, Mapping[Any, str]]:
     """Return the results of what the claims about training need, and why others are missing.
 
@@ -108,7 +122,7 @@ def _experiments(
         if failures:
             raise RuntimeError("; ".join(f"{each}: {reason}" for each, reason in failures.items()))
         grid.write(cells, lab)
-    wanted = dict.fromkeys(each for claim in claims if claim.experiments for each in claim.experiments())
+    wanted = dict.fromkeys(each for claim in claims if claim.experiments for each in claim.wanted(neural))
     return _perform(notebook, list(wanted), "training", options, console)
 
 
@@ -125,7 +139,9 @@ def _perform(
     return notebook.results(wanted), failures
 
 
-def _outcomes(claims: Sequence[Claim], options: argparse.Namespace, labs: dict[str, Lab]) -> list[Outcome]:
+def _outcomes(
+    claims: Sequence[Claim], options: argparse.Namespace, labs: dict[str, Lab], neural: Recording | None
+) -> list[Outcome]:
     """Run the experiments, then the claims.
 
     Raises:
@@ -138,12 +154,13 @@ def _outcomes(claims: Sequence[Claim], options: argparse.Namespace, labs: dict[s
         results: Results = {}
         failures: Mapping[Any, str] = {}
         if "training" in labs:
-            results, failures = _experiments(claims, labs["training"], options, console)
+            results, failures = _experiments(claims, labs["training"], options, neural, console)
         with Progress(console=console, transient=True) as progress:
             task = progress.add_task("", total=len(claims))
             for claim in claims:
                 progress.update(task, description=f"checking {claim.id}")
-                outcomes.append(run(claim, labs[claim.tier], results if claim.experiments else None, failures))
+                given = (results, failures, neural) if claim.experiments else ()
+                outcomes.append(run(claim, labs[claim.tier], *given))
                 progress.advance(task)
     except KeyboardInterrupt:
         kept = f"; finished training runs are kept in {options.runs}" if "training" in labs else ""
@@ -171,12 +188,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         labs = {tier: Lab(options.backend, options.dtype or DTYPE[tier], seed) for tier in tiers}
         if options.json:
             json_file.expect_writable(options.json)
+        neural = _neural(options.neural)
     except (ValueError, ModuleNotFoundError) as error:
         parser.error(str(error))
     except OSError as error:
         parser.error(f"--json: cannot write {options.json}: {error.strerror}")
     try:
-        outcomes = _outcomes(claims, options, labs)
+        outcomes = _outcomes(claims, options, labs, neural)
     except KeyboardInterrupt:
         return INTERRUPTED
     except ModuleNotFoundError as error:

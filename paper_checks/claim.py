@@ -22,7 +22,7 @@ TIERS = ("theory", "training")
 RUNGS = ("identity", "enumeration", "convergence", "Monte Carlo", "trained networks")
 SOURCES = ("abstract", "summary", "derived", "literature", "choice", "exact")
 Measure = Callable[..., Iterator[Comparison]]
-Experiments = Callable[[], Sequence[Any]]
+Experiments = Callable[..., Sequence[Any]]
 Results = Mapping[Any, Mapping[str, Any]]
 """What was found, by experiment."""
 
@@ -32,7 +32,8 @@ class Claim(NamedTuple):
 
     `source`: where the statement comes from; `rung`: the weakest kind of evidence it needs; `twins`: by name, the parts
     that a broken variant replaces; `float64_only`: why it cannot be resolved in float32, or an empty string;
-    `experiments`: what has to be run before, by `notebook`, for a claim about training.
+    `experiments`: what has to be run before, by `notebook`, for a claim about training; `needs`: data that the user may
+    supply, on which they depend, and how, or an empty string.
     """
 
     id: str
@@ -44,6 +45,12 @@ class Claim(NamedTuple):
     twins: Mapping[str, Mapping[str, Any]]
     float64_only: str
     experiments: Experiments | None = None
+    needs: str = ""
+
+    def wanted(self, supplied: Any = None) -> Sequence[Any]:
+        """Return the experiments that a claim about training needs, on the data that were supplied if it needs any."""
+        assert self.experiments is not None
+        return self.experiments(supplied) if self.needs else self.experiments()
 
     @property
     def tier(self) -> str:
@@ -100,6 +107,7 @@ def claim(
     twins: Mapping[str, Mapping[str, Any]],
     float64_only: str = "",
     experiments: Experiments | None = None,
+    needs: str = "",
 ) -> Callable[[Measure], Measure]:
     """Register the decorated generator as the measurement of a claim."""
 
@@ -109,19 +117,25 @@ def claim(
             raise ValueError(f"claim {id}: expected a new id, a known family and rung, and at least one twin")
         if any(word not in SOURCES for word in source.split(", ")):
             raise ValueError(f"claim {id}: expected sources among {', '.join(SOURCES)}, got {source}")
-        REGISTER[id] = Claim(id, family, statement, source, rung, measure, twins, float64_only, experiments)
+        REGISTER[id] = Claim(id, family, statement, source, rung, measure, twins, float64_only, experiments, needs)
         return measure
 
     return register
 
 
-def run(claim: Claim, lab: Lab, results: Results | None = None, failures: Mapping[Any, str] | None = None) -> Outcome:
+def run(
+    claim: Claim,
+    lab: Lab,
+    results: Results | None = None,
+    failures: Mapping[Any, str] | None = None,
+    supplied: Any = None,
+) -> Outcome:
     """Measure a claim and its twins. It passes if every comparison holds, could have failed, and rejects every twin.
 
     A claim about training takes the `results` of its experiments; it fails if one of them is not there, and says why
-    where `failures` does.
+    where `failures` does. One that needs data does not pass unless they were `supplied`.
     """
-    wanted = [] if results is None else claim.experiments()  # type: ignore[misc]
+    wanted = [] if results is None else claim.wanted(supplied)
     missing = [each for each in wanted if each not in (results or {})]
     if missing:
         reasons = failures or {}
@@ -130,6 +144,8 @@ def run(claim: Claim, lab: Lab, results: Results | None = None, failures: Mappin
     found = None if results is None else {each: results[each] for each in wanted}
     with threadpool_limits(1):  # the arrays are small: threads would cost more than they save
         outcome = _run(claim, lab, () if found is None else (found,))
+    if claim.needs and supplied is None and outcome.status == "pass":
+        outcome = outcome._replace(status="needs-data", notes=(*outcome.notes, f"needs {claim.needs}"))
     return outcome._replace(results=found or {})
 
 

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import numpy as np
 
-from nmnc_ref import theory
 from paper_checks.claim import Results, claim
 from paper_checks.comparison import Comparison, exact, exceeds, reported
 from paper_checks.lab import Lab
-from paper_checks.learning import grid
+from paper_checks.learning import feedback, grid
 from paper_checks.learning.experiments.learner import CONTROLS, Learner
 from paper_checks.learning.experiments.tasks import TASKS
 
 SEEDS = range(5)
+SEEDS_OF_CONTROLS = range(3)
 NAMES = {"backpropagation": "backpropagation", "random feedback": "random feedback", "vnc": "VNC", "nmnc": "NMNC"}
 NOISE = ("nmnc", "vnc")
 IMAGES, SEQUENCES = ("dense", "convolutional"), ("rows", "memory")
@@ -33,51 +32,29 @@ EXCHANGED = {
 
 
 def _learners(task: str, rule: str, feedback_rates: tuple[float, ...] | None = None) -> list[Learner]:
-    """Return the five networks of a rule in the cell of the grid that did best; controls learn as NMNC does."""
-    rates = grid.best(task, "nmnc" if rule in CONTROLS else rule, feedback_rates)
-    return [Learner(task, rule, *rates, seed) for seed in SEEDS]
+    """Return the networks of a rule in the cell of the grid that did best; controls learn as NMNC does."""
+    control = rule in CONTROLS
+    rates = grid.best(task, "nmnc" if control else rule, feedback_rates)
+    return [Learner(task, rule, *rates, seed) for seed in (SEEDS_OF_CONTROLS if control else SEEDS)]
 
 
 def _averaged(task: str) -> tuple[float, ...]:
     return tuple(rate for rate in TASKS[task].feedback_rates if rate not in FRESH)
 
 
-def _predicted(learner: Learner, layer: Mapping[str, float], steps: int) -> float:
-    """Return ⟨E B, T̄⟩/√(‖T̄‖² E‖B‖²) of a running average of estimates of T in a network that stays as it is (F1, F2).
-
-    NaN where units have died until nothing passes.
-    """
-    isotropic = learner.rule == "vnc"
-    whole, inside = layer["mean"], layer["mean" if isotropic else "its part in the manifold"]
-    energy = layer["each" if isotropic else "their part in the manifold"]
-    if not inside:
-        return math.nan
-    task = TASKS[learner.task]
-    dimension = int(layer["width"]) if isotropic else task.dimension
-    rate = learner.feedback_rate or 0.0
-    reached = 1 - (1 - rate) ** steps
-    spread = theory.feedback.feedback_variance_over_inputs(rate, dimension, energy, inside, steps) / task.samples
-    return reached * inside / math.sqrt(whole * (reached**2 * inside + spread))
-
-
-def _feedback(lab: Lab, task: str, rule: str, runs: Mapping[Learner, Mapping]) -> Iterator[Comparison]:
-    """Compare the budget of a rule with the stated one, and report what its feedback has learned."""
-    sound = {each: run for each, run in runs.items() if run["diverged"] is None}
+def _noise(lab: Lab, task: str, rule: str, runs: feedback.Runs) -> Iterator[Comparison]:
+    """Compare the budget of a rule with the stated one, and report what its gradients and feedback are like."""
+    sound = feedback.sound(runs)
     if len(sound) < 2:  # no interval
         return
+    name = f"{task}, {NAMES[rule]}"
     first, *_ = sound.values()
     for quantity, number in (("perturbations", PERTURBATIONS[task]), ("passes", 2 * PERTURBATIONS[task])):
-        yield exact(lab, f"{task}: {quantity} of {NAMES[rule]}", number, first[quantity], scale=0.0)
+        yield exact(lab, f"{name}: {quantity}", number, first[quantity], scale=0.0)
     for layer in range(len(first["cosines"])):
-        name = f"{task}, layer {layer + 1}: cosine of {NAMES[rule]}'s weight gradient"
-        yield reported(name, [run["cosines"][layer] for run in sound.values()])
-    found = [float(np.mean([each["cosine"] for each in run["feedback"]])) for run in sound.values()]
-    frozen = [
-        _predicted(each, layer, run["perturbations"] // TASKS[task].samples)
-        for each, run in sound.items()
-        for layer in run["feedback"]
-    ]
-    yield reported(f"{task}: mean cosine of {NAMES[rule]}'s feedback, frozen predicted", found, float(np.mean(frozen)))
+        cosines = [run["cosines"][layer] for run in sound.values()]
+        yield reported(f"{name}: cosine of the weight gradient, layer {layer + 1}", cosines)
+    yield from feedback.cosines(name, sound)
 
 
 def _contest(
@@ -96,7 +73,7 @@ def _contest(
     shares = [(value - low) / (high - low) for value in test["nmnc"]]
     yield reported(f"{task}: share of the gap of VNC to backpropagation that NMNC closes", shares)
     for rule in NOISE:
-        yield from _feedback(lab, task, rule, runs[rule])
+        yield from _noise(lab, task, rule, runs[rule])
 
 
 def _images() -> list[Learner]:
@@ -130,7 +107,7 @@ def classification(lab: Lab, results: Results, manifold: str = "nmnc", isotropic
         runs = {each: results[each] for each in _learners(CROSSED, rule)}
         yield reported(f"{CROSSED}: test accuracy of {NAMES[rule]}", [run["test"] for run in runs.values()])
         if rule in NOISE:
-            yield from _feedback(lab, CROSSED, rule, runs)
+            yield from _noise(lab, CROSSED, rule, runs)
 
 
 @claim(

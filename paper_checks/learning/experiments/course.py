@@ -85,7 +85,6 @@ def course(
             return
         if index:
             state = training.refresh(state, sample, route=route, settings=settings)
-        done = index * settings.refresh
         state = training.train(
             controlled(state, index),
             chunk,
@@ -93,6 +92,11 @@ def course(
             route=route,
             settings=settings,
             advance=advance,
-            annealing=lambda step, done=done: 1 - (done + step) / total if annealed else 1.0,
+            annealing=functools.partial(_factor, start=index * settings.refresh, total=total if annealed else None),
         )
         yield state
+
+
+def _factor(index: int, start: int, total: int | None) -> float:
+    """Return the factor of the learning rate at a step after `start` of `total` steps; 1 if they are not counted."""
+    return 1.0 if total is None else 1 - (start + index) / total

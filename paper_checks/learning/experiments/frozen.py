@@ -25,6 +25,8 @@ DECAY = 5e-3
 SIGMA = 0.01
 CHUNK = 20
 """Repetitions at once."""
+FEW = (50,) * len(LAYERS)
+"""Repetitions that tell which of two kinds of noise is better."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +34,12 @@ class Frozen:
     """A classifier of MNIST digits, dense (784-512-512-512-10) or convolutional (8·14·14, 16·7·7, 64 units).
 
     The gradients are those for the label of the next class: a trained network makes hardly an error on its own, and a
-    few images would have all of the gradient.
+    few images would have all of the gradient. `repetitions`: of NMNC and of VNC by layer; the control has few.
     """
 
     kind: str
     seed: int
-    repetitions: int
+    repetitions: tuple[tuple[int, ...], tuple[int, ...]] = (FEW, FEW)
 
     def perform(self, lab: Lab) -> dict[str, Any]:
         """Return, by kind of noise, layer and space, cosine ratios of estimated gradients and what predicts them."""
@@ -47,13 +49,14 @@ class Frozen:
         truth = network.backpropagation(layers, x, target, activation.relu, loss.softmax_cross_entropy)
         jacobians = {l: network.jacobian(layers, x, l, activation.relu) for l in LAYERS}
         found: dict[str, list[dict[str, Any]]] = {"NMNC": [], "VNC": [], "random": []}
+        repetitions = dict(zip(found, (*self.repetitions, FEW), strict=True))
         for l in LAYERS:
             key = random.fold_in(random.fold_in(lab.key(f"learning: frozen, {self.kind}"), self.seed), l)
             fit = manifold.fit(sample.activity[l], dimension=DIMENSION)
             control = random_subspace(random.fold_in(key, 0), fit.basis)
             for index, (noise, basis) in enumerate({"NMNC": fit.basis, "VNC": None, "random": control}.items()):
                 site = Site(lab, layers, truth, l, basis)
-                measured = site.measure(random.fold_in(key, 1 + index), self.repetitions)
+                measured = site.measure(random.fold_in(key, 1 + index), repetitions[noise][l - 1])
                 alignment = 1.0 if basis is None else float(manifold.pooled_alignment(jacobians[l], basis))
                 found[noise].append(site.known() | measured | {"alignment of the Jacobian": alignment})
         return found

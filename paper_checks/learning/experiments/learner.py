@@ -54,7 +54,9 @@ class Learner:
         try:
             data, state = self.learn(lab)
             with _divergence():
-                found = {part: _accuracy(lab, task, state, getattr(data, part)) for part in ("validation", "test")}
+                found: dict[str, Any] = {
+                    part: _accuracy(lab, task, state, getattr(data, part)) for part in ("validation", "test")
+                }
                 found |= {"diverged": None}
                 x, target = data.test.inputs[:INPUTS, ...], data.test.targets[:INPUTS, :]
                 if settings.rule != "backpropagation":
@@ -89,6 +91,11 @@ class Learner:
         task = TASKS[self.task]
         return math.ceil(task.epochs * (data.train.inputs.shape[0] // BATCH) / task.interval)
 
+    def initial(self, lab: Lab) -> tuple:
+        """Return the network before training, the same for every rule."""
+        task = TASKS[self.task]
+        return task.network(random.fold_in(self._key(lab), 0), lab, task.data(lab))
+
     def learn(self, lab: Lab) -> tuple[Dataset, training.State]:
         """Return the data, and the state at the end of training.
 
@@ -97,11 +104,10 @@ class Learner:
         """
         task = TASKS[self.task]
         data = task.data(lab)
-        key = random.fold_in(lab.key(f"learning: learner, {self.task}"), self.seed)
         states = course(
             lab,
-            random.fold_in(key, 1),
-            task.network(random.fold_in(key, 0), lab, data),
+            random.fold_in(self._key(lab), 1),
+            self.initial(lab),
             data,
             route=task.route,
             settings=self.settings,
@@ -113,6 +119,9 @@ class Learner:
         with _divergence():
             *_, state = states
         return data, state
+
+    def _key(self, lab: Lab) -> Array:
+        return random.fold_in(lab.key(f"learning: learner, {self.task}"), self.seed)
 
 
 @contextmanager
@@ -155,6 +164,7 @@ def _feedback(lab: Lab, task: Task, state: training.State, x: Array) -> list[dic
             {
                 "cosine": _cosine(lab, feedback, mean),
                 "width": basis.shape[0],
+                "dimension": basis.shape[1],
                 "mean": float(lab.xp.sum(mean**2)),
                 "its part in the manifold": float(lab.xp.sum((mean @ basis) ** 2)),
                 "each": float(lab.xp.sum(each**2)) / each.shape[0],

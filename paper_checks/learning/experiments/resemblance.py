@@ -1,0 +1,67 @@
+"""How alike the representations are that networks learn by different rules, and those of neurons (L6)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from nmnc_ref import network, similarity
+from nmnc_ref.activation import relu
+from nmnc_ref.arrays import Array
+from paper_checks.data.neural import Recording
+from paper_checks.lab import Lab
+from paper_checks.learning.experiments.learner import Divergence, Learner
+
+TASK = "convolutional"
+STIMULI = 200
+"""Images of the test set that representations are compared on."""
+MEASURES = {"CKA": similarity.linear_cka, "RSA": similarity.rsa}
+
+
+@dataclass(frozen=True)
+class Resemblance:
+    """Networks of one initial state that have learned by each of some rules.
+
+    `rates`: of each rule its name, learning rate and feedback rate, backpropagation first; `neural`: responses of
+    neurons, if there are any.
+    """
+
+    rates: tuple[tuple[str, float, float | None], ...]
+    seed: int
+    neural: Recording | None = None
+
+    def perform(self, lab: Lab) -> dict[str, Any]:
+        """Return, by rule, measure and hidden layer, similarities to backpropagation's network, "backpropagation", and
+        to the responses of neurons, "neurons"; "untrained" is the initial state.
+
+        A rule whose training diverged is not there.
+        """
+        learners = {rule: Learner(TASK, rule, rate, eta, self.seed) for rule, rate, eta in self.rates}
+        networks = {"untrained": learners["backpropagation"].initial(lab)}
+        for rule, learner in learners.items():
+            try:
+                data, state = learner.learn(lab)
+            except Divergence:
+                continue
+            networks[rule] = state.network
+        images = data.test.inputs[:STIMULI, :]
+        reference = _representations(networks["backpropagation"], images)
+        found: dict[str, Any] = {"backpropagation": {}, "neurons": {}}
+        for rule, layers in networks.items():
+            found["backpropagation"][rule] = _similarities(_representations(layers, images), reference)
+        if self.neural is not None:
+            stimuli, responses = map(lab.array, self.neural.read())
+            for rule, layers in networks.items():
+                seen = _representations(layers, stimuli)
+                found["neurons"][rule] = _similarities(seen, [responses] * len(seen))
+        return found
+
+
+def _representations(layers: tuple, images: Array) -> list[Array]:
+    return list(network.forward(layers, images, relu).activity[1:-1])
+
+
+def _similarities(own: list[Array], others: list[Array]) -> dict[str, list[float]]:
+    return {
+        name: [float(measure(*pair)) for pair in zip(own, others, strict=True)] for name, measure in MEASURES.items()
+    }

@@ -1,0 +1,55 @@
+"""What feedback has learned in the course of a training, beside what the theory predicts for a network at rest."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from nmnc_ref import theory
+from paper_checks.comparison import Comparison, reported
+from paper_checks.learning.experiments.learner import Learner
+
+Runs = Mapping[Learner, Mapping]
+
+
+def predicted_cosine(learner: Learner, target: Mapping[str, float], perturbations: int) -> float:
+    """Return ⟨E B, T̄⟩/√(‖T̄‖² E‖B‖²) of the running average of estimates of T, in the mean T̄ over inputs (F1, F2).
+
+    NaN where units have died until nothing passes.
+
+    Args:
+        learner: whose rule, η and number of perturbed samples count.
+        target: the sizes and energies that its run found at the end of training.
+        perturbations: in the whole training, of each site.
+    """
+    settings = learner.settings
+    isotropic = settings.rule == "vnc"
+    whole, inside = target["mean"], target["mean" if isotropic else "its part in the manifold"]
+    energy = target["each" if isotropic else "their part in the manifold"]
+    if not inside:
+        return math.nan
+    dimension = int(target["width" if isotropic else "dimension"])
+    steps = perturbations // settings.samples
+    reached = 1 - (1 - settings.feedback_rate) ** steps
+    spread = theory.feedback.feedback_variance_over_inputs(settings.feedback_rate, dimension, energy, inside, steps)
+    return reached * inside / math.sqrt(whole * (reached**2 * inside + spread / settings.samples))
+
+
+def sound(runs: Runs) -> Runs:
+    """Return the runs that came to their end."""
+    return {each: run for each, run in runs.items() if run["diverged"] is None}
+
+
+def cosines(name: str, runs: Runs) -> Iterator[Comparison]:
+    """Report the cosine of feedback with what it estimates, a mean over layers or lags, if there is an interval."""
+    if len(runs) < 2:
+        return
+    found = [float(np.mean([target["cosine"] for target in run["feedback"]])) for run in runs.values()]
+    predicted = [
+        predicted_cosine(each, target, run["perturbations"]) for each, run in runs.items() for target in run["feedback"]
+    ]
+    yield reported(
+        f"{name}: mean cosine of feedback, that of a network at rest predicted", found, float(np.mean(predicted))
+    )

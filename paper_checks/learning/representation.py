@@ -1,0 +1,66 @@
+"""Claim L6: whose representations are more like backpropagation's, and like those of neurons."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from paper_checks.claim import Results, claim
+from paper_checks.comparison import Comparison, exceeds, reported
+from paper_checks.data.neural import Recording
+from paper_checks.lab import Lab
+from paper_checks.learning import grid
+from paper_checks.learning.experiments.resemblance import MEASURES, TASK, Resemblance
+
+RULES = ("backpropagation", "nmnc", "vnc")
+SEEDS = range(5)
+
+
+def _experiments(neural: Recording | None = None) -> list[Resemblance]:
+    rates = tuple((rule, *grid.best(TASK, rule)) for rule in RULES)
+    return [Resemblance(rates, seed, neural) for seed in SEEDS]
+
+
+def _similarity(results: Results, reference: str, rule: str, measure: str) -> list[list[float]]:
+    """Return by layer the similarities of all networks that were trained to their end."""
+    found = [run[reference][rule][measure] for run in results.values() if rule in run[reference]]
+    return [list(values) for values in zip(*found, strict=True)]
+
+
+def _mean(layers: list[list[float]]) -> list[float]:
+    return [float(np.mean(values)) for values in zip(*layers, strict=True)]
+
+
+@claim(
+    "L6",
+    "The representations that NMNC learns are more like backpropagation's than those that VNC learns, by linear CKA "
+    "and RSA; likeness to recorded neurons is reported where there are such data.",
+    source="abstract",
+    rung="trained networks",
+    twins={
+        "the initial network for NMNC's": {"manifold": "untrained"},
+        "the rules exchanged": {"manifold": "vnc", "isotropic": "nmnc"},
+    },
+    experiments=_experiments,
+    needs="recorded responses of neurons: --neural FILE",
+)
+def representations(lab: Lab, results: Results, manifold: str = "nmnc", isotropic: str = "vnc") -> Iterator[Comparison]:
+    """Convolutional classifiers of L2, the three rules from the same initial state; activity of hidden layers for 200
+    test images, compared with that of the same layer in backpropagation's network; five networks of each.
+    """
+    for measure in MEASURES:
+        less, more = (_mean(_similarity(results, "backpropagation", rule, measure)) for rule in (isotropic, manifold))
+        yield exceeds(f"{measure} with backpropagation, {manifold} > {isotropic}, mean over layers", less, more)
+        for rule in ("nmnc", "vnc", "untrained"):
+            for layer, values in enumerate(_similarity(results, "backpropagation", rule, measure), start=1):
+                yield reported(f"{measure} of {rule} with backpropagation, layer {layer}", values)
+    for rule in (*RULES, "untrained"):
+        for measure in MEASURES:
+            for layer, values in enumerate(_neural(results, rule, measure), start=1):
+                yield reported(f"{measure} of {rule} with neurons, layer {layer}", values)
+
+
+def _neural(results: Results, rule: str, measure: str) -> list[list[float]]:
+    supplied = any(run["neurons"] for run in results.values())
+    return _similarity(results, "neurons", rule, measure) if supplied else []
