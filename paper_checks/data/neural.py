@@ -77,9 +77,7 @@ def _arrays(file: str, content: bytes) -> tuple[np.ndarray, np.ndarray]:
         raise ValueError(f"{file}: expected at least {STIMULI} stimuli, got {stimuli.shape[0]}")
     constant = np.flatnonzero(np.ptp(responses, axis=1) == 0)
     if constant.size:
-        raise ValueError(
-            f"{file}: expected neurons that differ in their responses, got equal ones to stimulus {constant[0]}"
-        )
+        raise ValueError(f"{file}: expected responses that differ between neurons, got equal ones in row {constant[0]}")
     return stimuli.reshape(stimuli.shape[0], PIXELS), responses
 
 

@@ -1,0 +1,350 @@
+"""The experiments behind the claims about training, in small."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+
+import numpy as np
+import pytest
+
+from nmnc_ref import convolution, manifold, perturbation, random, similarity, training
+from nmnc_ref.dense import Dense
+from nmnc_ref.feedback import mirror_estimate
+from nmnc_ref.initialisation import dense_network
+from paper_checks.claim import REGISTER
+from paper_checks.data import images, neural, sequences
+from paper_checks.lab import Lab
+from paper_checks.learning.experiments import course, dimensions, frozen, learner, resemblance, scale, tasks, trained
+from paper_checks.learning.experiments.alignment import LAYERS, Alignment
+from paper_checks.learning.experiments.course import complement, random_subspace
+from paper_checks.learning.experiments.dimensions import Dimensions
+from paper_checks.learning.experiments.frozen import Frozen
+from paper_checks.learning.experiments.learner import Learner
+from paper_checks.learning.experiments.resemblance import Resemblance
+from paper_checks.learning.experiments.trained import ROUTE, course_of_classifier
+from paper_checks.learning.experiments.width import Width
+
+LAB = Lab("numpy", "float32", 0)
+
+
+def test_every_epoch_has_an_order_of_its_own(monkeypatch):
+    orders = []
+    monkeypatch.setattr(course, "batches", lambda samples, key, size: orders.append(key.tolist()) or iter(()))
+    data, states = course_of_classifier(LAB, "dense", (8,), decay=0.0, seed=0, epochs=3)
+    assert len(list(states)) == 1
+    assert data.shape == (1, 28, 28)
+    assert len({tuple(order) for order in orders}) == 3
+
+
+def test_a_small_frozen_network_of_each_kind(monkeypatch):
+    monkeypatch.setattr(frozen, "EPOCHS", 1)
+    monkeypatch.setattr(frozen, "LAYERS", (3,))
+    for kind in frozen.HIDDEN:
+        found = Frozen(kind, 0, ((60,) * 3,) * 2).perform(LAB)
+        for noise, (known,) in found.items():
+            ratio, error, energy, energy_error = known["activity"]
+            want = math.sqrt(known["alignment"] * 10 / (10 + known["dimension"] + 1))
+            assert abs(ratio - want) < 6 * error, (kind, noise)
+            assert 0 < error < 0.1 * ratio
+            assert energy_error > 0
+            _, _, energy, energy_error = known["weight"]
+            want = REGISTER["L1"].measure.__globals__["_norm"](known) ** 2
+            assert abs(energy - want) < 6 * energy_error, (kind, noise)
+
+
+def test_a_small_width():
+    found = Width(64, 0, epochs=1).perform(LAB)
+    assert set(found) == {
+        *("participation ratio", "90 % of variance", "TwoNN", "alignment", "random alignment"),
+        *("NMNC", "VNC", "random"),
+    }
+    for layer in (0, 1):
+        assert 1 < found["participation ratio"][layer] < found["90 % of variance"][layer] < 64
+        assert found["random alignment"][layer] < 0.25 < found["alignment"][layer]
+        assert 10 < found["VNC"][layer] < 40  # E6: 22
+        assert found["NMNC"][layer] < found["VNC"][layer]
+        assert found["random"][layer] is None
+
+
+def test_a_short_course_of_alignment():
+    found = Alignment(5e-3, 0, epochs=1).perform(LAB)
+    for before, after in found.values():
+        assert len(before) == len(LAYERS)
+        assert all(later > 3 * earlier for earlier, later in zip(before, after, strict=True))
+
+
+@pytest.mark.parametrize("kind", ["dense", "strided", "padded and pooled"])
+def test_mirrors_are_compared_with_their_mean(monkeypatch, kind):
+    monkeypatch.setattr(scale, "ROWS", 5)
+    monkeypatch.setattr(scale, "DIMENSION", 4)
+    geometry = {
+        "strided": convolution.Geometry((2, 6, 6), 3, stride=2),
+        "padded and pooled": convolution.Geometry((2, 6, 6), 3, padding=1, pool=3, pool_stride=2),
+    }
+    weight = LAB.normal(f"test: {kind}", 5, *((72,) if kind == "dense" else (2, 3, 3)))
+    layer = (Dense if kind == "dense" else convolution.of(geometry[kind]))(weight, 0 * LAB.normal("test: bias", 5))
+    image = LAB.normal("test: image", 2, 72)
+    seen = np.einsum("ri,dip->drp", weight.reshape(5, -1), scale._patches(image, layer))
+    np.testing.assert_allclose(seen.reshape(2, -1), layer.preactivation(image), atol=1e-5)
+    basis = manifold.fit(LAB.normal("test: activity", 30, 72), dimension=4).basis
+    found = scale._deviation(LAB, layer, basis)
+    assert found["W C"] < 1e-5 * found["size"]
+    assert found["W"] > 0.1 * found["size"]
+    assert (found["W C, summed over places"] > 0.1 * found["size"]) == (kind != "dense")
+    noise = perturbation.on_manifold(LAB.normal("test: coefficients", 20_000, 4), basis, scale.SIGMA)
+    drawn = mirror_estimate(layer, layer.preactivation(noise), noise, scale.SIGMA).weight
+    z = 2.0 * np.eye(4, dtype=np.float32)
+    noise = perturbation.on_manifold(z, basis, scale.SIGMA)
+    exact = mirror_estimate(layer, layer.preactivation(noise), noise, scale.SIGMA).weight
+    assert np.linalg.norm(drawn - exact) < 0.1 * np.linalg.norm(exact)  # the finite law has the mean of the Gaussian
+
+
+def test_a_course_perturbs_at_every_interval_alone():
+    data = images.digits(LAB)
+    layers = dense_network(random.key(0, np), (64, 20, 10), np.float32)
+    settings = training.Settings("vnc", dimension=2, refresh=6, interval=3)
+    given = {"route": ROUTE, "settings": settings, "epochs": 1, "batch": 100}
+    first, *_, last = course.course(LAB, random.key(1, np), layers, data, **given)
+    key = first.key
+    for _ in range(4):  # 12 steps; each perturbation, and nothing else, moves the key
+        key = random.fold_in(key, 0)
+    np.testing.assert_array_equal(last.key, key)
+
+
+def test_the_complement_is_orthogonal_to_the_manifold():
+    basis = LAB.orthonormal("test: basis", 12, 3)
+    new = complement(random.key(1, np), basis)
+    np.testing.assert_allclose(new.T @ new, np.eye(3), atol=1e-5)
+    np.testing.assert_allclose(basis.T @ new, np.zeros((3, 3)), atol=1e-5)
+
+
+def test_a_control_replaces_every_manifold(monkeypatch):
+    data = images.digits(LAB)
+    layers = dense_network(random.key(0, np), (64, 20, 10), np.float32)
+    settings = training.Settings("nmnc", dimension=2, refresh=5)
+    used = []
+
+    def control(key, basis):
+        used.append((key.tolist(), random_subspace(key, basis)))
+        return used[-1][1]
+
+    given = {"route": ROUTE, "settings": settings, "epochs": 1, "batch": 100, "control": control}
+    *_, state = course.course(LAB, random.key(1, np), layers, data, **given)
+    assert len({tuple(key) for key, _ in used}) == 3  # 12 steps, refreshed after 5
+    np.testing.assert_array_equal(state.bases[0], used[-1][1])
+    learned = state.feedback[0]  # of noise in the three subspaces, and in nothing else
+    span = np.linalg.qr(np.concatenate([basis for _, basis in used], axis=1))[0]
+    assert np.any(learned)
+    np.testing.assert_allclose(learned - (learned @ span) @ span.T, 0 * learned, atol=1e-5 * abs(learned).max())
+
+
+def test_a_random_subspace_has_the_dimension_of_the_manifold_and_not_its_place():
+    basis = LAB.orthonormal("test: basis", 12, 3)
+    for key in (random.key(1, np), random.key(2, np)):
+        new = random_subspace(key, basis)
+        np.testing.assert_allclose(new.T @ new, np.eye(3), atol=1e-5)
+        assert 1e-2 < np.linalg.norm(basis.T @ new) < 1.7
+
+
+def small(monkeypatch):
+    """Make all tasks small: the digits of UCI, or short memories, few units and short trainings."""
+    classifiers = {"dense": (40, 30), "narrow": (20, 20), "convolutional": (30,)}
+    for name, task in tasks.TASKS.items():
+        network, data = tasks._recurrent(20), images.digits
+        if name in classifiers:
+            kind = "convolutional" if name == "convolutional" else "dense"
+            network = tasks._classifier(kind, *classifiers[name])
+        elif name == "rows":
+            data = lambda lab: sequences.rows(images.digits(lab))  # noqa: E731
+        else:
+            data = functools.partial(sequences.memory, steps=4, symbols=3, samples=(400, 50, 60))
+        monkeypatch.setitem(
+            tasks.TASKS,
+            name,
+            task._replace(data=data, network=network, epochs=2, dimension=4, refresh=6),
+        )
+
+
+@pytest.mark.parametrize("task", tasks.TASKS)
+def test_learners_of_every_rule_in_small(monkeypatch, task):
+    small(monkeypatch)
+    found = {rule: Learner(task, rule, 0.02, 0.03, 0).perform(LAB) for rule in (*training.RULES, *learner.CONTROLS)}
+    settings = tasks.TASKS[task]
+    data = settings.data(LAB)
+    steps = math.ceil(2 * (data.train.inputs.shape[0] // tasks.BATCH) / settings.interval)
+    for rule, result in found.items():
+        assert result["diverged"] is None
+        assert 0.02 < result["test"] <= 1
+        assert ("cosines" in result) == (rule != "backpropagation")
+        if rule in (*training.PERTURBING, *learner.CONTROLS):
+            assert (result["perturbations"], result["passes"]) == (
+                steps * settings.samples,
+                2 * steps * settings.samples,
+            )
+            for target in result["feedback"]:
+                assert 0 <= target["its part in the manifold"] <= target["mean"] * (1 + 1e-5)
+                assert target["mean"] <= target["each"] * (
+                    1 + 1e-5
+                )  # equal where the target is the same for all inputs
+                assert (target["dimension"], target["width"] > 4) == (4, True)
+    learned = {str(found[rule]["feedback"]) for rule in (*training.PERTURBING, *learner.CONTROLS)}
+    assert len(learned) == 4  # each has noise of its own
+    assert Learner(task, "vnc", 0.02, 0.03, 1).perform(LAB) != found["vnc"]
+
+
+def test_feedback_is_compared_with_what_it_estimates(monkeypatch):
+    """With as many draws as it takes, the running average is the target, projected or not."""
+    small(monkeypatch)
+    for name in ("dense", "convolutional", "rows"):
+        task = tasks.TASKS[name]
+        data = task.data(LAB)
+        settings = training.Settings("nmnc", dimension=4, feedback_rate=1.0, draws=400, samples=8)
+        x = data.test.inputs[:8, ...]
+        layers = task.network(random.key(1, np), LAB, data)
+        state = training.init(
+            random.key(2, np), layers, data.train.inputs[:200, ...], route=task.route, settings=settings
+        )
+        state, _ = training.observe(state, x, route=task.route, settings=settings)
+        for feedback, basis, each in zip(state.feedback, state.bases, task.targets(layers, x), strict=True):
+            want = each.mean(axis=0) @ basis @ basis.T
+            np.testing.assert_allclose(feedback, want, atol=0.1 * np.linalg.norm(want))
+
+
+def test_the_learning_rate_of_a_learner_falls_to_zero(monkeypatch):
+    small(monkeypatch)
+    seen = []
+    step = training.step
+    monkeypatch.setattr(
+        training, "step", lambda *given, **named: seen.append(named["annealing"]) or step(*given, **named)
+    )
+    Learner("memory", "vnc", 0.1, 0.1, 0).perform(LAB)
+    np.testing.assert_allclose(seen, [1 - index / 12 for index in range(12)])
+
+
+def test_the_dimension_of_a_learner_may_be_another(monkeypatch):
+    small(monkeypatch)
+    found = Learner("dense", "nmnc", 0.02, 0.03, 0, dimension=7).perform(LAB)
+    assert {target["dimension"] for target in found["feedback"]} == {7}
+
+
+def test_a_compiled_learner_is_that_of_numpy(monkeypatch):
+    small(monkeypatch)
+    for task in ("dense", "memory"):
+        want, got = (
+            Learner(task, "nmnc", 0.005, 0.03, 0).perform(Lab(name, "float32", 0)) for name in ("numpy", "jax")
+        )
+        np.testing.assert_allclose(got["cosines"], want["cosines"], atol=1e-3)
+        assert got["perturbations"] == want["perturbations"]
+
+
+def test_a_learner_that_diverges_has_the_accuracy_of_guessing(monkeypatch):
+    small(monkeypatch)
+    found = Learner("dense", "vnc", 1e6, 0.9, 0).perform(LAB)
+    assert (found["validation"], found["test"]) == (0.1, 0.1)
+    assert any(sign in found["diverged"] for sign in learner.DIVERGENCE)
+    with pytest.raises(ValueError, match="learning_rate"):  # a mistake is no divergence
+        Learner("dense", "vnc", -1.0, 0.9, 0).perform(LAB)
+    task = tasks.TASKS["memory"]._replace(dimension=12)  # which so few sequences do not span
+    monkeypatch.setitem(
+        tasks.TASKS, "memory", task._replace(data=lambda lab: sequences.memory(lab, steps=2, symbols=2))
+    )
+    found = Learner("memory", "nmnc", 0.1, 0.1, 0).perform(LAB)
+    assert (found["test"], found["diverged"][:27]) == (0.5, "activity: expected rank of ")
+
+
+def test_dimensions_of_a_small_classifier(monkeypatch):
+    monkeypatch.setattr(dimensions, "EPOCHS", 1)
+    monkeypatch.setattr(dimensions, "HIDDEN", {"dense": (64, 48, 32)})
+    monkeypatch.setattr(dimensions, "DIMENSIONS", (1, 4, 16))
+    monkeypatch.setattr(dimensions, "REPETITIONS", 60)
+    found = Dimensions(0).perform(LAB)
+    assert set(found) == {"1", "2", "3"}
+    for layer in found.values():
+        shares = layer["alignments"]
+        assert len(shares) == 16
+        assert all(0 < a <= b <= 1 for a, b in itertools.pairwise(shares))
+        assert {"1", "4", "16"} <= set(layer["ratios"])
+        for d, (ratio, error) in layer["ratios"].items():
+            want = math.sqrt(shares[int(d) - 1] * 10 / (10 + int(d) + 1))
+            assert abs(ratio - want) < 6 * error
+
+
+RATES = (("backpropagation", 0.05, None), ("nmnc", 0.02, 0.03), ("vnc", 1e6, 0.9))
+
+
+def recorded(tmp_path, **arrays):
+    file = tmp_path / "made up.npz"
+    rng = np.random.default_rng(0)
+    np.savez(file, **({"stimuli": rng.random((12, 28, 28)), "responses": rng.random((12, 7))} | arrays))
+    return file
+
+
+def test_resemblance_of_small_networks(monkeypatch, tmp_path):
+    small(monkeypatch)
+    monkeypatch.setitem(
+        tasks.TASKS, "convolutional", tasks.TASKS["convolutional"]._replace(data=images.mnist, epochs=1)
+    )
+    monkeypatch.setattr(trained, "STAGES", trained.STAGES[:1])
+    found = Resemblance(RATES, 0).perform(LAB)
+    assert found["neurons"] == {}
+    by_rule = found["backpropagation"]
+    assert set(by_rule) == {"untrained", "backpropagation", "nmnc"}  # the training by VNC diverged
+    for measure in resemblance.MEASURES:
+        np.testing.assert_allclose(by_rule["backpropagation"][measure], [1.0, 1.0], atol=1e-4)
+        assert all(-1 <= value < 0.999 for value in by_rule["untrained"][measure])
+    recording = neural.recording(recorded(tmp_path))
+    found = Resemblance(RATES, 0, recording).perform(LAB)
+    assert found["backpropagation"] == by_rule
+    data, state = Learner("convolutional", *RATES[1], 0).learn(LAB)
+    stimuli, responses = map(LAB.array, recording.read())
+    seen = tasks.TASKS["convolutional"].route.forward(state.network, stimuli).activity
+    want = [float(similarity.rsa(seen[layer], responses)) for layer in (1, 2)]
+    np.testing.assert_allclose(found["neurons"]["nmnc"]["RSA"], want, rtol=1e-5)
+    assert data.shape == (1, 28, 28)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        (
+            {"stimuli": np.zeros((12, 28, 27))},
+            r"expected stimuli \[N, 28, 28\] or \[N, 784\], got shape \[12, 28, 27\]",
+        ),
+        ({"stimuli": np.full((12, 784), 255)}, "expected stimuli from 0 to 1, got 255 to 255"),
+        ({"stimuli": np.full((12, 784), np.nan)}, "expected finite stimuli, got NaN or infinity"),
+        ({"stimuli": np.zeros((0, 784))}, "expected finite stimuli, got none"),
+        ({"stimuli": np.array(["a"])}, "expected stimuli of real numbers, got <U1"),
+        ({"stimuli": np.array([{}], dtype=object)}, "expected an .npz file of stimuli and responses"),
+        ({"stimuli": np.zeros((5, 784)), "responses": np.eye(5)}, "expected at least 10 stimuli, got 5"),
+        ({"responses": np.zeros((11, 3))}, r"expected responses \[12, neurons\], two or more, got shape \[11, 3\]"),
+        ({"responses": np.ones((12, 1))}, r"two or more, got shape \[12, 1\]"),
+        (
+            {"responses": np.ones((12, 3))},
+            "expected responses that differ between neurons, got equal ones in row 0",
+        ),
+    ],
+)
+def test_recordings_that_are_refused(tmp_path, arrays, message):
+    with pytest.raises(ValueError, match=message):
+        neural.recording(recorded(tmp_path, **arrays))
+
+
+def test_files_that_are_no_recordings(tmp_path):
+    file = recorded(tmp_path)
+    whole = file.read_bytes()
+    np.savez(tmp_path / "other.npz", images=np.zeros(3))
+    with pytest.raises(ValueError, match="expected arrays stimuli and responses, got images"):
+        neural.recording(tmp_path / "other.npz")
+    np.save(tmp_path / "one.npy", np.zeros(3))
+    for content in (b"", b"PK", b"no archive", whole[:-100], whole[:200] + bytes(100) + whole[300:]):
+        (tmp_path / "broken.npz").write_bytes(content)
+        with pytest.raises(ValueError, match=r"broken\.npz: expected an \.npz file of stimuli and responses"):
+            neural.recording(tmp_path / "broken.npz")
+    with pytest.raises(ValueError, match=r"one\.npy: expected an \.npz file"):
+        neural.recording(tmp_path / "one.npy")
+    recording = neural.recording(file)
+    file.write_bytes((tmp_path / "other.npz").read_bytes())
+    with pytest.raises(ValueError, match="expected the content that it had before"):
+        recording.read()

