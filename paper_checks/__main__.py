@@ -96,9 +96,13 @@ def _seed(text: str | None) -> int:
     return int(text)
 
 
-def _neural(file: Path | None) -> Recording | None:
+def _neural(file: Path | None, claims: Sequence[Claim]) -> Recording | None:
+    if file is None:
+        return None
+    if not any(claim.needs for claim in claims):
+        raise ValueError("--neural: none of the chosen claims needs responses of neurons; L6 does, in --tier training")
     try:
-        return None if file is None else recording(file)
+        return recording(file)
     except OSError as error:
         raise ValueError(f"--neural: cannot read {file}: {error.strerror}") from None
 
@@ -188,7 +192,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         labs = {tier: Lab(options.backend, options.dtype or DTYPE[tier], seed) for tier in tiers}
         if options.json:
             json_file.expect_writable(options.json)
-        neural = _neural(options.neural)
+        neural = _neural(options.neural, claims)
     except (ValueError, ModuleNotFoundError) as error:
         parser.error(str(error))
     except OSError as error:

@@ -164,6 +164,9 @@ def test_families_and_ids_select(capsys):
     [
         (["--only", "E99"], "no claim has the id E99"),
         (["--only", "E1", "--family", "dimension"], "none of E1 is in the family dimension"),
+        (["--only", "L6", "--neural", "no such file"], "--neural: cannot read no such file: No such file or directory"),
+        (["--only", "L6", "--neural", __file__], "expected an .npz file of stimuli and responses"),
+        (["--only", "E1", "--neural", "no such file"], "none of the chosen claims needs responses of neurons"),
         (["--only", "L1", "--tier", "theory"], "none of L1 is in the tier theory"),
         (["--tier", "training", "--family", "dimension"], "no claim is in the family dimension and in the tier"),
         (["--processes", "0"], "expected at least 1, got 0"),

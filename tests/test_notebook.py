@@ -67,6 +67,28 @@ def test_a_failing_experiment_loses_no_other(tmp_path):
     assert notebook.results([Doubled(1.0), Doubled(-1.0)]) == {Doubled(1.0): {"twice": 2.0, "seed": 0}}
 
 
+@dataclasses.dataclass(frozen=True)
+class Process:
+    """An experiment that tells which process performs it."""
+
+    number: int
+    alone: bool
+
+    def perform(self, lab: Lab) -> dict:
+        return {"process": os.getpid()}
+
+
+def test_what_is_to_be_alone_has_a_process_of_its_own(tmp_path):
+    experiments = [Process(number, alone) for number in range(3) for alone in (True, False)]
+    notebook = Notebook(tmp_path, LAB)
+    notebook.run(experiments, 1, lambda experiment: None)
+    by_kind = {True: set(), False: set()}
+    for each, found in notebook.results(experiments).items():
+        by_kind[each.alone].add(found["process"])
+    assert (len(by_kind[True]), len(by_kind[False])) == (3, 1)
+    assert not by_kind[True] & by_kind[False]
+
+
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"result": 1', '{"other": {}}'])
 def test_a_broken_file_of_a_notebook_is_no_result(tmp_path, content):
     notebook = Notebook(tmp_path, LAB)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from nmnc_ref import training
+from nmnc_ref import theory, training
 from paper_checks import catalogue
 from paper_checks.claim import REGISTER, run
 from paper_checks.comparison import (
@@ -20,14 +21,19 @@ from paper_checks.comparison import (
     slope_at_most,
     slope_interval,
 )
+from paper_checks.data.neural import Recording
 from paper_checks.lab import Lab
-from paper_checks.learning import grid
+from paper_checks.learning import accuracy as accuracy_claims
+from paper_checks.learning import feedback, grid
 from paper_checks.learning import scale as claimed_scale
 from paper_checks.learning.experiments import frozen
 from paper_checks.learning.experiments.alignment import Alignment
+from paper_checks.learning.experiments.dimensions import DIMENSIONS, Dimensions
 from paper_checks.learning.experiments.frozen import Frozen
-from paper_checks.learning.experiments.learner import Learner
+from paper_checks.learning.experiments.learner import CONTROLS, Learner
+from paper_checks.learning.experiments.resemblance import Resemblance
 from paper_checks.learning.experiments.width import Width
+from paper_checks.report import exit_status
 
 LAB = Lab("numpy", "float32", 0)
 CLAIMS = catalogue.claims(tier="training")
@@ -77,12 +83,12 @@ def test_slopes():
     assert not at_most("", 2.0, 3.0).held
 
 
-def invented(claim, spoilt=False):
+def invented(claim, spoilt=False, supplied=None):
     """Return results that have what a claim says, or have it not."""
     rng = np.random.default_rng(0)
     noise = lambda: 1 + 0.001 * rng.standard_normal()  # noqa: E731
     found = {}
-    for each in claim.experiments():
+    for each in claim.wanted(supplied):
         if isinstance(each, Alignment):
             final = 0.02 if spoilt else 0.3 + 20 * each.decay
             course = [[0.02 * noise()] * 3] + [[(final - 0.01 * (10 - t)) * noise()] * 3 for t in range(1, 11)]
@@ -98,8 +104,13 @@ def invented(claim, spoilt=False):
             found[each] = _invented_learner(each, noise, spoilt)
         elif isinstance(each, Frozen):
             found[each] = _invented_gradients(noise, 0.02 if spoilt else 0.5)
+        elif isinstance(each, Dimensions):
+            found[each] = {str(layer): _invented_ratios(noise, spoilt) for layer in frozen.LAYERS}
+        elif isinstance(each, Resemblance):
+            found[each] = _invented_similarities(each, noise, spoilt)
         else:
-            mirrors = [{"W C": [1 + 0.5 * spoilt, 0.005], "W": [1e-3, 1e-6]}] * 7
+            wrong = {"W": 1.0, "W C, summed over places": 1.0}
+            mirrors = [{"W C": 1e-7 + 0.1 * spoilt, "size": 0.1, "terms": 100} | wrong] * 7
             found[each] = {
                 "units": list(claimed_scale.UNITS),
                 "gradients": [1e-20] * 8,
@@ -110,13 +121,33 @@ def invented(claim, spoilt=False):
 
 
 def _invented_learner(learner, noise, spoilt):
-    layer = {"cosine": 0.5, "width": 2000, "mean Jacobian": 1.0, "its part in the manifold": 0.6}
-    layer |= {"Jacobians": 2.0, "their part in the manifold": 1.0}
+    target = {"cosine": 0.5, "width": 2000, "dimension": 16, "mean": 1.0, "its part in the manifold": 0.6}
+    target |= {"each": 2.0, "their part in the manifold": 1.0}
     accuracy = 0.92 if learner.rule == ("vnc" if spoilt else "nmnc") else 0.9
     if learner.rule == "backpropagation":
         accuracy = 0.95
     found = {"validation": accuracy, "test": accuracy * noise(), "diverged": None}
-    return found | {"cosines": [0.5] * 5, "perturbations": 34, "passes": 68, "feedback": [layer] * 4}
+    number = accuracy_claims.PERTURBATIONS[learner.task]
+    return found | {"cosines": [0.5] * 5, "perturbations": number, "passes": 2 * number, "feedback": [target] * 4}
+
+
+def _invented_ratios(noise, spoilt):
+    shares = [0.9 * (1 - math.exp(-d / 8)) for d in range(1, 257)]
+    best = theory.estimator.best_dimension_for_cosine, theory.estimator.best_dimension_for_error
+    ratios = {}
+    for d in {*DIMENSIONS, *(choice(shares, frozen.DRAWS) for choice in best)}:
+        ratio = theory.estimator.cosine_ratio(shares[d - 1], frozen.DRAWS, d) * noise() * (1 - 0.1 * spoilt * (d > 8))
+        ratios[str(d)] = [ratio, 0.004 * ratio]
+    return {"alignments": shares, "ratios": ratios}
+
+
+def _invented_similarities(resemblance, noise, spoilt):
+    likeness = {"backpropagation": 1.0, "nmnc": 0.7 if spoilt else 0.9, "vnc": 0.8, "untrained": 0.5}
+    found = {
+        rule: {measure: [value * noise() for _ in range(4)] for measure in ("CKA", "RSA")}
+        for rule, value in likeness.items()
+    }
+    return {"backpropagation": found, "neurons": found if resemblance.neural else {}}
 
 
 def _invented_gradients(noise, alpha):
@@ -138,9 +169,23 @@ def _invented_gradients(noise, alpha):
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)
 def test_a_claim_about_training_tells_results_that_have_it_from_those_that_have_not(claim):
     outcome = run(claim, LAB, invented(claim))
-    assert outcome.status == "pass", (outcome.notes, [each for each in outcome.comparisons if not each.held])
-    assert set(outcome.results) == set(claim.experiments())
+    status = "needs-data" if claim.needs else "pass"
+    assert outcome.status == status, (outcome.notes, [each for each in outcome.comparisons if not each.held])
+    assert all(twin.caught for twin in outcome.twins)
+    assert set(outcome.results) == set(claim.wanted())
     assert run(claim, LAB, invented(claim, spoilt=True)).status == "fail"
+
+
+def test_a_claim_that_needs_data_passes_with_them_alone():
+    claim, recording = REGISTER["L6"], Recording("responses.npz", "0" * 64)
+    without = run(claim, LAB, invented(claim))
+    assert (without.status, without.notes) == ("needs-data", ("needs recorded responses of neurons: --neural FILE",))
+    assert exit_status([without]) == 1  # nothing passed
+    assert not any("neurons" in each.name for each in without.comparisons)
+    outcome = run(claim, LAB, invented(claim, supplied=recording), None, recording)
+    assert outcome.status == "pass"
+    assert sum("with neurons" in each.name for each in outcome.comparisons) == 4 * 2 * 4  # rules, measures, layers
+    assert run(claim, LAB, invented(claim), None, recording).status == "fail"  # the results are not those with data
 
 
 def test_a_comparison_of_rules_holds_them_to_one_budget_and_shows_who_diverged():
@@ -150,23 +195,67 @@ def test_a_comparison_of_rules_holds_them_to_one_budget_and_shows_who_diverged()
         first = next(each for each in found if (each.task, each.rule, each.seed) == ("convolutional", rule, 0))
         unequal = found | {first: found[first] | {"perturbations": 35}}
         assert [each.name for each in claim.measure(LAB, unequal) if not each.held] == [
-            f"convolutional: perturbations of {rule.upper()}"
+            f"convolutional, {rule.upper()}: perturbations"
         ]
         found[first] = {"validation": 0.1, "test": found[first]["test"], "diverged": "infinity"}
         outcome = run(claim, LAB, found)
         assert outcome.status == "pass"
-        shown = [each.seeds for each in outcome.comparisons if f"cosine of {rule.upper()}" in each.name]
-        assert set(shown) == {4, 5}  # in the one task and the other
+        shown = [each.seeds for each in outcome.comparisons if f"{rule.upper()}: cosine of" in each.name]
+        assert set(shown) == {4, 5}  # in the one task and the others
+
+
+def test_recurrent_networks_are_asserted_on_fresh_perturbations_and_reported_on_averages():
+    claim = REGISTER["L4"]
+    rates = {each.feedback_rate for each in claim.wanted() if each.rule in ("nmnc", *CONTROLS)}
+    assert 1.0 in rates
+    assert len(rates) > 1
+    outcome = run(claim, LAB, invented(claim))
+    averaged = [each for each in outcome.comparisons if "averaged" in each.name]
+    assert len(averaged) == 4  # two tasks, two rules
+    assert not any(each.asserted for each in averaged)
+
+
+def test_the_prediction_for_feedback_is_that_of_a_running_average():
+    """By simulation of what the numbers of a run stand for: one draw on each of two inputs a step, t steps."""
+    rng = np.random.default_rng(1)
+    n, d, rate, steps, samples = 12, 3, 0.3, 5, 2
+    targets = rng.normal(size=(40, 4, n)) + rng.normal(size=(4, n))
+    basis = np.linalg.qr(rng.normal(size=(n, d)))[0]
+    mean = targets.mean(axis=0)
+    energies = {"mean": np.sum(mean**2), "its part in the manifold": np.sum((mean @ basis) ** 2), "width": n}
+    energies |= {"each": np.sum(targets**2) / 40, "their part in the manifold": np.sum((targets @ basis) ** 2) / 40}
+    settings = training.Settings(feedback_rate=rate, samples=samples)
+    for rule, along in (("nmnc", basis), ("vnc", np.eye(n))):
+        progress = energy = 0.0
+        for _ in range(2000):
+            average = np.zeros_like(mean)
+            for _ in range(steps):
+                each = targets[rng.integers(40, size=samples)]
+                noise = rng.normal(size=(samples, along.shape[1])) @ along.T
+                average = (1 - rate) * average + rate * np.einsum("son,sn,sm->om", each, noise, noise) / samples
+            progress, energy = progress + np.sum(average * mean), energy + np.sum(average**2)
+        want = progress / 2000 / np.sqrt(energies["mean"] * energy / 2000)
+        learner = SimpleNamespace(settings=settings._replace(rule=rule))
+        got = feedback.predicted_cosine(learner, energies | {"dimension": d}, steps * samples)
+        assert got == pytest.approx(want, rel=0.02)
+    assert math.isnan(feedback.predicted_cosine(learner, dict.fromkeys(energies, 0.0) | {"dimension": d}, 4))
 
 
 def test_the_grid_is_kept_and_the_best_cell_is_found(tmp_path, monkeypatch):
-    asked = [(cell["task"], cell["rule"]) for rule in training.RULES for cell in grid.cells("dense", rule)]
-    assert len(asked) == sum(each.task == "dense" for each in grid.experiments())  # what is kept is the whole grid
+    kept = {
+        (cell["task"], cell["rule"], cell["learning_rate"], cell["feedback_rate"]): cell for cell in grid.all_cells()
+    }
+    asked = {(each.task, each.rule, each.learning_rate, each.feedback_rate) for each in grid.experiments()}
+    assert set(kept) == asked  # what is kept is the whole grid
+    assert all(len(cell["validation"]) == len(grid.SEEDS) for cell in kept.values())
     monkeypatch.setattr(grid, "FILE", tmp_path / "grid.json")
-    cells = [Learner("dense", "nmnc", rate, eta, 100) for rate in (0.01, 0.02) for eta in (0.1, 0.2)]
-    found = {each: {"validation": 0.5, "diverged": None} for each in cells}
-    found[cells[1]] = found[cells[2]] = {"validation": 0.9, "diverged": None}
-    found[Learner("dense", "vnc", 0.5, 0.1, 100)] = {"validation": 0.1, "diverged": "infinity"}
+    accuracies = {(0.01, 0.1): (0.8, 0.8), (0.01, 0.2): (0.7, 0.9), (0.02, 0.1): (0.8, 0.8), (0.02, 1.0): (0.1, 1.0)}
+    found = {
+        Learner("dense", "nmnc", *rates, seed): {"validation": value, "diverged": "infinity" if value < 0.5 else None}
+        for rates, values in accuracies.items()
+        for seed, value in zip(grid.SEEDS, values, strict=True)
+    }
     grid.write(found, LAB)
-    assert grid.best("dense", "nmnc") == (0.01, 0.2)
-    assert [cell["diverged"] for cell in grid.cells("dense", "vnc")] == [True]
+    assert grid.best("dense", "nmnc") == (0.01, 0.1)  # its worst network is best, its rates are the smallest
+    assert grid.best("dense", "nmnc", (0.2, 1.0)) == (0.01, 0.2)
+    assert [cell["diverged"] for cell in grid.all_cells()] == [0, 0, 0, 1]

@@ -54,10 +54,9 @@ def write(results: Mapping[Learner, Mapping[str, Any]], lab: Lab) -> None:
     FILE.write_text(f'{head[:-1]}, "cells": [\n  {lines}\n]}}\n', encoding="utf-8")
 
 
-def cells(task: str, rule: str) -> list[dict[str, Any]]:
-    """Return what was measured in the cells of a rule."""
-    found = json.loads(FILE.read_text(encoding="utf-8"))["cells"]
-    return [cell for cell in found if (cell["task"], cell["rule"]) == (task, rule)]
+def all_cells() -> list[dict[str, Any]]:
+    """Return what was measured in every cell."""
+    return json.loads(FILE.read_text(encoding="utf-8"))["cells"]
 
 
 def best(task: str, rule: str, feedback_rates: tuple[float, ...] | None = None) -> tuple[float, float | None]:
@@ -66,13 +65,13 @@ def best(task: str, rule: str, feedback_rates: tuple[float, ...] | None = None) 
     The worst, not the mean: a cell that now and then diverges is no good choice. `feedback_rates` are those to choose
     from, all if None.
     """
-    chosen = [
-        cell
-        for cell in cells(task, rule)
-        if feedback_rates is None or cell["feedback_rate"] is None or cell["feedback_rate"] in feedback_rates
-    ]
     cell = max(
-        chosen,
+        (
+            cell
+            for cell in all_cells()
+            if (cell["task"], cell["rule"]) == (task, rule)
+            and (feedback_rates is None or cell["feedback_rate"] in (None, *feedback_rates))
+        ),
         key=lambda cell: (min(cell["validation"]), -cell["learning_rate"], -(cell["feedback_rate"] or math.inf)),
     )
     return cell["learning_rate"], cell["feedback_rate"]
