@@ -241,6 +241,16 @@ def test_the_prediction_for_feedback_is_that_of_a_running_average():
     assert math.isnan(feedback.predicted_cosine(learner, dict.fromkeys(energies, 0.0) | {"dimension": d}, 4))
 
 
+def test_what_bounds_the_feedback_is_shown():
+    one = {"each": 4.0, "mean": 3.0, "its part in the manifold": 1.0}
+    other = {"each": 4.0, "mean": 1.0, "its part in the manifold": 1.0}
+    dead = dict.fromkeys(one, 0.0)
+    runs = {Learner("dense", "nmnc", 0.1, 0.1, seed): {"feedback": [one, other]} for seed in (0, 1)}
+    assert [each.measured for each in feedback.limits("", runs)] == [0.5, 0.5]  # 4 of 8, and 2 of 4
+    lost = {each: {"feedback": [dead, dead]} for each in runs}
+    assert all(math.isnan(each.measured) for each in feedback.limits("", lost))
+
+
 def test_the_grid_is_kept_and_the_best_cell_is_found(tmp_path, monkeypatch):
     kept = {
         (cell["task"], cell["rule"], cell["learning_rate"], cell["feedback_rate"]): cell for cell in grid.all_cells()

@@ -55,6 +55,7 @@ def _noise(lab: Lab, task: str, rule: str, runs: feedback.Runs) -> Iterator[Comp
         cosines = [run["cosines"][layer] for run in sound.values()]
         yield reported(f"{name}: cosine of the weight gradient, layer {layer + 1}", cosines)
     yield from feedback.cosines(name, sound)
+    yield from feedback.limits(name, sound)
 
 
 def _contest(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -53,3 +53,21 @@ def cosines(name: str, runs: Runs) -> Iterator[Comparison]:
     yield reported(
         f"{name}: mean cosine of feedback, that of a network at rest predicted", found, float(np.mean(predicted))
     )
+
+
+def limits(name: str, runs: Runs) -> Iterator[Comparison]:
+    """Report what bounds the feedback however many perturbations there are: the share of the energy of what it estimates
+    that is in the mean over inputs, all that one B for all inputs can have, and the α of this mean.
+    """
+    for quantity, part, whole in (
+        ("share of the energy in the mean over inputs", "mean", "each"),
+        ("α of the mean over inputs", "its part in the manifold", "mean"),
+    ):
+        shares = [_share(run["feedback"], part, whole) for run in runs.values()]
+        yield reported(f"{name}: {quantity}", shares)
+
+
+def _share(targets: Sequence[Mapping[str, float]], part: str, whole: str) -> float:
+    """Return the share of one energy in another, both summed over layers or lags; NaN where nothing passes."""
+    energy = sum(target[whole] for target in targets)
+    return sum(target[part] for target in targets) / energy if energy else math.nan
