@@ -197,7 +197,7 @@ def test_learners_of_every_rule_in_small(monkeypatch, task):
 def test_feedback_is_compared_with_what_it_estimates(monkeypatch):
     """With as many draws as it takes, the running average is the target, projected or not."""
     small(monkeypatch)
-    for name in ("dense", "convolutional", "rows"):
+    for name in ("narrow", "convolutional", "rows"):
         task = tasks.TASKS[name]
         data = task.data(LAB)
         settings = training.Settings("nmnc", dimension=4, feedback_rate=1.0, draws=400, samples=8)
@@ -231,7 +231,7 @@ def test_the_dimension_of_a_learner_may_be_another(monkeypatch):
 
 def test_a_compiled_learner_is_that_of_numpy(monkeypatch):
     small(monkeypatch)
-    for task in ("dense", "memory"):
+    for task in ("dense", "narrow", "memory"):
         want, got = (
             Learner(task, "nmnc", 0.005, 0.03, 0).perform(Lab(name, "float32", 0)) for name in ("numpy", "jax")
         )

@@ -204,14 +204,15 @@ def test_a_comparison_of_rules_holds_them_to_one_budget_and_shows_who_diverged()
         assert set(shown) == {4, 5}  # in the one task and the others
 
 
-def test_recurrent_networks_are_asserted_on_fresh_perturbations_and_reported_on_averages():
-    claim = REGISTER["L4"]
-    rates = {each.feedback_rate for each in claim.wanted() if each.rule in ("nmnc", *CONTROLS)}
-    assert 1.0 in rates
-    assert len(rates) > 1
-    outcome = run(claim, LAB, invented(claim))
-    averaged = [each for each in outcome.comparisons if "averaged" in each.name]
-    assert len(averaged) == 4  # two tasks, two rules
+@pytest.mark.parametrize(("name", "tasks"), [("L2", {"dense"}), ("L4", {"rows", "memory"})])
+def test_averages_are_reported_beside_the_fresh_perturbations_that_are_asserted(name, tasks):
+    claim = REGISTER[name]
+    for task in tasks:
+        learners = [each for each in claim.wanted() if each.task == task]
+        assert {each.feedback_rate == 1.0 for each in learners if each.rule in training.PERTURBING} == {True, False}
+        assert {each.feedback_rate for each in learners if each.rule in CONTROLS} == {1.0}
+    averaged = [each for each in run(claim, LAB, invented(claim)).comparisons if each.name.endswith(", averaged")]
+    assert len(averaged) == 2 * len(tasks)  # two rules
     assert not any(each.asserted for each in averaged)
 
 

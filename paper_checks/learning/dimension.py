@@ -14,7 +14,7 @@ from paper_checks.lab import Lab
 from paper_checks.learning import feedback, grid
 from paper_checks.learning.experiments.dimensions import DRAWS, HIDDEN, LAYERS, Dimensions
 from paper_checks.learning.experiments.learner import Learner
-from paper_checks.learning.experiments.tasks import TASKS
+from paper_checks.learning.experiments.tasks import FRESH, TASKS
 
 TASK = "dense"
 TRAINED = (4, 16, 64)
@@ -24,7 +24,7 @@ SEEDS = range(3)
 def _learners(dimension: int) -> list[Learner]:
     """Return networks that learn at the rates that are best for the dimension of the task."""
     given = None if dimension == TASKS[TASK].dimension else dimension  # those of L2, where it is theirs
-    return [Learner(TASK, "nmnc", *grid.best(TASK, "nmnc"), seed, given) for seed in SEEDS]
+    return [Learner(TASK, "nmnc", *grid.best(TASK, "nmnc", FRESH), seed, given) for seed in SEEDS]
 
 
 def _experiments() -> list:

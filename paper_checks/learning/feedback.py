@@ -56,8 +56,8 @@ def cosines(name: str, runs: Runs) -> Iterator[Comparison]:
 
 
 def limits(name: str, runs: Runs) -> Iterator[Comparison]:
-    """Report what bounds the feedback however many perturbations there are: the share of the energy of what it estimates
-    that is in the mean over inputs, all that one B for all inputs can have, and the α of this mean.
+    """Report what bounds feedback however many perturbations there are: the share of the energy of what it estimates
+    that is in the mean over inputs, which is all that one B for all inputs can have, and the α of this mean.
     """
     for quantity, part, whole in (
         ("share of the energy in the mean over inputs", "mean", "each"),

@@ -16,6 +16,10 @@ from paper_checks.lab import Lab
 from paper_checks.learning.experiments import trained
 
 BATCH = 64
+REFRESH = 27
+"""Steps between fits of the manifold: half an epoch."""
+FRESH = (1.0,)
+"""The feedback rate that keeps nothing of earlier perturbations."""
 READ_OUT = 0.1
 """Factor of the initial read-out of recurrent networks: little of it off the manifold, as decay is slow (A2)."""
 
@@ -85,7 +89,7 @@ def _through_time(leak: float, units: int) -> dict[str, Any]:
         "epochs": 3,
         "decay": 1e-3,
         "interval": 1,
-        "refresh": 27,
+        "refresh": REFRESH,
     }
 
 
@@ -98,23 +102,21 @@ IMAGES: dict[str, Any] = {
     "dimension": 16,
     "samples": 1,
 }
-LAYERWISE: dict[str, Any] = IMAGES | {
-    "route": credit.layerwise(activation.relu),
-    "targets": _weights,
-    "interval": 2,
-    "refresh": 27,
-}
+DIRECT: dict[str, Any] = IMAGES | {"route": credit.direct(activation.relu), "targets": _jacobians}
 TASKS = {
-    "dense": Task(network=_classifier("dense", *(1000,) * 5), **LAYERWISE),
-    "narrow": Task(network=_classifier("dense", *(64,) * 5), **LAYERWISE),
-    "convolutional": Task(
-        network=_classifier("convolutional", 2000, 2000),
-        route=credit.direct(activation.relu),
-        targets=_jacobians,
-        interval=8,
-        refresh=64,
+    "dense": Task(
+        network=_classifier("dense", 500, 500, 500),
+        **DIRECT | {"feedback_rates": (1.0, 0.3, 0.1, 0.03, 0.01), "interval": 1, "samples": 16, "refresh": REFRESH},
+    ),
+    "narrow": Task(
+        network=_classifier("dense", *(64,) * 5),
+        route=credit.layerwise(activation.relu),
+        targets=_weights,
+        interval=2,
+        refresh=REFRESH,
         **IMAGES,
     ),
+    "convolutional": Task(network=_classifier("convolutional", 2000, 2000), interval=8, refresh=64, **DIRECT),
     "rows": Task(
         data=lambda lab: sequences.rows(mnist(lab)),
         learning_rates=(0.005, 0.01, 0.02, 0.04, 0.08, 0.16),
