@@ -16,7 +16,7 @@ from nmnc_ref.initialisation import dense_network
 from paper_checks.claim import REGISTER
 from paper_checks.data import images, neural, sequences
 from paper_checks.lab import Lab
-from paper_checks.learning.experiments import course, dimensions, frozen, learner, resemblance, scale, tasks, trained
+from paper_checks.learning.experiments import course, dimensions, frozen, learner, resemblance, scale, tasks
 from paper_checks.learning.experiments.alignment import LAYERS, Alignment
 from paper_checks.learning.experiments.course import complement, random_subspace
 from paper_checks.learning.experiments.dimensions import Dimensions
@@ -283,10 +283,7 @@ def recorded(tmp_path, **arrays):
 
 def test_resemblance_of_small_networks(monkeypatch, tmp_path):
     small(monkeypatch)
-    monkeypatch.setitem(
-        tasks.TASKS, "convolutional", tasks.TASKS["convolutional"]._replace(data=images.mnist, epochs=1)
-    )
-    monkeypatch.setattr(trained, "STAGES", trained.STAGES[:1])
+    monkeypatch.setitem(tasks.TASKS, "dense", tasks.TASKS["dense"]._replace(data=images.mnist, epochs=1))
     found = Resemblance(RATES, 0).perform(LAB)
     assert found["neurons"] == {}
     by_rule = found["backpropagation"]
@@ -297,9 +294,9 @@ def test_resemblance_of_small_networks(monkeypatch, tmp_path):
     recording = neural.recording(recorded(tmp_path))
     found = Resemblance(RATES, 0, recording).perform(LAB)
     assert found["backpropagation"] == by_rule
-    data, state = Learner("convolutional", *RATES[1], 0).learn(LAB)
+    data, state = Learner("dense", *RATES[1], 0).learn(LAB)
     stimuli, responses = map(LAB.array, recording.read())
-    seen = tasks.TASKS["convolutional"].route.forward(state.network, stimuli).activity
+    seen = tasks.TASKS["dense"].route.forward(state.network, stimuli).activity
     want = [float(similarity.rsa(seen[layer], responses)) for layer in (1, 2)]
     np.testing.assert_allclose(found["neurons"]["nmnc"]["RSA"], want, rtol=1e-5)
     assert data.shape == (1, 28, 28)

@@ -137,7 +137,7 @@ def _invented_ratios(noise, spoilt):
     ratios = {}
     for d in {*DIMENSIONS, *(choice(shares, frozen.DRAWS) for choice in best)}:
         ratio = theory.estimator.cosine_ratio(shares[d - 1], frozen.DRAWS, d) * noise() * (1 - 0.1 * spoilt * (d > 8))
-        ratios[str(d)] = [ratio, 0.004 * ratio]
+        ratios[str(d)] = [ratio, 0.003 * ratio]
     return {"alignments": shares, "ratios": ratios}
 
 
@@ -260,7 +260,17 @@ def test_the_grid_is_kept_and_the_best_cell_is_found(tmp_path, monkeypatch):
     assert set(kept) == asked  # what is kept is the whole grid
     assert all(len(cell["validation"]) == len(grid.SEEDS) for cell in kept.values())
     monkeypatch.setattr(grid, "FILE", tmp_path / "grid.json")
-    accuracies = {(0.01, 0.1): (0.8, 0.8), (0.01, 0.2): (0.7, 0.9), (0.02, 0.1): (0.8, 0.8), (0.02, 1.0): (0.1, 1.0)}
+    accuracies = {
+        (0.01, 0.1): (0.8, 0.8),
+        (0.02, 0.1): (0.8, 0.8),
+        (0.04, 0.1): (0.7, 0.9),
+        (0.01, 0.2): (0.7, 0.9),
+        (0.02, 0.2): (0.95, 0.95),  # the best, were it not for what is next to it
+        (0.04, 0.2): (0.1, 0.1),
+        (0.01, 1.0): (0.6, 0.6),
+        (0.02, 1.0): (0.1, 1.0),
+        (0.04, 1.0): (0.1, 0.1),
+    }
     found = {
         Learner("dense", "nmnc", *rates, seed): {"validation": value, "diverged": "infinity" if value < 0.5 else None}
         for rates, values in accuracies.items()
@@ -269,4 +279,6 @@ def test_the_grid_is_kept_and_the_best_cell_is_found(tmp_path, monkeypatch):
     grid.write(found, LAB)
     assert grid.best("dense", "nmnc") == (0.01, 0.1)  # its worst network is best, its rates are the smallest
     assert grid.best("dense", "nmnc", (0.2, 1.0)) == (0.01, 0.2)
-    assert [cell["diverged"] for cell in grid.all_cells()] == [0, 0, 0, 1]
+    assert [cell["diverged"] for cell in grid.all_cells()] == [0, 0, 0, 0, 0, 2, 0, 1, 2]
+    with pytest.raises(ValueError, match="grid of dense: expected a cell of nmnc"):
+        grid.best("dense", "nmnc", (1.0,))

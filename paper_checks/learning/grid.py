@@ -1,13 +1,12 @@
-"""The grid of learning rates and feedback rates, and the cell of each rule whose worst network did best on the
-validation set.
+"""The grid of learning rates and feedback rates, and the cell of each rule that does best on the validation set.
 
 `--profile full` trains every cell and writes what it found to `grid.json`, from where the claims choose.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -62,16 +61,26 @@ def all_cells() -> list[dict[str, Any]]:
 def best(task: str, rule: str, feedback_rates: tuple[float, ...] | None = None) -> tuple[float, float | None]:
     """Return learning rate and feedback rate of the cell whose worst network is best; of equal ones the smallest rates.
 
-    The worst, not the mean: a cell that now and then diverges is no good choice. `feedback_rates` are those to choose
+    The worst, not the mean, and only of cells from where the next larger learning rate of the grid does not diverge
+    either: in the last cell before, other networks would now and then diverge. `feedback_rates` are those to choose
     from, all if None.
+
+    Raises:
+        ValueError: there is no such cell.
     """
-    cell = max(
-        (
-            cell
-            for cell in all_cells()
-            if (cell["task"], cell["rule"]) == (task, rule)
-            and (feedback_rates is None or cell["feedback_rate"] in (None, *feedback_rates))
-        ),
-        key=lambda cell: (min(cell["validation"]), -cell["learning_rate"], -(cell["feedback_rate"] or math.inf)),
-    )
-    return cell["learning_rate"], cell["feedback_rate"]
+    found = {
+        (cell["learning_rate"], cell["feedback_rate"]): cell
+        for cell in all_cells()
+        if (cell["task"], cell["rule"]) == (task, rule)
+        and (feedback_rates is None or cell["feedback_rate"] in (None, *feedback_rates))
+    }
+    larger = dict(itertools.pairwise(sorted({learning_rate for learning_rate, _ in found})))
+    sound = [
+        (-min(cell["validation"]), *place)
+        for place, cell in found.items()
+        if not cell["diverged"] and not found[larger.get(place[0], place[0]), place[1]]["diverged"]
+    ]
+    if not sound:
+        raise ValueError(f"grid of {task}: expected a cell of {rule} away from divergence, got none")
+    _, learning_rate, feedback_rate = min(sound)
+    return learning_rate, feedback_rate

@@ -12,13 +12,14 @@ from paper_checks.data.neural import Recording
 from paper_checks.lab import Lab
 from paper_checks.learning import grid
 from paper_checks.learning.experiments.resemblance import MEASURES, TASK, Resemblance
+from paper_checks.learning.experiments.tasks import FRESH
 
 RULES = ("backpropagation", "nmnc", "vnc")
 SEEDS = range(5)
 
 
 def _experiments(neural: Recording | None = None) -> list[Resemblance]:
-    rates = tuple((rule, *grid.best(TASK, rule)) for rule in RULES)
+    rates = tuple((rule, *grid.best(TASK, rule, FRESH)) for rule in RULES)
     return [Resemblance(rates, seed, neural) for seed in SEEDS]
 
 
@@ -34,8 +35,8 @@ def _mean(layers: list[list[float]]) -> list[float]:
 
 @claim(
     "L6",
-    "The representations that NMNC learns are more like backpropagation's than those that VNC learns, by linear CKA "
-    "and RSA; likeness to recorded neurons is reported where there are such data.",
+    "The representations that NMNC learns from fresh perturbations are more like backpropagation's than those that VNC "
+    "learns, by linear CKA and RSA; likeness to recorded neurons is reported where there are such data.",
     source="abstract",
     rung="trained networks",
     twins={
@@ -46,8 +47,9 @@ def _mean(layers: list[list[float]]) -> list[float]:
     needs="recorded responses of neurons: --neural FILE",
 )
 def representations(lab: Lab, results: Results, manifold: str = "nmnc", isotropic: str = "vnc") -> Iterator[Comparison]:
-    """Convolutional classifiers of L2, the three rules from the same initial state; activity of hidden layers for 200
-    test images, compared with that of the same layer in backpropagation's network; five networks of each.
+    """Dense classifiers of L2, which learn from fresh perturbations, the three rules from the same initial state;
+    activity of hidden layers for 200 test images, compared with that of the same layer in backpropagation's network;
+    five networks of each.
     """
     for measure in MEASURES:
         less, more = (_mean(_similarity(results, "backpropagation", rule, measure)) for rule in (isotropic, manifold))

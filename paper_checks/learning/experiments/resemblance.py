@@ -12,7 +12,7 @@ from paper_checks.data.neural import Recording
 from paper_checks.lab import Lab
 from paper_checks.learning.experiments.learner import Divergence, Learner
 
-TASK = "convolutional"
+TASK = "dense"
 STIMULI = 200
 """Images of the test set that representations are compared on."""
 MEASURES = {"CKA": similarity.linear_cka, "RSA": similarity.rsa}
