@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-
-import numpy as np
 
 from paper_checks.claim import Results, claim
 from paper_checks.comparison import Comparison, exact, exceeds, reported
@@ -56,6 +55,13 @@ def _noise(lab: Lab, task: str, rule: str, runs: feedback.Runs, kind: str = "") 
     yield from feedback.limits(name, sound)
 
 
+def _report(lab: Lab, task: str, rule: str, runs: feedback.Runs, kind: str = "") -> Iterator[Comparison]:
+    """Report how well a rule does, and of noise what it has learned."""
+    yield reported(f"{task}: test accuracy of {NAMES.get(rule, rule)}{kind}", [run["test"] for run in runs.values()])
+    if rule in NOISE:
+        yield from _noise(lab, task, rule, runs, kind)
+
+
 def _contest(
     lab: Lab, results: Results, task: str, rules: tuple[str, str], feedback_rates: tuple[float, ...] | None = None
 ) -> Iterator[Comparison]:
@@ -66,21 +72,17 @@ def _contest(
     test = {rule: [run["test"] for run in found.values()] for rule, found in runs.items()}
     better, worse = rules
     yield exceeds(f"{task}: test accuracy, {better} > {worse}", test[worse], test[better])
-    for rule, values in test.items():
-        yield reported(f"{task}: test accuracy of {NAMES.get(rule, rule)}", values)
-    low, high = float(np.mean(test["vnc"])), float(np.mean(test["backpropagation"]))
-    shares = [(value - low) / (high - low) for value in test["nmnc"]]
+    networks = zip(test["vnc"], test["nmnc"], test["backpropagation"], strict=True)  # of one initial state each
+    shares = [(value - low) / (high - low) if high != low else math.nan for low, value, high in networks]
     yield reported(f"{task}: share of the gap of VNC to backpropagation that NMNC closes", shares)
-    for rule in NOISE:
-        yield from _noise(lab, task, rule, runs[rule])
+    for rule, found in runs.items():
+        yield from _report(lab, task, rule, found)
 
 
 def _averages(lab: Lab, results: Results, task: str) -> Iterator[Comparison]:
     """Report how well a running average of the perturbations does."""
     for rule in NOISE:
-        runs = {each: results[each] for each in _averaging(task, rule)}
-        yield reported(f"{task}: test accuracy of {NAMES[rule]}, averaged", [run["test"] for run in runs.values()])
-        yield from _noise(lab, task, rule, runs, ", averaged")
+        yield from _report(lab, task, rule, {each: results[each] for each in _averaging(task, rule)}, ", averaged")
 
 
 def _compared(task: str, feedback_rates: tuple[float, ...] | None = None) -> list[Learner]:
@@ -120,10 +122,7 @@ def classification(lab: Lab, results: Results, manifold: str = "nmnc", isotropic
     yield from _averages(lab, results, "dense")
     yield from _contest(lab, results, SCARCE, (manifold, isotropic))
     for rule in NAMES:
-        runs = {each: results[each] for each in _learners(CROSSED, rule)}
-        yield reported(f"{CROSSED}: test accuracy of {NAMES[rule]}", [run["test"] for run in runs.values()])
-        if rule in NOISE:
-            yield from _noise(lab, CROSSED, rule, runs)
+        yield from _report(lab, CROSSED, rule, {each: results[each] for each in _learners(CROSSED, rule)})
 
 
 @claim(
