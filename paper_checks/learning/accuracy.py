@@ -136,8 +136,8 @@ def classification(lab: Lab, results: Results, manifold: str = "nmnc", isotropic
 )
 def sequences(lab: Lab, results: Results, manifold: str = "nmnc", isotropic: str = "vnc") -> Iterator[Comparison]:
     """Leaky tanh networks of 256 units on MNIST digits in 28 rows, and on the first of ten symbols among eight; three
-    epochs, feedback that is the estimate of the step (η = 1), from four and from two perturbed samples. The same with
-    a running average, which makes a static feedback of VNC's noise, is reported.
+    epochs, decay 1e-3, feedback that is the estimate of the step (η = 1), from four perturbed samples with d = 16 and
+    from two with d = 8. The same with a running average, which makes a static feedback of VNC's noise, is reported.
     """
     for task in SEQUENCES:
         yield from _contest(lab, results, task, (manifold, isotropic), FRESH)

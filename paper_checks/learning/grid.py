@@ -61,9 +61,9 @@ def all_cells() -> list[dict[str, Any]]:
 def best(task: str, rule: str, feedback_rates: tuple[float, ...] | None = None) -> tuple[float, float | None]:
     """Return learning rate and feedback rate of the cell whose worst network is best; of equal ones the smallest rates.
 
-    The worst, not the mean, and only of cells from where the next larger learning rate of the grid does not diverge
-    either: in the last cell before, other networks would now and then diverge. `feedback_rates` are those to choose
-    from, all if None.
+    The worst, not the mean, and only of cells from where the next larger learning rate of the grid, if there is one,
+    does not diverge either: in the last cell before, other networks would now and then diverge. `feedback_rates` are
+    those to choose from, all if None.
 
     Raises:
         ValueError: there is no such cell.

@@ -2,7 +2,8 @@
 
 An experiment is a frozen dataclass of parameters with a method `perform`, whose result is a dictionary for JSON. The
 name of its file is a digest of everything that determines the result: kind, parameters, seed of the run, array library,
-dtype, versions, and the sources of the library, of the data and of the experiments.
+dtype, versions, and the sources of the library, of the data and of the experiments. A file that is damaged, changed or
+of another experiment is not believed: its experiment is run anew.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ import json
 import os
 import platform
 import signal
+import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from importlib import metadata
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +36,13 @@ class Notebook:
     """The results in a directory, which is made if need be.
 
     Raises:
-        OSError: the directory cannot be made.
+        OSError: the directory cannot be made, or nothing can be written in it.
     """
 
     def __init__(self, directory: Path, lab: Lab) -> None:
         directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory):  # before the first run, not after it
+            pass
         self.directory = directory
         self.lab = lab
 
@@ -83,6 +87,10 @@ class Notebook:
                     except Exception as error:
                         failures[experiment] = f"{type(error).__name__}: {error}"
                     done(experiment)
+        except KeyboardInterrupt:
+            for worker in active_children():
+                worker.terminate()
+            raise
         finally:
             pool.shutdown(cancel_futures=True)
         return failures
@@ -103,15 +111,16 @@ class Notebook:
 
     def _read(self, experiment: Any) -> Result | None:
         try:
-            return json.loads(self._file(experiment).read_text())["result"]
-        except FileNotFoundError:
-            return None
-        except (ValueError, KeyError, TypeError):  # not written by this class: it is run anew
+            document = json.loads(self._file(experiment).read_text())
+            genuine = document["digest"] == _digest(experiment, document["result"])
+            return document["result"] if genuine else None
+        except (FileNotFoundError, ValueError, KeyError, TypeError, RecursionError):
             return None
 
     def _write(self, experiment: Any, result: Result) -> None:
         file = self._file(experiment)
-        document = description(experiment) | {"result": result}
+        result = json.loads(json.dumps(result))  # what is read later
+        document = description(experiment) | {"result": result, "digest": _digest(experiment, result)}
         unfinished = file.with_suffix(".part")
         unfinished.write_text(json.dumps(document))
         os.replace(unfinished, file)  # all or nothing, also where the run is interrupted
@@ -120,6 +129,10 @@ class Notebook:
 def description(experiment: Any) -> dict[str, Any]:
     """Return kind and parameters of an experiment, for JSON."""
     return {"experiment": type(experiment).__name__, "parameters": dataclasses.asdict(experiment)}
+
+
+def _digest(experiment: Any, result: Result) -> str:
+    return hashlib.sha256(json.dumps([description(experiment), result], sort_keys=True).encode()).hexdigest()
 
 
 def _initialise() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,16 +35,18 @@ class Resemblance:
         """Return, by rule, measure and hidden layer, similarities to backpropagation's network, "backpropagation", and
         to the responses of neurons, "neurons"; "untrained" is the initial state.
 
-        A rule whose training diverged is not there.
+        Another rule whose training diverged is not there.
+
+        Raises:
+            Divergence: backpropagation's training has no end.
         """
         learners = {rule: Learner(TASK, rule, rate, eta, self.seed) for rule, rate, eta in self.rates}
-        networks = {"untrained": learners["backpropagation"].initial(lab)}
+        exact = learners.pop("backpropagation")
+        data, state = exact.learn(lab)
+        networks = {"untrained": exact.initial(lab), "backpropagation": state.network}
         for rule, learner in learners.items():
-            try:
-                data, state = learner.learn(lab)
-            except Divergence:
-                continue
-            networks[rule] = state.network
+            with suppress(Divergence):
+                networks[rule] = learner.learn(lab)[1].network
         images = data.test.inputs[:STIMULI, :]
         reference = _representations(networks["backpropagation"], images)
         found: dict[str, Any] = {"backpropagation": {}, "neurons": {}}

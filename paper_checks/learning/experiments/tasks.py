@@ -17,7 +17,7 @@ from paper_checks.learning.experiments import trained
 
 BATCH = 64
 REFRESH = 27
-"""Steps between fits of the manifold: half an epoch."""
+"""Steps between fits of the manifold, half an epoch, where perturbations come at every step or second step."""
 FRESH = (1.0,)
 """The feedback rate that keeps nothing of earlier perturbations."""
 READ_OUT = 0.1
@@ -95,7 +95,7 @@ def _through_time(leak: float, units: int) -> dict[str, Any]:
 
 IMAGES: dict[str, Any] = {
     "data": mnist,
-    "learning_rates": (0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16),
+    "learning_rates": (0.00125, 0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16),
     "feedback_rates": (0.001, 0.003, 0.01, 0.03, 0.1),
     "epochs": 5,
     "decay": 5e-3,
