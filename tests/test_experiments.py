@@ -276,7 +276,7 @@ def test_dimensions_of_a_small_classifier(monkeypatch):
 RATES = (("backpropagation", 0.05, None), ("nmnc", 0.02, 0.03), ("vnc", 1e6, 0.9))
 
 
-def test_a_resemblance_to_what_has_diverged_is_none(monkeypatch):
+def test_without_an_end_of_backpropagation_there_is_no_resemblance(monkeypatch):
     small(monkeypatch)
     with pytest.raises(learner.Divergence):
         Resemblance((("backpropagation", 1e6, None), *RATES[1:]), 0).perform(LAB)

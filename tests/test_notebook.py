@@ -8,6 +8,9 @@ import math
 import os
 import signal
 import sys
+import time
+from multiprocessing import active_children
+from pathlib import Path
 
 import pytest
 
@@ -65,6 +68,30 @@ def test_a_failing_experiment_loses_no_other(tmp_path):
     assert list(failures) == [Doubled(math.inf)]
     assert "BrokenProcessPool" in failures[Doubled(math.inf)]
     assert notebook.results([Doubled(1.0), Doubled(-1.0)]) == {Doubled(1.0): {"twice": 2.0, "seed": 0}}
+
+
+@dataclasses.dataclass(frozen=True)
+class Late:
+    """An experiment that leaves a sign at its end, some seconds later."""
+
+    sign: str
+
+    def perform(self, lab: Lab) -> dict:
+        time.sleep(5)
+        Path(self.sign).touch()
+        return {}
+
+
+def test_an_interrupt_ends_what_is_running_and_keeps_what_is_finished(tmp_path):
+    def interrupted(experiment):
+        raise KeyboardInterrupt
+
+    notebook, sign = Notebook(tmp_path, LAB), tmp_path / "sign"
+    with pytest.raises(KeyboardInterrupt):
+        notebook.run([Doubled(1.0), Late(str(sign))], 1, interrupted)
+    assert not sign.exists()
+    assert notebook.results([Doubled(1.0)]) != {}
+    assert not active_children()
 
 
 @dataclasses.dataclass(frozen=True)

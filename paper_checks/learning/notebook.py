@@ -106,13 +106,12 @@ class Notebook:
             self._place,
             _software(self.lab.backend),
         ]
-        digest = hashlib.sha256(json.dumps(determines, sort_keys=True).encode()).hexdigest()
-        return self.directory / f"{type(experiment).__name__.lower()}-{digest[:20]}.json"
+        return self.directory / f"{type(experiment).__name__.lower()}-{_digest(determines)[:20]}.json"
 
     def _read(self, experiment: Any) -> Result | None:
         try:
             document = json.loads(self._file(experiment).read_text())
-            genuine = document["digest"] == _digest(experiment, document["result"])
+            genuine = document["digest"] == _digest([description(experiment), document["result"]])
             return document["result"] if genuine else None
         except (FileNotFoundError, ValueError, KeyError, TypeError, RecursionError):
             return None
@@ -120,7 +119,8 @@ class Notebook:
     def _write(self, experiment: Any, result: Result) -> None:
         file = self._file(experiment)
         result = json.loads(json.dumps(result))  # what is read later
-        document = description(experiment) | {"result": result, "digest": _digest(experiment, result)}
+        about = description(experiment)
+        document = about | {"result": result, "digest": _digest([about, result])}
         unfinished = file.with_suffix(".part")
         unfinished.write_text(json.dumps(document))
         os.replace(unfinished, file)  # all or nothing, also where the run is interrupted
@@ -131,8 +131,8 @@ def description(experiment: Any) -> dict[str, Any]:
     return {"experiment": type(experiment).__name__, "parameters": dataclasses.asdict(experiment)}
 
 
-def _digest(experiment: Any, result: Result) -> str:
-    return hashlib.sha256(json.dumps([description(experiment), result], sort_keys=True).encode()).hexdigest()
+def _digest(document: Any) -> str:
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 
 def _initialise() -> None:
