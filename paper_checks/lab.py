@@ -118,3 +118,7 @@ class Lab:
     def mean(self, probabilities: Array, values: Array) -> Array:
         """Return the expectation Σ_s p_s v_s of `values` [S, ...]."""
         return self.xp.tensordot(probabilities, values, axes=([0], [0]))
+
+    def squared_error(self, estimates: Array, target: Array) -> Array:
+        """Return ‖Ĵ − target‖²_F for each of the estimates [..., n_o, n]."""
+        return self.xp.sum((estimates - target) ** 2, axis=(-2, -1))

@@ -10,7 +10,7 @@ from nmnc_ref.initialisation import dense_network
 from paper_checks import digits
 from paper_checks.claim import claim
 from paper_checks.comparison import Comparison, exact, sampled
-from paper_checks.estimator.problem import SIGMA, squared_error
+from paper_checks.estimator.problem import SIGMA
 from paper_checks.lab import Lab
 
 
@@ -73,7 +73,7 @@ def batch(
     want = theory.estimator.batch_mean(jacobians, projector)
     scale = float(lab.xp.max(lab.xp.abs(jacobians)))
     yield exact(lab, "mean, 3 images", want, lab.mean(probabilities, got), terms=3**6, scale=scale)
-    variance = lab.mean(probabilities, squared_error(lab, got, want))
+    variance = lab.mean(probabilities, lab.squared_error(got, want))
     yield exact(lab, "variance, 3 images", predict(jacobians, projector, 1, 2), variance, terms=3**6)
 
     jacobians, basis = trained.jacobians(1, 32), trained.basis(1)
@@ -82,7 +82,7 @@ def batch(
     z = lab.normal("E14: z", 1, 32, repetitions, digits.DIMENSION)
     # in coordinates of the manifold, where a batch of estimates fits into memory
     got = _batch_estimates(lab, want, SIGMA * z, estimate)
-    samples = lab.numpy(squared_error(lab, got, lab.xp.mean(want, axis=0)))
+    samples = lab.numpy(lab.squared_error(got, lab.xp.mean(want, axis=0)))
     yield sampled("variance, 32 images", float(predict(jacobians, projector, 1, digits.DIMENSION)), samples)
 
     units, images = 8, 20
@@ -143,5 +143,5 @@ def all_layers(
         yield exact(lab, f"mean, layer {l + 1}", target, mean, terms=3**5, scale=scale)
         own = theory.estimator.variance(1, dimensions[l]) * signals[l]
         want = own + predict(dimensions[l], sigmas[l], 1, sigmas[k], signals[k])
-        error = lab.mean(probabilities, squared_error(lab, got, target))
+        error = lab.mean(probabilities, lab.squared_error(got, target))
         yield exact(lab, f"variance, layer {l + 1}", want, error, terms=3**5)

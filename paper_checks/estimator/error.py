@@ -21,7 +21,6 @@ from paper_checks.estimator.problem import (
     rademacher,
     repeated,
     slips,
-    squared_error,
 )
 from paper_checks.lab import Lab
 
@@ -30,7 +29,7 @@ def _error(lab: Lab, problem: Problem, law: Law, perturb, target: Array, estimat
     """Return E‖Ĵ − target‖² over a finite law of draws [K, S, dim]."""
     points, probabilities = law
     got = estimates(lab, problem, perturb(points, problem), estimate)
-    return lab.mean(probabilities, squared_error(lab, got, target))
+    return lab.mean(probabilities, lab.squared_error(got, target))
 
 
 @claim(
@@ -154,7 +153,7 @@ def antithetic_pairs(
         got = estimates(lab, problem, manifold_noise(points, problem), tail=tail, respond=respond)
         outputs = float(lab.xp.max(lab.xp.abs(tail(problem.activity))))  # their rounding is divided by σ
         scale = want * max(1, outputs / SIGMA)
-        error = lab.mean(probabilities, squared_error(lab, got, target))
+        error = lab.mean(probabilities, lab.squared_error(got, target))
         yield exact(lab, f"E‖Ĵ − JP‖², quadratic tail, {name}", want, error, terms=4**3, scale=scale)
     problem = linear(lab, "E9: linear", n=3, d=2)
     target, errors = problem.jacobian @ problem.projector, []
@@ -168,7 +167,7 @@ def antithetic_pairs(
 
         points, probabilities = repeated(lab, lab.gaussian(2), draws)
         got = estimates(lab, problem, manifold_noise(points, problem), tail=counted, respond=respond)
-        errors.append(lab.mean(probabilities, squared_error(lab, got, target)))
+        errors.append(lab.mean(probabilities, lab.squared_error(got, target)))
         yield exact(lab, f"forward passes for {draws} draws", 4, passes)
     yield exact(lab, "variance ratio at 4 forward passes", ratio(2), errors[0] / errors[1], terms=9**3)
 
@@ -198,11 +197,11 @@ def orthonormal_frames(
     for draws in (1, 3, 5):
         chosen = [lab.xp.stack([whole[k, :] for k in subset]) for subset in itertools.combinations(range(d), draws)]
         noise = manifold_noise(lab.xp.stack(chosen, axis=1), problem)
-        got = lab.xp.mean(squared_error(lab, estimates(lab, problem, noise), problem.jacobian)) / energy
+        got = lab.xp.mean(lab.squared_error(estimates(lab, problem, noise), problem.jacobian)) / energy
         yield exact(lab, f"relMSE, K = {draws}", predict(problem.alignment, draws, d), got, terms=50, scale=d)
     noise = manifold_noise(whole[:, None, :], problem)
     got = estimates(lab, problem, noise)[0, ...]
     yield exact(lab, "Ĵ = J P at K = d", problem.jacobian @ problem.projector, got, terms=50)
     noise = manifold_noise(frame(lab.normal("E10: frames", 2, 20_000, d)), problem)
-    got = lab.numpy(squared_error(lab, estimates(lab, problem, noise), problem.jacobian)) / energy
+    got = lab.numpy(lab.squared_error(estimates(lab, problem, noise), problem.jacobian)) / energy
     yield sampled("relMSE, K = 2, 20,000 frames", predict(problem.alignment, 2, d), got)

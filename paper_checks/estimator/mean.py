@@ -20,7 +20,6 @@ from paper_checks.estimator.problem import (
     rademacher,
     repeated,
     slips,
-    squared_error,
 )
 from paper_checks.lab import Lab
 
@@ -74,7 +73,7 @@ def unbiased_on_manifold(
     problem = linear(lab, "E2", n=12, d=8)
     got = _mean_over_law(lab, problem, repeated(lab, rademacher(lab, 8), 1), perturb, estimate)
     yield exact(lab, "E Ĵ, all signs", predict(problem.jacobian, problem.projector), got, terms=2**8)
-    bias = squared_error(lab, got, problem.jacobian) / lab.xp.sum(problem.jacobian**2)
+    bias = lab.squared_error(got, problem.jacobian) / lab.xp.sum(problem.jacobian**2)
     yield exact(lab, "‖E Ĵ − J‖²/‖J‖² = 1 − α", 1 - problem.alignment, bias, terms=2**8, scale=1)
     inside = Problem(problem.jacobian @ problem.projector, problem.basis, problem.activity)
     got = _mean_over_law(lab, inside, repeated(lab, rademacher(lab, 8), 1), perturb, estimate)
@@ -133,14 +132,14 @@ def smoothed(
 
     def bias(sigma: float) -> float:
         got = mean_estimate(tail, sigma, estimator.antithetic_response, points, probabilities, basis)
-        return math.sqrt(float(squared_error(lab, got, target)))
+        return math.sqrt(float(lab.squared_error(got, target)))
 
     yield order("log–log slope of the bias", 2.0, math.log2(bias(1 / 32) / bias(1 / 64)))
     line = basis[:, :1]
     target, biases = target @ line @ line.T, []
     for law in (lab.gaussian(1, NODES), rademacher(lab, 1)):
         got = mean_estimate(tail, 1 / 64, estimator.antithetic_response, *law, line)
-        biases.append(math.sqrt(float(squared_error(lab, got, target))))
+        biases.append(math.sqrt(float(lab.squared_error(got, target))))
     yield order("bias Gaussian : Rademacher = E z⁴", third_moment_ratio, biases[0] / biases[1])
 
 
@@ -170,5 +169,5 @@ def covariance_shaped(
     want = problem.jacobian @ covariance
     scale = float(lab.xp.max(lab.xp.abs(want)))
     yield exact(lab, "E Ĝ = J C", want, lab.mean(probabilities, got), terms=3**8, scale=10 * scale)
-    variance = lab.mean(probabilities, squared_error(lab, got, want))
+    variance = lab.mean(probabilities, lab.squared_error(got, want))
     yield exact(lab, "E‖Ĝ − JC‖²", predict(problem.jacobian, covariance, 2), variance, terms=3**8)

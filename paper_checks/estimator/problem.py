@@ -82,11 +82,6 @@ def estimates(
     return lab.jit(measure)(activity, noise)
 
 
-def squared_error(lab: Lab, estimate: Array, target: Array) -> Array:
-    """Return ‖Ĵ − target‖²_F for each of [..., n_o, n]."""
-    return lab.xp.sum((estimate - target) ** 2, axis=(-2, -1))
-
-
 def slips(names: tuple[str, ...]) -> dict[str, dict[str, Estimate]]:
     """Return twins whose part `estimate` makes a common slip."""
     wrong: dict[str, Estimate] = {

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from nmnc_ref import estimator, perturbation, theory
 from paper_checks.claim import claim
 from paper_checks.comparison import Comparison, exact, sampled
-from paper_checks.estimator.problem import SIGMA, linear, manifold_noise, rademacher, slips, squared_error
+from paper_checks.estimator.problem import SIGMA, linear, manifold_noise, rademacher, slips
 from paper_checks.lab import Lab
 
 TAU = 0.2
@@ -55,7 +55,7 @@ def response_noise(
             errors = [
                 lab.mean(
                     probabilities,
-                    squared_error(lab, lab.jit(estimate)(each[None, ...], noise[None, ...], sigma), target),
+                    lab.squared_error(lab.jit(estimate)(each[None, ...], noise[None, ...], sigma), target),
                 )
                 for each in (noisy, response)
             ]
@@ -104,5 +104,5 @@ def least_squares(
     draws, repetitions = 14, 30_000
     noise = manifold_noise(lab.normal("E13: z", draws, repetitions, 3), problem)
     response = noise @ problem.jacobian.T + TAU * lab.normal("E13: response noise", draws, repetitions, 2)
-    errors = squared_error(lab, lab.jit(estimate)(response, noise, problem.basis), problem.jacobian @ problem.projector)
+    errors = lab.squared_error(lab.jit(estimate)(response, noise, problem.basis), problem.jacobian @ problem.projector)
     yield sampled("E‖Ĵ − JP‖² with response noise", predict(TAU, 2, 3, draws, SIGMA), lab.numpy(errors))

@@ -16,7 +16,6 @@ from paper_checks.estimator.problem import (
     manifold_noise,
     rademacher,
     repeated,
-    squared_error,
 )
 from paper_checks.lab import Lab
 
@@ -41,7 +40,7 @@ def best_scaling(lab: Lab, scaling=theory.estimator.best_scaling, shrink=estimat
         got = estimates(lab, problem, manifold_noise(points, problem))
 
         def error(c: float, got=got, probabilities=probabilities) -> float:
-            return float(lab.mean(probabilities, squared_error(lab, shrink(got, c), problem.jacobian))) / energy
+            return float(lab.mean(probabilities, lab.squared_error(shrink(got, c), problem.jacobian))) / energy
 
         want, best = theory.estimator.best_scaled_error(problem.alignment, draws, 3), scaling(draws, 3)
         yield exact(lab, f"relMSE at c*, K = {draws}", want, error(best), terms=3 ** (3 * draws), scale=2)
