@@ -16,7 +16,7 @@ from paper_checks.lab import BACKENDS, Lab
 pytestmark = pytest.mark.xdist_group("claims elsewhere")
 OTHERS = [("numpy", "float32"), *((backend, "float64") for backend in BACKENDS if backend != "numpy")]
 EXACT = [claim for claim in catalogue.claims(tier="theory") if claim.rung != "Monte Carlo"]
-ON_JAX = ("E4", "E6", "E11", "E12", "E15", "E16", "F6", "A1", "D1")
+ON_JAX = ("E4", "E6", "E11", "E12", "E15", "E16", "F3", "F5", "F6", "A1", "D1")
 """One claim of each module of claims, of those that compile fast."""
 _labs: dict[tuple[str, str], Lab] = {}
 
