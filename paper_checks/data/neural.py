@@ -66,39 +66,55 @@ def _digest(content: bytes) -> str:
 
 
 def _arrays(file: str, content: bytes) -> tuple[np.ndarray, np.ndarray]:
+    try:
+        stimuli, responses = _load(content)
+        _expect_pair(stimuli, responses)
+        return stimuli.reshape(-1, PIXELS), _standardised(responses)
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from None
+
+
+def _load(content: bytes) -> tuple[np.ndarray, np.ndarray]:
     if not zipfile.is_zipfile(io.BytesIO(content)):
-        raise ValueError(f"{file}: expected an .npz file of stimuli and responses, got another kind of file")
+        raise ValueError("expected an .npz file of stimuli and responses, got another kind of file")
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
             names = set(archive.files)
             missing = {"stimuli", "responses"} - names
             if missing:
                 raise ValueError(f"expected arrays stimuli and responses, got {', '.join(sorted(names)) or 'none'}")
-            stimuli, responses = _numbers("stimuli", archive["stimuli"]), _numbers("responses", archive["responses"])
+            return _numbers("stimuli", archive["stimuli"]), _numbers("responses", archive["responses"])
     except (ValueError, TypeError, AttributeError, EOFError, RuntimeError, MemoryError, *DAMAGED) as error:
-        raise ValueError(f"{file}: expected an .npz file of stimuli and responses: {error}") from None
+        raise ValueError(f"expected an .npz file of stimuli and responses: {error}") from None
+
+
+def _expect_pair(stimuli: np.ndarray, responses: np.ndarray) -> None:
     if stimuli.ndim < 2 or math.prod(stimuli.shape[1:]) != PIXELS:
-        raise ValueError(f"{file}: expected stimuli [N, 28, 28] or [N, 784], got shape {list(stimuli.shape)}")
+        raise ValueError(f"expected stimuli [N, 28, 28] or [N, 784], got shape {list(stimuli.shape)}")
     if stimuli.min() < 0 or stimuli.max() > 1:
-        raise ValueError(f"{file}: expected stimuli from 0 to 1, got {stimuli.min()} to {stimuli.max()}")
+        raise ValueError(f"expected stimuli from 0 to 1, got {stimuli.min()} to {stimuli.max()}")
     if responses.ndim != 2 or responses.shape[0] != stimuli.shape[0] or responses.shape[1] < 2:
         got = list(responses.shape)
-        raise ValueError(f"{file}: expected responses [{stimuli.shape[0]}, neurons], two or more, got shape {got}")
+        raise ValueError(f"expected responses [{stimuli.shape[0]}, neurons], two or more, got shape {got}")
     if stimuli.shape[0] < STIMULI:
-        raise ValueError(f"{file}: expected at least {STIMULI} stimuli, got {stimuli.shape[0]}")
+        raise ValueError(f"expected at least {STIMULI} stimuli, got {stimuli.shape[0]}")
     if not np.any(np.ptp(stimuli, axis=0)):
-        raise ValueError(f"{file}: expected stimuli that differ, got the same image {stimuli.shape[0]} times")
+        raise ValueError(f"expected stimuli that differ, got the same image {stimuli.shape[0]} times")
     constant = np.flatnonzero(np.ptp(responses, axis=1) == 0)
     if constant.size:
-        raise ValueError(f"{file}: expected responses that differ between neurons, got equal ones in row {constant[0]}")
-    responses = responses / np.abs(responses).max()  # neither measure sees a scale or a shift of all responses
+        raise ValueError(f"expected responses that differ between neurons, got equal ones in row {constant[0]}")
+
+
+def _standardised(responses: np.ndarray) -> np.ndarray:
+    """Return responses of mean 0 and variance 1 all together: neither measure sees a scale or shift of all of them."""
+    responses = responses / np.abs(responses).max()
     responses = (responses - responses.mean()) / responses.std()
     try:
         for measure in (similarity.linear_cka, similarity.rsa):
             measure(responses.astype(np.float32), responses.astype(np.float32))
     except ValueError as error:
-        raise ValueError(f"{file}: expected responses that can be compared, got: {error}") from None
-    return stimuli.reshape(stimuli.shape[0], PIXELS), responses
+        raise ValueError(f"expected responses that can be compared, got: {error}") from None
+    return responses
 
 
 def _numbers(name: str, array: np.ndarray) -> np.ndarray:
