@@ -7,7 +7,7 @@ import importlib.util
 import sys
 from collections.abc import Sequence
 
-from nmnc_ref.oracle.black_box import command as audit
+from nmnc_ref.oracle.audit import command as audit
 from nmnc_ref.oracle.vectors import command as vectors
 
 COMMANDS = (vectors, audit)

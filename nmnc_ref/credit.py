@@ -1,168 +1,119 @@
-"""Routes of credit: all that training asks of a kind of network, as functions.
-
-`direct` carries the output error to every hidden layer of a feedforward network, `layerwise` one layer down at a time,
-and `through_time` to every step of a recurrent network with one feedback matrix for each lag. A site is an activity
-that is perturbed: x_1 … x_{L−1}, or h_1 … h_T. Feedback is a tuple of arrays.
-"""
+"""Credit assignment: from the output error, through feedback, to the gradients of activities and weights."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
-
-from array_api_compat import array_namespace
-
-from nmnc_ref import estimator, feedback, network, recurrent
-from nmnc_ref.arrays import Array, expect, flag, positive
+from nmnc_ref.arrays import Array, Float, expect_number, expect_units
+from nmnc_ref.checked import checked
+from nmnc_ref.nn.layer import Layer
+from nmnc_ref.nn.recurrent import by_step
 
 
-class Route(NamedTuple):
-    """What a kind of network and of feedback is to training.
-
-    `forward`: (network, x) → a pass with `activity`, `preactivation` and `output`;
-    `sites`: pass → the activities that are perturbed;
-    `tail`: (network, x, site) → the function of that activity whose response is read;
-    `estimate`: (network, responses, noises, sigmas) → an estimate for each array of feedback, from one row for each
-    draw and each element of the batch;
-    `credit`: (network, x, pass, error, feedback) → (activity gradients at the sites, deltas, weight gradients);
-    `backpropagation`: (network, x, target, loss) → `network.Backpropagation` or its like in `recurrent`, with the
-    activity gradients at the sites alone;
-    `bases`: (pass, fit) → `fit` of the activity matrix of each site.
-    """
-
-    forward: Callable[..., Any]
-    sites: Callable[..., tuple[Array, ...]]
-    tail: Callable[..., Callable[[Array], Array]]
-    estimate: Callable[..., tuple[Array, ...]]
-    credit: Callable[..., tuple]
-    backpropagation: Callable[..., Any]
-    bases: Callable[..., tuple[Array, ...]]
-
-
-def direct(activation: Any) -> Route:
-    """Return the route by direct feedback B_l ≈ E[J_l] P_l, δ_l = φ'(s_l) ⊙ (e B_l), of feedforward networks (F4).
-
-    Raises:
-        TypeError: not an activation.
-    """
-    _expect_activation(activation)
-
-    def credit(layers: tuple, x: Array, passed: network.Forward, error: Array, matrices: tuple) -> tuple:
-        del x
-        gradients = tuple(feedback.activity_gradient(error, matrix) for matrix in matrices)
-        deltas = feedback.direct_deltas(error, matrices, _slopes(activation, passed))
-        return gradients, deltas, feedback.weight_gradients(layers, passed.activity, deltas)
-
-    def estimate(layers: tuple, responses: tuple, noises: tuple, sigmas: tuple) -> tuple[Array, ...]:
-        del layers
-        return tuple(map(estimator.correlation, responses, noises, sigmas))
-
-    def tail(layers: tuple, x: Array, site: int) -> Callable[[Array], Array]:
-        del x
-        return network.tail(layers, site + 1, activation)
-
-    return _feedforward(activation, tail, estimate, credit)
-
-
-def layerwise(activation: Any) -> Route:
-    """Return the route by mirrors M_l ≈ W_{l+1} P_l, δ_l = φ'(s_l) ⊙ (δ_{l+1} M_l), of feedforward networks (F3).
-
-    Raises:
-        TypeError: not an activation.
-    """
-    _expect_activation(activation)
-
-    def credit(layers: tuple, x: Array, passed: network.Forward, error: Array, weights: tuple) -> tuple:
-        del x
-        mirrors = tuple(layer._replace(weight=weight) for layer, weight in zip(layers[1:], weights, strict=True))
-        deltas = feedback.layerwise_deltas(error, mirrors, _slopes(activation, passed))
-        gradients = tuple(mirror.pull_back(delta) for mirror, delta in zip(mirrors, deltas[1:], strict=True))
-        return gradients, deltas, feedback.weight_gradients(layers, passed.activity, deltas)
-
-    def estimate(layers: tuple, responses: tuple, noises: tuple, sigmas: tuple) -> tuple[Array, ...]:
-        mirrors = map(feedback.mirror_estimate, layers[1:], responses, noises, sigmas)
-        return tuple(mirror.weight for mirror in mirrors)
-
-    def tail(layers: tuple, x: Array, site: int) -> Callable[[Array], Array]:
-        del x
-        return layers[site + 1].preactivation
-
-    return _feedforward(activation, tail, estimate, credit)
-
-
-def through_time(activation: Any, *, leak: float = 1.0, every: bool = False) -> Route:
-    """Return the route by one feedback matrix for each time lag, g_t = Σ_lag e_{t+lag} B_lag, of recurrent networks.
+@checked
+def activity_gradient(signal: Float[Array, "B o"], feedback: Float[Array, "... o n"]) -> Float[Array, "B n"]:
+    """e B (direct) or δ_{l+1} M (layer-wise): the activity gradient that feedback delivers (F5) [choice].
 
     Args:
-        activation: φ.
-        leak: a in (0, 1], as in `recurrent`.
-        every: read out at every step, not at the last alone.
-
-    Raises:
-        TypeError: not an activation, a leak that is not a number, or `every` not True or False.
-        ValueError: a leak outside (0, 1].
+        signal: e or δ_{l+1}.
+        feedback: B or M, one for all inputs, or one for each.
     """
-    _expect_activation(activation)
-    if positive("leak", leak) > 1:
-        raise ValueError(f"leak: expected at most 1, got {leak}")
-    flag("every", every)
-    kind: dict[str, Any] = {"leak": leak, "every": every}
-
-    def tail(layers: tuple, x: Array, site: int) -> Callable[[Array], Array]:
-        return recurrent.tail(layers, x, site + 1, activation, **kind)
-
-    def estimate(layers: tuple, responses: tuple, noises: tuple, sigmas: tuple) -> tuple[Array, ...]:
-        del layers
-        return recurrent.by_lag(tuple(map(estimator.correlation, responses, noises, sigmas)), every=every)
-
-    def credit(layers: tuple, x: Array, passed: recurrent.Forward, error: Array, matrices: tuple) -> tuple:
-        gradients = recurrent.activity_gradients(error, matrices, every=every)
-        deltas = tuple(
-            recurrent.delta(gradient, s, activation, leak=leak)
-            for gradient, s in zip(gradients, passed.preactivation, strict=True)
+    if feedback.ndim == 2:
+        return signal @ feedback
+    if feedback.shape[:-2] != signal.shape[:1]:
+        raise ValueError(
+            f"feedback: expected one for all inputs or for each of {signal.shape[0]} of signal, "
+            f"got shape {list(feedback.shape)}"
         )
-        found = recurrent.weight_gradients(layers, x, passed.activity, deltas, error, every=every)
-        return gradients, deltas, found
+    return (signal[:, None, :] @ feedback)[:, 0, :]
 
-    def bases(passed: recurrent.Forward, fit: Callable[[Array], Array]) -> tuple[Array, ...]:
-        states = passed.activity[1:]  # one manifold for all steps
-        return (fit(array_namespace(states[0]).concat(list(states), axis=0)),) * len(states)
 
-    return Route(
-        lambda layers, x: recurrent.forward(layers, x, activation, **kind),
-        lambda passed: passed.activity[1:],
-        tail,
-        estimate,
-        credit,
-        lambda layers, x, target, loss: recurrent.backpropagation(layers, x, target, activation, loss, **kind),
-        bases,
+@checked
+def delta(
+    signal: Float[Array, "B o"], feedback: Float[Array, "... o n"], slope: Float[Array, "B n"]
+) -> Float[Array, "B n"]:
+    """δ_l = φ'(s_l) ⊙ (signal · feedback) (F4) [choice].
+
+    Args:
+        signal: e for direct feedback, δ_{l+1} for layer-wise.
+        feedback: as in `activity_gradient`.
+        slope: φ'(s_l).
+    """
+    return slope * activity_gradient(signal, feedback)
+
+
+@checked
+def direct_deltas(
+    error: Float[Array, "B o"],
+    feedbacks: tuple[Float[Array, "... o ?n"], ...],
+    slopes: tuple[Float[Array, "B ?n"], ...],
+) -> tuple[Float[Array, "B _"], ...]:
+    """(δ_1, …, δ_L) with δ_l = φ'(s_l) ⊙ (e B_l) in hidden layers, and e itself in the output layer (F4).
+
+    Args:
+        error: e.
+        feedbacks: (B_1, …, B_{L−1}), each one for all inputs, or one for each.
+        slopes: (φ'(s_1), …, φ'(s_{L−1})).
+    """
+    expect_number("slopes", slopes, len(feedbacks), "feedbacks")
+    return (*(delta(error, feedback, slope) for feedback, slope in zip(feedbacks, slopes, strict=True)), error)
+
+
+@checked
+def layerwise_deltas(
+    error: Float[Array, "B o"], mirrors: tuple[Layer, ...], slopes: tuple[Float[Array, "B ?n"], ...]
+) -> tuple[Float[Array, "B _"], ...]:
+    """(δ_1, …, δ_L) with δ_L = e and δ_l = φ'(s_l) ⊙ (δ_{l+1} M_l), by the mirrors' `pull_back` (F3) [choice].
+
+    Args:
+        error: e.
+        mirrors: (M_1, …, M_{L−1}), layers of the kinds of the layers 2 … L, with `feedback.mirror_estimate`s as weights.
+        slopes: (φ'(s_1), …, φ'(s_{L−1})).
+    """
+    expect_number("slopes", slopes, len(mirrors), "mirrors")
+    signals = [*((f"slopes[{l}]", slope) for l, slope in enumerate(slopes)), ("error", error)]
+    for l, mirror in enumerate(mirrors):
+        expect_units(*signals[l], mirror.inputs, f"mirrors[{l}]")
+        expect_units(*signals[l + 1], mirror.outputs, f"mirrors[{l}]")
+    deltas = [error]
+    for mirror, slope in zip(reversed(mirrors), reversed(slopes), strict=True):
+        deltas.append(slope * mirror.pull_back(deltas[-1]))
+    return tuple(reversed(deltas))
+
+
+@checked
+def activity_gradients_by_lag(
+    error: Float[Array, "B _"], feedbacks: tuple[Float[Array, "o n"], ...], *, every: bool = False
+) -> tuple[Float[Array, "B n"], ...]:
+    """(g_1, …, g_T) with g_t = Σ_lag e_{t+lag} B_lag over the steps that are read out (F5) [choice].
+
+    Args:
+        error: e of the last step, or of all steps side by side if `every`.
+        feedbacks: (B_0, …, B_{T−1}), by lag.
+        every: read out at every step, not at the last alone.
+    """
+    steps = len(feedbacks)
+    if not steps:
+        raise ValueError("feedbacks: expected one or more arrays, one for each lag, got none")
+    errors = by_step(error, steps, feedbacks[0].shape[0], every)
+    gradients = []
+    for t in range(steps):
+        parts = [errors[t + lag] @ feedbacks[lag] for lag in range(steps - t) if errors[t + lag] is not None]
+        gradients.append(sum(parts[1:], parts[0]))
+    return tuple(gradients)
+
+
+@checked
+def weight_gradients(
+    network: tuple[Layer, ...], activities: tuple[Float[Array, "B _"], ...], deltas: tuple[Float[Array, "B _"], ...]
+) -> tuple[Layer, ...]:
+    """∂W_l = δ_lᵀ x_{l−1}, ∂b_l = Σ_i δ_l, in layers, by each layer's `gradient` (F4).
+
+    Args:
+        network: its layers.
+        activities: (x_0, …, x_{L−1}); x_L and what follows is ignored.
+        deltas: (δ_1, …, δ_L), with the 1/B of the batch mean inside.
+    """
+    expect_number("deltas", deltas, len(network), "network")
+    expect_number("activities", activities[: len(deltas)], len(network), "network")
+    return tuple(
+        layer.gradient(delta, activity) for layer, delta, activity in zip(network, deltas, activities, strict=False)
     )
-
-
-def _feedforward(activation: Any, tail: Callable, estimate: Callable, credit: Callable) -> Route:
-    def forward(layers: tuple, x: Array) -> network.Forward:
-        expect(x=(x, "B m"))
-        return network.forward(layers, x, activation)
-
-    def backpropagation(layers: tuple, x: Array, target: Array, loss: Any) -> network.Backpropagation:
-        truth = network.backpropagation(layers, x, target, activation, loss)
-        return truth._replace(activity_gradient=truth.activity_gradient[1:-1])
-
-    return Route(
-        forward,
-        lambda passed: passed.activity[1:-1],
-        tail,
-        estimate,
-        credit,
-        backpropagation,
-        lambda passed, fit: tuple(map(fit, passed.activity[1:-1])),
-    )
-
-
-def _slopes(activation: Any, passed: network.Forward) -> tuple[Array, ...]:
-    return tuple(map(activation.slope, passed.preactivation[:-1]))
-
-
-def _expect_activation(activation: Any) -> None:
-    if not all(callable(getattr(activation, name, None)) for name in ("value", "slope")):
-        raise TypeError(f"activation: expected an activation, got {type(activation).__name__}")

@@ -4,98 +4,80 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from array_api_compat import device
+from array_api_compat import array_namespace, device
 
-from nmnc_ref.arrays import Array, expect, fraction, is_concrete, is_false
+from nmnc_ref.arrays import Array, Float, PositiveFraction, expect, is_concrete
+from nmnc_ref.checked import checked
 
 ROWS = 128
 """Rows of the distance matrix that are held at a time."""
 
 
-def participation_ratio(spectrum: Array) -> Array:
-    """Return the participation ratio (Σλ)²/Σλ² (D1): k for k equal variances, 1 for a single one.
+@checked
+def participation_ratio(spectrum: Float[Array, "*batch m"]) -> Float[Array, "*batch"]:
+    """(Σλ)²/Σλ², from 1 to m: the participation ratio (D1), k for k equal variances, 1 for a single one.
 
     On a finite sample it is biased downwards: see `theory.dimension.expected_participation_ratio`.
 
     Args:
-        spectrum: variances λ [..., m], none negative.
-
-    Returns:
-        [...], in [1, m].
-
-    Raises:
-        TypeError: not an array of float32 or float64.
-        ValueError: empty, NaN, infinity, a negative variance, or all zero.
+        spectrum: variances λ, none negative and not all 0.
     """
-    xp = _expect_spectrum(spectrum)
+    _expect_variances(spectrum)
+    xp = array_namespace(spectrum)
     share = spectrum / xp.sum(spectrum, axis=-1, keepdims=True)
     return 1 / xp.sum(share**2, axis=-1)
 
 
-def explained_variance_dimension(spectrum: Array, explained: float) -> Array:
-    """Return the fewest leading variances whose share of the total is at least `explained`.
+@checked
+def explained_variance_dimension(spectrum: Float[Array, "*batch m"], explained: PositiveFraction) -> Array:
+    """The fewest leading variances whose share of the total is at least `explained`, integers from 1 to m.
 
     Args:
-        spectrum: variances λ [..., m], descending, none negative.
-        explained: share of the variance, in (0, 1].
-
-    Returns:
-        Integers [...], from 1 to m.
-
-    Raises:
-        TypeError: not an array of float32 or float64; `explained` is not a number.
-        ValueError: as `participation_ratio`; not descending; a share outside (0, 1].
+        spectrum: variances λ, descending, none negative and not all 0.
+        explained: share of the variance (known, also while tracing).
     """
-    xp = _expect_spectrum(spectrum)
-    if is_false(xp.all(spectrum[..., 1:] <= spectrum[..., :-1])):
-        raise ValueError("spectrum: expected descending variances, got an increase")
-    if not is_concrete(explained) or (explained := fraction("explained", explained)) <= 0:
-        raise ValueError(f"explained: expected a known number above 0, got {explained}")
+    _expect_variances(spectrum)
+    xp = array_namespace(spectrum)
+    descending = xp.all(spectrum[..., 1:] <= spectrum[..., :-1])
+    expect(descending, "spectrum: expected descending variances, got an increase")
+    if not is_concrete(explained):
+        raise ValueError(f"explained: expected a known number, got {explained}")
     share = xp.cumulative_sum(spectrum, axis=-1) / xp.sum(spectrum, axis=-1, keepdims=True)
     below = xp.sum(xp.astype(share[..., :-1] < explained, xp.int32), axis=-1)
     return below + 1
 
 
-def _expect_spectrum(spectrum: Array) -> ModuleType:
-    xp = expect(spectrum=(spectrum, "... m"))
-    if is_false(xp.all(spectrum >= 0)):
-        raise ValueError(f"spectrum: expected no negative variance, got {float(xp.min(spectrum)):g}")
-    if is_false(xp.all(xp.max(spectrum, axis=-1) > 0)):
-        raise ValueError("spectrum: expected a positive variance, got only zeros")
-    return xp
+def _expect_variances(spectrum: Array) -> None:
+    xp = array_namespace(spectrum)
+    least = xp.min(spectrum)
+    expect(least >= 0, "spectrum: expected no negative variance, got {:g}", least)
+    some = xp.all(xp.max(spectrum, axis=-1) > 0)
+    expect(some, "spectrum: expected a positive variance, got only zeros")
 
 
-def two_nearest_neighbours(points: Array) -> Array:
-    """Return the TwoNN dimension 1/mean(log(r₂/r₁)), the maximum-likelihood form (D2; Facco et al. 2017).
+@checked
+def two_nearest_neighbours(points: Float[Array, "*batch N n"]) -> Float[Array, "*batch"]:
+    """1/mean(log(r₂/r₁)): the TwoNN dimension, in its maximum-likelihood form (D2; Facco et al. 2017).
 
     r₁ and r₂ are the distances of a point to its two nearest neighbours. Where the density is locally uniform,
     log(r₂/r₁) is exponential with mean 1/d. Points that occur several times count once.
 
     Args:
-        points: [..., N, n], at least three of them distinct.
-
-    Returns:
-        [...].
-
-    Raises:
-        TypeError: not an array of float32 or float64.
-        ValueError: fewer than two axes or N < 3, NaN or infinity, fewer than three distinct points, or all ratios 1
-            (a regular lattice). Under `jax.jit` these last give NaN or infinity.
+        points: at least three of them distinct, and with some r₂ > r₁, unlike a regular lattice (under `jax.jit` these
+            give NaN or infinity).
     """
-    xp = expect(points=(points, "... N n"))
-    total = points.shape[-2]
+    xp, total = array_namespace(points), points.shape[-2]
     if total < 3:
         raise ValueError(f"points: expected at least N = 3 points, got {total}")
     index = xp.arange(total, device=device(points))
     chunks = [slice(start, min(start + ROWS, total)) for start in range(0, total, ROWS)]
     repeated = xp.concat([_repeats(xp, points, index, rows) for rows in chunks], axis=-1)
     distinct = xp.sum(xp.astype(~repeated, points.dtype), axis=-1)
-    if is_false(xp.all(distinct >= 3)):
-        raise ValueError(f"points: expected at least 3 distinct points, got {int(xp.min(distinct))}")
+    fewest = xp.min(distinct)
+    expect(fewest >= 3, "points: expected at least 3 distinct points, got {:g}", fewest)
     log_ratios = xp.concat([_log_ratios(xp, points, index, rows, repeated) for rows in chunks], axis=-1)
     log_sum = xp.sum(xp.where(repeated, xp.zeros_like(log_ratios), log_ratios), axis=-1)
-    if is_false(xp.all(log_sum > 0)):
-        raise ValueError("points: expected distances to neighbours that differ, got r₂ = r₁ everywhere")
+    expect(xp.all(log_sum > 0), "points: expected distances to neighbours that differ, got r₂ = r₁ everywhere")
     return distinct / log_sum
 
 

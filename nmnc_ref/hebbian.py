@@ -12,73 +12,66 @@ with angles of order η.
 from __future__ import annotations
 
 import math
-from types import ModuleType
 
-from nmnc_ref.arrays import Array, expect, is_false, positive
+from array_api_compat import array_namespace
+
+from nmnc_ref.arrays import Array, Basis, Float, Positive, expect
+from nmnc_ref.checked import checked
 
 
-def oja_step(weight: Array, activity: Array, rate: float) -> Array:
-    """Take a step of Oja's subspace rule: W ← W + η mean_i [y_i x_iᵀ − y_i y_iᵀ W] (Oja 1989).
+@checked
+def oja_step(weight: Float[Array, "d n"], activity: Float[Array, "B n"], rate: Positive) -> Float[Array, "d n"]:
+    """W ← W + η mean_i [y_i x_iᵀ − y_i y_iᵀ W]: a step of Oja's subspace rule (Oja 1989).
 
     Rows converge to some orthonormal basis of the leading eigenvectors, which one depends on where they start.
 
     Args:
-        weight: W [d, n]; random rows of norms about 1 to begin with.
-        activity: x [B, n].
-        rate: η > 0, in units of 1/activity².
-
-    Returns:
-        The new W [d, n].
-
-    Raises:
-        TypeError: mixed libraries or dtypes, or not float32 or float64; η is not a number.
-        ValueError: shapes that do not fit, d > n, empty, NaN, infinity; η ≤ 0.
+        weight: W; d ≤ n random rows of norms about 1 to begin with.
+        activity: x.
+        rate: η, in units of 1/activity².
     """
-    _expect_weight(weight, activity=(activity, "B n"))
-    rate = positive("rate", rate, like=weight)
+    _expect_rows(weight)
     output = activity @ weight.T
     return weight + (rate / activity.shape[0]) * (output.T @ activity - (output.T @ output) @ weight)
 
 
-def sanger_step(weight: Array, activity: Array, rate: float) -> Array:
-    """Take a step of Sanger's rule: W ← W + η mean_i [y_i x_iᵀ − lower(y_i y_iᵀ) W] (Sanger 1989).
+@checked
+def sanger_step(weight: Float[Array, "d n"], activity: Float[Array, "B n"], rate: Positive) -> Float[Array, "d n"]:
+    """W ← W + η mean_i [y_i x_iᵀ − lower(y_i y_iᵀ) W]: a step of Sanger's rule (Sanger 1989).
 
     `lower` keeps the diagonal and what is below, so that each unit sees the units before it alone: row k converges to
     the k-th eigenvector, up to its sign.
 
-    Arguments, what is returned and errors are those of `oja_step`.
+    Args:
+        weight: W; d ≤ n random rows of norms about 1 to begin with.
+        activity: x.
+        rate: η, in units of 1/activity².
     """
-    xp = _expect_weight(weight, activity=(activity, "B n"))
-    rate = positive("rate", rate, like=weight)
-    output = activity @ weight.T
-    return weight + (rate / activity.shape[0]) * (output.T @ activity - xp.tril(output.T @ output) @ weight)
+    _expect_rows(weight)
+    output, lower = activity @ weight.T, array_namespace(weight).tril
+    return weight + (rate / activity.shape[0]) * (output.T @ activity - lower(output.T @ output) @ weight)
 
 
-def basis(weight: Array) -> Array:
-    """Return an orthonormal basis U [n, d] of the span of the rows of W, in their order (Gram–Schmidt).
+@checked
+def basis(weight: Float[Array, "d n"]) -> Basis[Array, "n d"]:
+    """An orthonormal basis U of the span of the rows of W, in their order (Gram–Schmidt).
 
     The rules make W orthonormal in the limit only.
 
     Args:
-        weight: W [d, n].
-
-    Raises:
-        TypeError: not an array of float32 or float64.
-        ValueError: not [d, n] with d ≤ n, empty, NaN, infinity, or rows that are linearly dependent (not checked under
-            `jax.jit`, where columns are then arbitrary).
+        weight: W; d ≤ n linearly independent rows (not checked under `jax.jit`, where columns are then arbitrary).
     """
-    xp = _expect_weight(weight)
+    _expect_rows(weight)
+    xp = array_namespace(weight)
     orthonormal, triangle = xp.linalg.qr(weight.T)
     lengths = xp.abs(xp.linalg.diagonal(triangle))
     floor = xp.finfo(weight.dtype).eps * weight.shape[1] * math.sqrt(weight.shape[0])
-    if is_false(xp.min(lengths) > floor * xp.max(lengths)):
-        raise ValueError("weight: expected linearly independent rows, got dependent ones")
+    independent = xp.min(lengths) > floor * xp.max(lengths)
+    expect(independent, "weight: expected linearly independent rows, got dependent ones")
     return orthonormal
 
 
-def _expect_weight(weight: Array, **others: tuple[Array, str]) -> ModuleType:
-    xp = expect(weight=(weight, "d n"), **others)
+def _expect_rows(weight: Array) -> None:
     d, n = weight.shape
     if d > n:
         raise ValueError(f"weight: expected at most n = {n} rows, got d = {d}")
-    return xp

@@ -1,11 +1,11 @@
 """Random numbers that are the same on every array library: Threefry-2x32 in array operations.
 
-A key is an array [2] of 32-bit words, so it can be traced. It is never changed: to draw twice, `split` it first.
+A key is an array of two 32-bit words, so it can be traced. It is never changed: to draw twice, `split` it first.
 Draw i of a key is the cipher's answer to the counter (0, i), so a draw does not depend on how many follow it.
 The word x0 ^ x1 of each answer is the stream of `jax.random.bits`, and `split` and `fold_in` are JAX's too
 (`jax_threefry_partitionable=True`).
 
-All functions accept keys with leading batch axes, [..., 2], and put these axes first in what they return.
+All functions accept keys with leading batch axes, and put these axes first in what they return.
 
 Source: Salmon et al. 2011, Parallel random numbers: as easy as 1, 2, 3.
 """
@@ -14,39 +14,51 @@ from __future__ import annotations
 
 import itertools
 import math
-import warnings
-from types import ModuleType
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
-from array_api_compat import device, is_torch_namespace
+from array_api_compat import array_namespace, device
 
-from nmnc_ref.arrays import Array, count, expect_tuple, library
+from nmnc_ref.arrays import Array, Count, Dtype, Float, Integer, Namespace, Scalar, Scope, Words, library, word_dtype
+from nmnc_ref.checked import checked
 
 ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 PARITY = 0x1BD11BDA
 MASK = 0xFFFFFFFF
 
 
-def word_dtype(xp: ModuleType) -> Any:
-    """Return the dtype that holds a 32-bit word: uint32, or int64 in PyTorch, which has no uint32 arithmetic."""
-    return xp.int64 if is_torch_namespace(xp) else xp.uint32
+class Lengths(Scalar):
+    """The shape of draws: lengths of at least 1, and fewer than 2³² elements."""
+
+    def __call__(self, path: str, value: Any, scope: Scope) -> tuple[int, ...]:
+        if not isinstance(value, (tuple, list)):
+            raise TypeError(f"{path}: expected a tuple of lengths, got {type(value).__name__}")
+        shape = tuple(Integer(1)(path, length, scope) for length in value)
+        Integer(1, MASK)(path, math.prod(shape), scope)
+        return shape
 
 
-def threefry2x32(key0: Array, key1: Array, counter0: Array, counter1: Array) -> tuple[Array, Array]:
+Shape = Annotated[tuple[int, ...], Lengths()]
+Seed = Annotated[int, Integer(0, 2**64 - 1)]
+
+
+@checked
+def threefry2x32(
+    key0: Words[Array, "..."], key1: Words[Array, "..."], counter0: Words[Array, "..."], counter1: Words[Array, "..."]
+) -> tuple[Words[Array, "..."], Words[Array, "..."]]:
     """Encrypt the counters: 20 rounds of Threefry-2x32.
 
     Args:
-        key0, key1, counter0, counter1: arrays of words (`word_dtype`) that broadcast against one another.
+        key0: first words of the keys; all arguments broadcast against one another.
+        key1: second words of the keys.
+        counter0: first words of the counters.
+        counter1: second words of the counters.
 
     Returns:
         The two words of each answer.
-
-    Raises:
-        TypeError: not arrays of words, or of two libraries.
-        ValueError: an empty array, or shapes that do not broadcast.
     """
-    xp = _expect_words(key0=key0, key1=key1, counter0=counter0, counter1=counter1)
+    xp = array_namespace(key0)
+    _expect_broadcastable(key0=key0, key1=key1, counter0=counter0, counter1=counter1)
     mask = xp.asarray(MASK, dtype=counter0.dtype, device=device(counter0))  # changes nothing where words are uint32
     keys = (key0, key1, key0 ^ key1 ^ PARITY)
     x0, x1 = (counter0 + key0) & mask, (counter1 + key1) & mask
@@ -60,31 +72,28 @@ def threefry2x32(key0: Array, key1: Array, counter0: Array, counter1: Array) -> 
     return x0, x1
 
 
-def key(seed: int, xp: ModuleType) -> Array:
-    """Return the key [2] of a seed: its high and its low word.
+@checked
+def key(seed: Seed, xp: Namespace) -> Words[Array, "2"]:
+    """The key of a seed: its high and its low word.
 
     Args:
-        seed: an integer from 0 to 2⁶⁴ − 1.
-        xp: the array namespace that the key is to live in, such as `numpy`, `jax.numpy` or `array_api_compat.torch`.
-
-    Raises:
-        TypeError: `seed` is not an integer.
-        ValueError: `seed` is out of range.
+        seed: from 0 to 2⁶⁴ − 1.
+        xp: the library that the key is to live in, such as `numpy`, `jax.numpy` or `array_api_compat.torch`.
     """
-    seed = count("seed", seed, 0, 2**64 - 1)
     return xp.asarray([seed >> 32, seed & MASK], dtype=word_dtype(xp))
 
 
-def fold_in(key: Array, data: int | Array) -> Array:
-    """Return a new key [..., 2] for each integer in `data` (an int, or words that broadcast against the key's batch).
+@checked
+def fold_in(key: Words[Array, "... 2"], data: int | Array) -> Words[Array, "... 2"]:
+    """A new key for each integer in `data`.
 
-    Raises:
-        TypeError: `key` is not an array of words, or `data` not an integer or an array of words.
-        ValueError: `key` has no last axis of length 2, or an int `data` is out of [0, 2³²).
+    Args:
+        key: one or more keys.
+        data: an integer below 2³², or words that broadcast against the keys.
     """
-    xp = expect_key(key)
+    xp = array_namespace(key)
     if isinstance(data, (int, np.integer)):
-        data = xp.asarray(count("data", data, 0, MASK), dtype=key.dtype, device=device(key))
+        data = xp.asarray(Integer(0, MASK)("data", data, Scope()), dtype=key.dtype, device=device(key))
     elif getattr(data, "dtype", None) != key.dtype or library("data", data) is not xp:
         raise TypeError(f"data: expected an int or words of {xp.__name__} like key, got {type(data).__name__}")
     elif 0 in data.shape:
@@ -93,137 +102,94 @@ def fold_in(key: Array, data: int | Array) -> Array:
     return xp.concat(threefry2x32(key[..., :1], key[..., 1:], xp.zeros_like(counter), counter), axis=-1)
 
 
-def split(key: Array, number: int) -> Array:
-    """Return `number` new keys, [..., number, 2].
+@checked
+def split(key: Words[Array, "*keys 2"], number: Count) -> Words[Array, "*keys number 2"]:
+    """New keys, `number` for each.
 
-    Raises:
-        TypeError: `key` is not an array of words, or `number` not an integer.
-        ValueError: `key` has no last axis of length 2, or `number` is below 1.
+    Args:
+        key: one or more keys.
+        number: how many.
     """
-    xp = expect_key(key)
-    return xp.stack(words(key, (count("number", number),)), axis=-1)
+    return array_namespace(key).stack(words(key, (number,)), axis=-1)
 
 
-def words(key: Array, shape: tuple[int, ...]) -> tuple[Array, Array]:
-    """Return two independent arrays of 32-bit words, each [..., *shape]; as x0·2³² + x1 they are one 64-bit word.
+@checked
+def words(key: Words[Array, "*keys 2"], shape: Shape) -> tuple[Words[Array, "*keys ..."], Words[Array, "*keys ..."]]:
+    """Two independent arrays of 32-bit words; as x0·2³² + x1 they are one 64-bit word.
 
-    Raises:
-        TypeError: `key` is not an array of words.
-        ValueError: `key` has no last axis of length 2; `shape` has a length below 1, or 2³² or more elements.
+    Args:
+        key: one or more keys.
+        shape: of the draws for each key.
     """
-    xp = expect_key(key)
-    expect_tuple("shape", shape, of="lengths")
-    shape = tuple(count("shape", length) for length in shape)
-    size = count("shape", math.prod(shape), 1, MASK)
-    counter = xp.arange(size, dtype=key.dtype, device=device(key))
+    xp = array_namespace(key)
+    counter = xp.arange(math.prod(shape), dtype=key.dtype, device=device(key))
     x0, x1 = threefry2x32(key[..., :1], key[..., 1:], xp.zeros_like(counter), counter)
     return xp.reshape(x0, (*key.shape[:-1], *shape)), xp.reshape(x1, (*key.shape[:-1], *shape))
 
 
-def bits(key: Array, shape: tuple[int, ...]) -> Array:
-    """Return 32 random bits in each element of [..., *shape]; the errors are those of `words`."""
+@checked
+def bits(key: Words[Array, "*keys 2"], shape: Shape) -> Words[Array, "*keys ..."]:
+    """32 random bits in each element.
+
+    Args:
+        key: one or more keys.
+        shape: of the draws for each key.
+    """
     x0, x1 = words(key, shape)
     return x0 ^ x1
 
 
-def uniform(key: Array, shape: tuple[int, ...], dtype: Any) -> Array:
-    """Draw from the uniform distribution on the open interval (0, 1).
+@checked
+def uniform(key: Words[Array, "*keys 2"], shape: Shape, dtype: Dtype) -> Float[Array, "*keys ..."]:
+    """Draws from the uniform distribution on the open interval (0, 1).
 
     (w + ½)·2⁻ᵖ with w the first p bits of a word: p = 23 for float32 and 52 for float64, the largest with which 1
     cannot be rounded to. Exactly the same on every library.
 
     Args:
-        key: [..., 2].
+        key: one or more keys.
         shape: of the draws for each key.
         dtype: the library's float32 or float64.
-
-    Returns:
-        [..., *shape].
-
-    Raises:
-        TypeError: as `words`, or a dtype that is none of the two or that the library is not set up for.
-        ValueError: as `words`.
     """
-    xp = expect_key(key)
-    _expect_dtype(xp, dtype)
+    xp = array_namespace(key)
     x0, x1 = words(key, shape)
     if dtype == xp.float32:
         return (xp.astype((x0 ^ x1) >> 9, dtype) + 0.5) * 2.0**-23
     return (xp.astype(x0, dtype) * 2.0**20 + xp.astype(x1 >> 12, dtype) + 0.5) * 2.0**-52
 
 
-def normal(key: Array, shape: tuple[int, ...], dtype: Any) -> Array:
-    """Draw from the standard normal distribution, z ~ N(0, 1): √(−2 ln u)·cos(2πv) (Box and Muller 1958).
+@checked
+def normal(key: Words[Array, "*keys 2"], shape: Shape, dtype: Dtype) -> Float[Array, "*keys ..."]:
+    """Draws from the standard normal distribution, z ~ N(0, 1): √(−2 ln u)·cos(2πv) (Box and Muller 1958).
 
-    Arguments, returned shape and errors are those of `uniform`. Libraries agree to the rounding of ln, cos and √.
-    The largest |z| that can come is 5.8 in float32 and 8.5 in float64.
+    Libraries agree to the rounding of ln, cos and √. The largest |z| that can come is 5.8 in float32 and 8.5 in
+    float64.
+
+    Args:
+        key: one or more keys.
+        shape: of the draws for each key.
+        dtype: the library's float32 or float64.
     """
-    xp = expect_key(key)
+    xp = array_namespace(key)
     keys = split(key, 2)
     u, v = uniform(keys[..., 0, :], shape, dtype), uniform(keys[..., 1, :], shape, dtype)
     return xp.sqrt(-2 * xp.log(u)) * xp.cos(2 * math.pi * v)
 
 
-def rademacher(key: Array, shape: tuple[int, ...], dtype: Any) -> Array:
-    """Draw the signs −1 and 1 with equal probability; arguments, returned shape and errors as `uniform`."""
-    xp = expect_key(key)
-    _expect_dtype(xp, dtype)
-    return 1 - 2 * xp.astype(bits(key, shape) >> 31, dtype)
+@checked
+def rademacher(key: Words[Array, "*keys 2"], shape: Shape, dtype: Dtype) -> Float[Array, "*keys ..."]:
+    """The signs −1 and 1 with equal probability.
+
+    Args:
+        key: one or more keys.
+        shape: of the draws for each key.
+        dtype: the library's float32 or float64.
+    """
+    return 1 - 2 * array_namespace(key).astype(bits(key, shape) >> 31, dtype)
 
 
-def _expect_words(**arguments: Array) -> ModuleType:
-    first = next(iter(arguments))
-    xp = library(first, arguments[first])
-    for name, array in arguments.items():
-        own = library(name, array)
-        if own is not xp:
-            raise TypeError(f"{name}: expected an array of {xp.__name__} like {first}, got one of {own.__name__}")
-        if array.dtype != word_dtype(xp):
-            raise TypeError(f"{name}: expected an array of words, {word_dtype(xp)}, got {array.dtype}")
-        if 0 in array.shape:
-            raise ValueError(f"{name}: expected a non-empty array, got shape {list(array.shape)}")
+def _expect_broadcastable(**arguments: Array) -> None:
     shapes = [tuple(array.shape) for array in arguments.values()]
     for lengths in itertools.zip_longest(*(reversed(shape) for shape in shapes), fillvalue=1):
         if len(set(lengths) - {1}) > 1:
             raise ValueError(f"{', '.join(arguments)}: expected shapes that broadcast, got {shapes}")
-    return xp
-
-
-def expect_key(key: Array) -> ModuleType:
-    """Return the namespace of a key [..., 2].
-
-    Raises:
-        TypeError: not an array of words.
-        ValueError: no last axis of length 2, or empty.
-    """
-    xp = _expect_words(key=key)
-    if key.ndim < 1 or key.shape[-1] != 2:
-        raise ValueError(f"key: expected shape [..., 2], got {list(key.shape)}")
-    return xp
-
-
-def expect_one_key(key: Array, **like: Array) -> ModuleType:
-    """Return the namespace of one key [2], which is that of the array `like`, given by its name.
-
-    Raises:
-        TypeError: as `expect_key`, or another library than that of the array.
-        ValueError: not of shape [2].
-    """
-    xp = expect_key(key)
-    if key.ndim != 1:
-        raise ValueError(f"key: expected one key, of shape [2], got {list(key.shape)}")
-    for name, array in like.items():
-        own = library(name, array)
-        if own is not xp:
-            raise TypeError(f"key: expected an array of {own.__name__} like {name}, got one of {xp.__name__}")
-    return xp
-
-
-def _expect_dtype(xp: ModuleType, dtype: Any) -> None:
-    if dtype not in (xp.float32, xp.float64):
-        raise TypeError(f"dtype: expected float32 or float64 of {xp.__name__}, got {dtype}")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # JAX warns here, and goes on in float32
-        available = xp.empty(1, dtype=dtype).dtype == dtype
-    if not available:
-        raise TypeError(f"dtype: {xp.__name__} is not set up for {dtype}; with JAX, set JAX_ENABLE_X64=1")

@@ -8,97 +8,75 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from array_api_compat import device
+from array_api_compat import array_namespace, device
 
-from nmnc_ref.arrays import Array, expect, is_false
+from nmnc_ref.arrays import Array, Float, expect
+from nmnc_ref.checked import checked
 
 
-def linear_cka(activity: Array, other_activity: Array) -> Array:
-    """Return the linear centred kernel alignment ⟨K, L⟩ / (‖K‖ ‖L‖), in Frobenius norms (Kornblith et al. 2019).
+@checked
+def linear_cka(activity: Float[Array, "N n"], other_activity: Float[Array, "N m"]) -> Float[Array, ""]:
+    """⟨K, L⟩ / (‖K‖ ‖L‖), in [0, 1]: the linear centred kernel alignment (Kornblith et al. 2019).
 
     K = X Xᵀ and L = Y Yᵀ with every column of X and Y centred. Equal to ‖YᵀX‖² / (‖XᵀX‖ ‖YᵀY‖). Orthogonal
     transformations of the units, a common factor and constants added to units do not change it.
 
     Args:
-        activity: X [N, n], one row for each stimulus.
-        other_activity: Y [N, m], of the same stimuli in the same order.
-
-    Returns:
-        A scalar in [0, 1].
-
-    Raises:
-        TypeError: mixed libraries or dtypes, or not float32 or float64.
-        ValueError: different N, NaN, infinity, or activity that is the same for all stimuli, to rounding (unchecked
-            under `jax.jit`, where the result is then arbitrary or NaN).
+        activity: X, one row for each stimulus, not the same for all (under `jax.jit`: arbitrary or NaN).
+        other_activity: Y, of the same stimuli in the same order.
     """
-    xp = expect(activity=(activity, "N n"), other_activity=(other_activity, "N m"))
-    grams = []
+    xp, grams = array_namespace(activity), []
     for name, x in (("activity", activity), ("other_activity", other_activity)):
         centred = _centred(xp, x, axis=0)
         norm = xp.linalg.vector_norm(centred)
-        if is_false(norm > _floor(xp, x)):
-            raise ValueError(f"{name}: expected activity that differs between stimuli, got the same for all")
+        expect(norm > _floor(xp, x), f"{name}: expected activity that differs between stimuli, got the same for all")
         grams.append((centred / norm) @ (centred / norm).T)  # [N, N]
     return xp.sum(grams[0] * grams[1]) / (xp.linalg.vector_norm(grams[0]) * xp.linalg.vector_norm(grams[1]))
 
 
-def dissimilarity(activity: Array) -> Array:
-    """Return the representational dissimilarity matrix: 1 − Pearson correlation of the activity for two stimuli.
+@checked
+def dissimilarity(activity: Float[Array, "N n"]) -> Float[Array, "N N"]:
+    """1 − Pearson's correlation, in [0, 2], of the activity for two stimuli (Kriegeskorte, Mur and Bandettini 2008).
 
-    (Kriegeskorte, Mur and Bandettini 2008.) For each stimulus its mean over units is subtracted, so that the result
-    is invariant to permutations of the units, but not to all orthogonal transformations.
+    For each stimulus its mean over units is subtracted, so that the result is invariant to permutations of the units,
+    but not to all orthogonal transformations.
 
     Args:
-        activity: X [N, n], one row for each stimulus.
-
-    Returns:
-        [N, N], in [0, 2].
-
-    Raises:
-        TypeError: not an array of float32 or float64.
-        ValueError: not [N, n], empty, NaN, infinity, or a stimulus for which all units are the same, to rounding
-            (unchecked under `jax.jit`, where its row is then arbitrary or NaN).
+        activity: X, one row for each stimulus, in which not all units are the same (under `jax.jit`: arbitrary or NaN).
     """
     return _dissimilarity("activity", activity)
 
 
-def rsa(activity: Array, other_activity: Array) -> Array:
-    """Return the representational similarity: Spearman's correlation of two dissimilarity matrices.
+@checked
+def rsa(activity: Float[Array, "N n"], other_activity: Float[Array, "N m"]) -> Float[Array, ""]:
+    """Spearman's correlation, in [−1, 1], of two dissimilarity matrices: the representational similarity.
 
     Compared are the elements above the diagonal, by their ranks; equal ones share the average of theirs.
 
     Args:
-        activity: X [N, n], one row for each of at least three stimuli.
-        other_activity: Y [N, m], of the same stimuli in the same order.
-
-    Returns:
-        A scalar in [−1, 1].
-
-    Raises:
-        TypeError: mixed libraries or dtypes, or not float32 or float64.
-        ValueError: different N, N < 3, NaN, infinity, a stimulus for which all units are the same, or dissimilarities
-            that are all equal, to rounding (unchecked under `jax.jit`, where the result is then arbitrary or NaN).
+        activity: X, one row for each of at least three stimuli, as for `dissimilarity`, of which not all are equally
+            dissimilar (under `jax.jit`: arbitrary or NaN).
+        other_activity: Y, of the same stimuli in the same order.
     """
-    xp = expect(activity=(activity, "N n"), other_activity=(other_activity, "N m"))
-    stimuli = activity.shape[0]
+    xp, stimuli = array_namespace(activity), activity.shape[0]
     if stimuli < 3:
         raise ValueError(f"activity: expected at least N = 3 stimuli, got {stimuli}")
     scores = []
     for name, x in (("activity", activity), ("other_activity", other_activity)):
         pairs = _above_diagonal(xp, _dissimilarity(name, x))
-        if is_false(xp.max(pairs) - xp.min(pairs) > xp.finfo(x.dtype).eps * x.shape[1]):
-            raise ValueError(f"{name}: expected dissimilarities that differ, got the same between all stimuli")
+        differ = xp.max(pairs) - xp.min(pairs) > xp.finfo(x.dtype).eps * x.shape[1]
+        expect(differ, f"{name}: expected dissimilarities that differ, got the same between all stimuli")
         centred = _ranks(xp, pairs) - (pairs.shape[0] + 1) / 2
         scores.append(centred / xp.linalg.vector_norm(centred))
     return xp.sum(scores[0] * scores[1])
 
 
 def _dissimilarity(name: str, activity: Array) -> Array:
-    xp = expect(**{name: (activity, "N n")})
+    xp = array_namespace(activity)
     centred = _centred(xp, activity, axis=1)
     norm = xp.linalg.vector_norm(centred, axis=1, keepdims=True)
-    if is_false(xp.all(norm > _floor(xp, activity, axis=1))):
-        raise ValueError(f"{name}: expected units that differ in their response to each stimulus, got equal ones")
+    differ = xp.all(norm > _floor(xp, activity, axis=1))
+    expect(differ, f"{name}: expected units that differ in their response to each stimulus, got equal ones")
     normalised = centred / norm
     return 1 - xp.clip(normalised @ normalised.T, min=-1.0, max=1.0)
 

@@ -1,12 +1,13 @@
-"""Training by any credit rule: `init` and `step` over NamedTuples, for any route of `credit`.
+"""Training by any credit rule: `init` and `step` over NamedTuples, for any route of credit.
 
-    route = credit.direct(activation.relu)
     settings = training.Settings("nmnc", dimension=16)
-    state = training.init(key, layers, sample, route=route, settings=settings)
-    state, info = training.step(state, x, target, route=route, loss=loss.softmax_cross_entropy, settings=settings)
+    given = {"route": Direct(activation.relu), "settings": settings}
+    state = training.init(key, layers, sample, **given)
+    step = functools.partial(training.step, loss=loss.softmax_cross_entropy, **given)
+    state = training.train(state, batches, sample, advance=step, **given)
 
-`step` is pure and can be jitted as a whole, with route, loss and settings bound by `functools.partial`. `train` runs it
-over batches and keeps the manifold fresh.
+`step` is pure and can be jitted as it stands here, as a whole: `jax.jit(step)`. `train` runs it over batches and keeps
+the manifolds fresh. A state is nested tuples of arrays, and can be pickled.
 """
 
 from __future__ import annotations
@@ -14,102 +15,135 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, get_args
 
-from nmnc_ref import estimator, feedback, manifold, perturbation, random, sgd
-from nmnc_ref.arrays import Array, choice, count, expect, flag, fraction, leaves, positive
-from nmnc_ref.credit import Route
+from array_api_compat import array_namespace
 
-RULES = ("backpropagation", "random feedback", "vnc", "nmnc")
+from nmnc_ref import estimator, feedback, manifold, perturbation, random
+from nmnc_ref.arrays import (
+    Array,
+    Basis,
+    Count,
+    Float,
+    Fraction,
+    Key,
+    Layers,
+    NonNegative,
+    Positive,
+    PositiveFraction,
+)
+from nmnc_ref.checked import check_fields, checked, validate
+from nmnc_ref.nn import sgd
+from nmnc_ref.nn.loss import Loss
+from nmnc_ref.route import Route
+
+Rule = Literal["backpropagation", "random feedback", "vnc", "nmnc"]
+RULES = get_args(Rule)
 PERTURBING = ("vnc", "nmnc")
 
 
-class Settings(NamedTuple):
+@dataclass(frozen=True)
+class Settings:
     """How a network learns.
 
-    `rule`: one of `RULES`; random feedback stays as it was drawn, vnc and nmnc learn it from isotropic and from
-        manifold noise of the same energy;
+    `rule`: random feedback stays as it was drawn, vnc and nmnc learn it from isotropic and from manifold noise of the
+        same energy;
     `learning_rate`, `momentum`, `decay`: of `sgd.step`;
     `feedback_rate`: η of the running average, for each perturbation step;
     `sigma`: σ of manifold noise, in units of activity; isotropic noise gets σ √(d/n) (E7);
     `draws`, `samples`: perturbations K of each sample, and how many samples of the batch are perturbed;
-    `interval`: steps between perturbation steps; `refresh`: steps between fits of the manifold (both for `train`);
+    `perturb_every`: steps between perturbation steps; `fit_every`: steps between fits of the manifold (for `train`);
     `dimension` or `explained`, `centring`: of `manifold.fit`;
     `antithetic`: pairs of perturbations (2K forward passes), or one-sided (K + 1).
     """
 
-    rule: str = "nmnc"
-    learning_rate: float = 0.05
-    momentum: float = 0.9
-    decay: float = 0.0
-    feedback_rate: float = 0.05
-    sigma: float = 0.01
-    draws: int = 1
-    samples: int = 1
-    interval: int = 1
-    refresh: int = 50
-    dimension: int | None = 16
-    explained: float | None = None
-    centring: str = "uncentred"
+    rule: Rule = "nmnc"
+    learning_rate: Positive = 0.05
+    momentum: Fraction = 0.9
+    decay: NonNegative = 0.0
+    feedback_rate: Fraction = 0.05
+    sigma: Positive = 0.01
+    draws: Count = 1
+    samples: Count = 1
+    perturb_every: Count = 1
+    fit_every: Count = 50
+    dimension: Count | None = 16
+    explained: PositiveFraction | None = None
+    centring: manifold.Centring = "uncentred"
     antithetic: bool = True
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        if (self.dimension is None) == (self.explained is None):
+            got = "neither" if self.dimension is None else "both"
+            raise ValueError(f"dimension, explained: expected exactly one of the two, got {got}")
 
 
 class State(NamedTuple):
-    """`network`, its `velocity`, the `feedback` arrays, the `bases` of the sites [n, d], and the random `key`."""
+    """All that changes in training.
 
-    network: tuple[Any, ...]
-    velocity: tuple[Any, ...]
-    feedback: tuple[Array, ...]
-    bases: tuple[Array, ...]
-    key: Array
+    `network`; its `velocity`; the `feedback` arrays of the route; the `bases` of the hidden activities; the random
+    `key`, or None: a state without a key takes a step without perturbations.
+    """
+
+    network: Layers
+    velocity: Layers
+    feedback: tuple[Float[Array, "..."], ...]
+    bases: tuple[Basis[Array, "?n ?d"], ...]
+    key: Key | None
 
 
 class Observation(NamedTuple):
-    """One perturbation step, by site: `noise` [K·S, n], `response` [K·S, …]; `estimate`, by array of feedback."""
+    """One perturbation step: `noise` and `response` of each hidden activity, `estimate` for each array of feedback."""
 
-    noise: tuple[Array, ...]
-    response: tuple[Array, ...]
-    estimate: tuple[Array, ...]
+    noise: tuple[Float[Array, "N _"], ...]
+    response: tuple[Float[Array, "N _"], ...]
+    estimate: tuple[Float[Array, "..."], ...]
 
 
 class Info(NamedTuple):
-    """All that a step computes on its way, under the names of `network.Backpropagation`.
+    """All that a step computes on its way, under the names of `nn.feedforward.Backpropagation`.
 
-    `activity_gradient` is that at the sites; `observation` is None where nothing was perturbed.
+    `activity_gradient` is that of hidden activities; `observation` is None where nothing was perturbed.
     """
 
     forward: Any
-    loss: Array
-    error: Array
+    loss: Float[Array, ""]
+    error: Float[Array, "B o"]
     observation: Observation | None
-    activity_gradient: tuple[Array, ...]
-    delta: tuple[Array, ...]
-    gradient: tuple[Any, ...]
+    activity_gradient: tuple[Float[Array, "B _"], ...]
+    delta: tuple[Float[Array, "B _"], ...]
+    gradient: Layers
 
 
-def init(key: Array, network: tuple[Any, ...], sample: Array, *, route: Route, settings: Settings) -> State:
-    """Return the state to begin with: velocity 0, manifolds of `sample`, and feedback B_0 = 0, or drawn at random.
+class Divergence(ArithmeticError):
+    """Training that did not come to its end: at which step, and what became of it."""
+
+    def __init__(self, step: int, what: str) -> None:
+        super().__init__(f"training diverged at step {step} ({what}): lower learning_rate or feedback_rate")
+        self.step = step
+
+
+@checked
+def init(key: Key, network: Layers, sample: Float[Array, "B ..."], *, route: Route, settings: Settings) -> State:
+    """The state to begin with: velocity 0, manifolds of `sample`, and feedback B_0 = 0, or drawn at random.
 
     Random feedback [r, c, …] is N(0, c/size), with as many numbers to a unit: that of e B has the mean square of e's.
 
     Args:
-        key: random key [2].
+        key: random key.
         network: as the route takes it.
-        sample: inputs [B, ...] whose activities give the first manifolds.
+        sample: inputs whose activities give the first manifolds.
         route: kind of network and of feedback.
         settings: how it learns.
-
-    Raises:
-        TypeError, ValueError: as the functions that it composes; ValueError also for settings out of range.
     """
-    _expect_settings(settings)
-    _expect_inputs(network, sample=sample)
-    random.expect_one_key(key, sample=sample)
-    passed = route.forward(network, sample)
-    sites = route.sites(passed)
-    nothing = tuple(0 * site[:1, :] for site in sites)
-    zero = tuple(0 * route.tail(network, sample[:1, ...], index)(site[:1, ...]) for index, site in enumerate(sites))
-    blank = route.estimate(network, zero, nothing, (1.0,) * len(sites))
+    hidden = route.forward(network, sample).hidden
+    nothing = tuple(0 * activity[:1, :] for activity in hidden)
+    zero = tuple(
+        0 * route.tail(network, sample[:1, ...], site)(activity[:1, ...]) for site, activity in enumerate(hidden)
+    )
+    blank = route.estimate(network, zero, nothing, (1.0,) * len(hidden))
     if settings.rule == "random feedback":
         blank = tuple(
             random.normal(random.fold_in(key, index), each.shape, each.dtype)
@@ -117,19 +151,21 @@ def init(key: Array, network: tuple[Any, ...], sample: Array, *, route: Route, s
             for index, each in enumerate(blank)
         )
     state = State(network, sgd.zero_velocity(network), blank, (), random.fold_in(key, len(blank)))
-    return refresh(state, sample, route=route, settings=settings)
+    return fit_manifolds(state, sample, route=route, settings=settings)
 
 
-def refresh(state: State, sample: Array, *, route: Route, settings: Settings) -> State:
-    """Return the state with the manifolds of the activities at `sample` [B, ...], for the rules that use them.
+@checked
+def fit_manifolds(state: State, sample: Float[Array, "B ..."], *, route: Route, settings: Settings) -> State:
+    """The state with the manifolds of the activities at `sample`, for the rules that use them.
 
     Isotropic noise needs their dimension alone, to have their energy.
 
-    Raises:
-        TypeError, ValueError: as the route's `forward` and `manifold.fit`; also for what is no State or Settings.
+    Args:
+        state: of `init`.
+        sample: inputs.
+        route: kind of network and of feedback.
+        settings: how it learns.
     """
-    _expect_settings(settings)
-    _expect_state(state, sample=sample)
     if settings.rule not in PERTURBING:
         return state
     fit = functools.partial(
@@ -138,37 +174,34 @@ def refresh(state: State, sample: Array, *, route: Route, settings: Settings) ->
     return state._replace(bases=route.bases(route.forward(state.network, sample), lambda activity: fit(activity).basis))
 
 
-def observe(state: State, x: Array, *, route: Route, settings: Settings) -> tuple[State, Observation]:
-    """Perturb each site, read the response, and learn: B ← (1 − η) B + η Ĵ (F1, F2, F3).
+@checked
+def learn_feedback(
+    state: State, x: Float[Array, "B ..."], *, route: Route, settings: Settings
+) -> tuple[State, Observation]:
+    """Perturb each hidden activity, read the response, and learn: B ← (1 − η) B + η Ĵ (F1, F2, F3).
 
-    The first `samples` elements of the batch are perturbed, each site on its own, with noise from the state's key.
+    The first `settings.samples` elements of the batch are perturbed, each activity on its own, with noise from the
+    state's key.
 
-    Raises:
-        TypeError, ValueError: as the functions that it composes; ValueError also for a rule that does not perturb,
-            and for fewer elements than `samples`.
+    Args:
+        state: of `init`, for a rule that perturbs.
+        x: inputs.
+        route: kind of network and of feedback.
+        settings: how it learns.
     """
-    _expect_settings(settings)
-    _expect_state(state, x=x)
     if settings.rule not in PERTURBING:
         raise ValueError(f"settings.rule: expected vnc or nmnc, which perturb, got {settings.rule}")
     if settings.samples > x.shape[0]:
         raise ValueError(f"x: expected at least {settings.samples} samples to perturb, got {x.shape[0]}")
     x = x[: settings.samples, ...]
+    hidden = route.forward(state.network, x).hidden
+    _expect_of_rule(state, settings, len(hidden))
     key, fresh = random.fold_in(state.key, 0), random.fold_in(state.key, 1)
     respond = estimator.antithetic_response if settings.antithetic else estimator.one_sided_response
     noises, responses, sigmas = [], [], []
-    for index, activity in enumerate(route.sites(route.forward(state.network, x))):
-        basis = state.bases[index]
-        (n, d), sigma = basis.shape, settings.sigma
-        site_key = random.fold_in(fresh, index)
-        if settings.rule == "vnc":
-            sigma = perturbation.matched_sigma(sigma, d, n)
-            z = random.normal(site_key, (settings.draws, settings.samples, n), x.dtype)
-            noise = perturbation.isotropic(z, sigma)
-        else:
-            z = random.normal(site_key, (settings.draws, settings.samples, d), x.dtype)
-            noise = perturbation.on_manifold(z, basis, sigma)
-        response = respond(route.tail(state.network, x, index), activity, noise)
+    for site, activity in enumerate(hidden):
+        noise, sigma = _noise(random.fold_in(fresh, site), state.bases[site], settings)
+        response = respond(route.tail(state.network, x, site), activity, noise)
         noises.append(_rows(noise))
         responses.append(_rows(response))
         sigmas.append(sigma)
@@ -181,42 +214,45 @@ def observe(state: State, x: Array, *, route: Route, settings: Settings) -> tupl
     return state._replace(feedback=learned, key=key), observation
 
 
+def _noise(key: Array, basis: Array, settings: Settings) -> tuple[Array, float]:
+    """Return the noise [K, S, n] of the rule at an activity with a manifold, and its σ."""
+    n, d = basis.shape
+    shape = (settings.draws, settings.samples)
+    if settings.rule == "vnc":
+        sigma = perturbation.matched_sigma(settings.sigma, d, n)
+        return perturbation.isotropic(random.normal(key, (*shape, n), basis.dtype), sigma), sigma
+    z = random.normal(key, (*shape, d), basis.dtype)
+    return perturbation.on_manifold(z, basis, settings.sigma), settings.sigma
+
+
+@checked
 def step(
     state: State,
-    x: Array,
-    target: Array,
+    x: Float[Array, "B ..."],
+    target: Float[Array, "B o"],
     *,
     route: Route,
-    loss: Any,
+    loss: Loss,
     settings: Settings,
-    perturb: bool = True,
-    annealing: float | Array = 1.0,
+    annealing: Positive = 1.0,
 ) -> tuple[State, Info]:
-    """Perturb (if the rule does, and `perturb`), assign credit through the feedback, and move the weights.
+    """Perturb (if the rule does, and the state has a key), assign credit through the feedback, and move the weights.
 
     Args:
         state: of `init`.
-        x: inputs [B, ...].
-        target: [B, n_o].
+        x: inputs.
+        target: of the output.
         route: kind of network and of feedback.
         loss: of output and target.
         settings: how it learns.
-        perturb: whether this step is a perturbation step.
         annealing: factor of the learning rate at this step; may be traced.
 
     Returns:
         The new state, and all intermediate quantities.
-
-    Raises:
-        TypeError, ValueError: as the functions that it composes; ValueError also for settings out of range, and for an
-            annealing that is not positive.
     """
-    _expect_settings(settings)
-    _expect_state(state, x=x, target=target)
-    annealing = positive("annealing", annealing, x)
     observation = None
-    if flag("perturb", perturb) and settings.rule in PERTURBING:
-        state, observation = observe(state, x, route=route, settings=settings)
+    if settings.rule in PERTURBING and state.key is not None:
+        state, observation = learn_feedback(state, x, route=route, settings=settings)
     if settings.rule == "backpropagation":
         truth = route.backpropagation(state.network, x, target, loss)
         info = Info(truth.forward, truth.loss, truth.error, None, *truth[3:])
@@ -236,17 +272,18 @@ def step(
     return state._replace(network=moved, velocity=velocity), info
 
 
+@checked
 def train(
     state: State,
     batches: Iterable[tuple[Array, Array]],
-    sample: Array,
+    sample: Float[Array, "B ..."],
     *,
     route: Route,
     settings: Settings,
-    advance: Callable[..., tuple[State, Info]],
-    annealing: Callable[[int], float] = lambda index: 1.0,
+    advance: Callable,
+    annealing: Callable[[int], Positive] = lambda index: 1.0,
 ) -> State:
-    """Run a step on each batch, with a perturbation step at every `interval` and fresh manifolds at every `refresh`.
+    """Run a step on each batch, with perturbations every `perturb_every` steps, and new manifolds every `fit_every`.
 
     Args:
         state: of `init`.
@@ -254,56 +291,39 @@ def train(
         sample: inputs whose activities give the manifolds.
         route: kind of network and of feedback.
         settings: how it learns.
-        advance: `step` with route, loss and settings bound, jitted or not: (state, x, target, perturb=bool,
-            annealing=number).
+        advance: `step` with route, loss and settings bound, jitted or not.
         annealing: the factor of the learning rate at step 0, 1, …; constant by default.
 
     Raises:
-        TypeError, ValueError: as `refresh`, and as `advance`.
+        Divergence: the loss became infinite, or units died until the activity had too few dimensions for a manifold.
     """
-    _expect_settings(settings)
-    _expect_state(state, sample=sample)
     for index, (x, target) in enumerate(batches):
-        if index and index % settings.refresh == 0:
-            state = refresh(state, sample, route=route, settings=settings)
-        state, _ = advance(state, x, target, perturb=index % settings.interval == 0, annealing=annealing(index))
+        validate(step, x=x, target=target)
+        if index and index % settings.fit_every == 0:
+            state = _refitted(state, sample, route, settings, index)
+        perturbs = index % settings.perturb_every == 0
+        moved, info = advance(state if perturbs else state._replace(key=None), x, target, annealing=annealing(index))
+        if not math.isfinite(float(info.loss)):
+            raise Divergence(index, f"loss {float(info.loss)}")
+        state = moved if perturbs else moved._replace(key=state.key)
     return state
+
+
+def _refitted(state: State, sample: Array, route: Route, settings: Settings, index: int) -> State:
+    try:
+        return fit_manifolds(state, sample, route=route, settings=settings)
+    except manifold.RankError as error:
+        raise Divergence(index, str(error)) from error
 
 
 def _rows(array: Array) -> Array:
     """Join draws and samples: [K, S, n] to [K·S, n]."""
-    xp = expect(array=(array, "K S n"))
-    return xp.reshape(array, (-1, array.shape[-1]))
+    return array_namespace(array).reshape(array, (-1, array.shape[-1]))
 
 
-def _expect_inputs(network: tuple[Any, ...], **inputs: Array) -> None:
-    parameters = {name: (array, "**") for name, array in leaves("network", network)}
-    expect(**parameters, **{name: (array, "B **") for name, array in inputs.items()})
-
-
-def _expect_state(state: State, **inputs: Array) -> None:
-    if not isinstance(state, State):
-        raise TypeError(f"state: expected a State, got {type(state).__name__}")
-    _expect_inputs(state.network, **inputs)
-
-
-def _expect_settings(settings: Settings) -> None:
-    if not isinstance(settings, Settings):
-        raise TypeError(f"settings: expected Settings, got {type(settings).__name__}")
-    choice("settings.rule", settings.rule, RULES)
-    choice("settings.centring", settings.centring, manifold.CENTRINGS)
-    flag("settings.antithetic", settings.antithetic)
-    if (settings.dimension is None) == (settings.explained is None):
-        got = "neither" if settings.dimension is None else "both"
-        raise ValueError(f"settings.dimension, settings.explained: expected exactly one of the two, got {got}")
-    if settings.dimension is not None:
-        count("settings.dimension", settings.dimension)
-    else:
-        fraction("settings.explained", positive("settings.explained", settings.explained))
-    for name in ("draws", "samples", "interval", "refresh"):
-        count(f"settings.{name}", getattr(settings, name))
-    for name in ("learning_rate", "sigma"):
-        positive(f"settings.{name}", getattr(settings, name))
-    positive("settings.decay", settings.decay, zero=True)
-    for name in ("momentum", "feedback_rate"):
-        fraction(f"settings.{name}", getattr(settings, name))
+def _expect_of_rule(state: State, settings: Settings, hidden: int) -> None:
+    if len(state.bases) != hidden:
+        raise TypeError(
+            f"state: expected a basis for each of {hidden} hidden activities, as `init` gives for the rule "
+            f"{settings.rule}, got {len(state.bases)}"
+        )

@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from nmnc_ref import activation, feedback, loss, manifold, network, random, sgd, theory
+from nmnc_ref import alignment, credit, manifold, random, theory
 from nmnc_ref.arrays import Array
-from nmnc_ref.dense import Dense
-from nmnc_ref.initialisation import dense_network, glorot, he
-from paper_checks import digits
+from nmnc_ref.nn import activation, feedforward, loss, sgd
+from nmnc_ref.nn.dense import Dense
+from nmnc_ref.nn.initialisation import dense_network, glorot, he
 from paper_checks.claim import claim
 from paper_checks.comparison import Comparison, at_least, exact, ratio_of_means
+from paper_checks.data import digits
 from paper_checks.lab import Lab
 
 IMAGES = 40
@@ -38,7 +39,7 @@ def row_space(lab: Lab, weight=lambda layers, l: layers[l].weight, arrange=lambd
     layers = dense_network(lab.key("A1: network"), (9, 9, 6, 3), lab.dtype)
     x = lab.normal("A1: x", 5, 9)
     trained = digits.trained(lab)
-    cases = [(layers, l, network.jacobian(layers, x, l, activation.tanh)) for l in (1, 2)]
+    cases = [(layers, l, feedforward.jacobian(layers, x, l, activation.tanh)) for l in (1, 2)]
     cases.append((trained.network, 2, trained.jacobians(2, 20)))
     for stack, l, J in cases:
         rows = lab.xp.linalg.qr(weight(stack, l).T)[0]
@@ -109,7 +110,7 @@ def off_manifold_decay(
         for momentum, decay in ((0.0, 0.05), (0.9, 0.05), (0.9, 0.0)):
 
             def advance(layers: tuple, velocity: tuple, x: Array, rule=rule, momentum=momentum, decay=decay) -> tuple:
-                truth = network.backpropagation(layers, x, targets, activation.relu, loss.softmax_cross_entropy)
+                truth = feedforward.backpropagation(layers, x, targets, activation.relu, loss.softmax_cross_entropy)
                 gradient = truth.gradient
                 if rule != "backpropagation":
                     carried = random_feedback
@@ -118,8 +119,8 @@ def off_manifold_decay(
                         basis = manifold.fit(hidden, dimension=5).basis
                         carried = (layers[1].weight @ basis) @ basis.T
                     slope = activation.relu.slope(truth.forward.preactivation[0])
-                    deltas = feedback.direct_deltas(truth.error, (carried,), (slope,))
-                    gradient = feedback.weight_gradients(layers, truth.forward.activity, deltas)
+                    deltas = credit.direct_deltas(truth.error, (carried,), (slope,))
+                    gradient = credit.weight_gradients(layers, truth.forward.activity, deltas)
                 return step(layers, gradient, velocity, learning_rate=0.1, momentum=momentum, decay=decay)
 
             advance = lab.jit(advance)
@@ -152,10 +153,10 @@ def _energies_at_initialisation(lab: Lab, initial: Callable) -> np.ndarray:
 
     def energies(key: Array) -> Array:
         layers = initial(key, (64, WIDTH, WIDTH, WIDTH, 10), lab.dtype)
-        passed = network.forward(layers, images, activation.relu)
+        passed = feedforward.forward(layers, images, activation.relu)
         rows = []
         for l in (1, 2, 3):
-            J = network.jacobian(layers, images[:5, :], l, activation.relu)
+            J = feedforward.jacobian(layers, images[:5, :], l, activation.relu)
             basis = manifold.fit(passed.activity[l], dimension=DIMENSION).basis
             rows.append(lab.xp.stack([lab.xp.sum((J @ basis) ** 2), lab.xp.sum(J**2)]))
         return lab.xp.stack(rows)
@@ -191,7 +192,7 @@ def trained_alignment(
         trained = train(lab, decay)
         for l in digits.HIDDEN:
             for centring in ("uncentred", "centred"):
-                got = manifold.pooled_alignment(trained.jacobians(l, 200), trained.basis(l, centring=centring))
+                got = alignment.pooled_alignment(trained.jacobians(l, 200), trained.basis(l, centring=centring))
                 bound = 3 * digits.DIMENSION / digits.WIDTHS[l]
                 yield at_least(f"α_{l} trained, decay {decay}, {centring}", bound, float(got))
 
@@ -237,15 +238,15 @@ def uncentred_span(
     layer = (Dense(0 * gradient, 0 * gradient[:, 0]),)
     velocity = sgd.zero_velocity(layer)
     for _ in range(5):
-        truth = network.backpropagation(layer, activity, target, activation.identity, loss.squared_error)
+        truth = feedforward.backpropagation(layer, activity, target, activation.identity, loss.squared_error)
         layer, velocity = sgd.step(layer, truth.gradient, velocity, learning_rate=0.01)
     J = layer[0].weight
     for name in centrings:
-        alpha = manifold.alignment(J, fits[name].basis)
+        alpha = alignment.alignment(J, fits[name].basis)
         yield exact(lab, f"α of weights made of updates, {name}", 1.0, alpha, terms=IMAGES * 100)
     rest = fits[missing].mean - basis @ (basis.T @ fits[missing].mean)
     want = 1 - lab.xp.sum((J @ rest) ** 2) / (lab.xp.sum(rest**2) * lab.xp.sum(J**2))
-    yield exact(lab, "α of weights made of updates, centred", want, manifold.alignment(J, basis), terms=IMAGES * 100)
+    yield exact(lab, "α of weights made of updates, centred", want, alignment.alignment(J, basis), terms=IMAGES * 100)
 
 
 @claim(
@@ -266,7 +267,7 @@ def off_manifold_edit(lab: Lab, edit=theory.alignment.off_manifold_edit) -> Iter
     """
     trained = digits.trained(lab)
     images = trained.images[:IMAGES, :]
-    passed = network.forward(trained.network, images, activation.relu)
+    passed = feedforward.forward(trained.network, images, activation.relu)
     activity, layer = passed.activity[1], trained.network[1]
     A = lab.normal("A5: A", *layer.weight.shape)
     scale = float(lab.xp.max(lab.xp.abs(A))) * float(lab.xp.max(lab.xp.sum(lab.xp.abs(activity), axis=1)))
@@ -276,7 +277,7 @@ def off_manifold_edit(lab: Lab, edit=theory.alignment.off_manifold_edit) -> Iter
         mean = fitted.mean if centring == "centred" else 0 * fitted.mean
         weight, bias = edit(layer.weight, layer.bias, A, P, mean)
         edited = (trained.network[0], Dense(weight, bias), trained.network[2])
-        output = network.forward(edited, images, activation.relu).output
+        output = feedforward.forward(edited, images, activation.relu).output
         yield exact(lab, f"outputs, {centring}", passed.output, output, terms=100, scale=scale)
         change = weight - layer.weight
         outside = A - (A @ fitted.basis) @ fitted.basis.T

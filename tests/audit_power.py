@@ -29,15 +29,15 @@ from rich.table import Table
 
 from nmnc_ref import oracle
 from nmnc_ref.oracle import json_file
-from nmnc_ref.oracle.black_box import adapters, slips
-from nmnc_ref.oracle.black_box.checks import Measurement, compare
-from nmnc_ref.oracle.black_box.expectation import expected_parts
-from nmnc_ref.oracle.black_box.probes import probes
-from nmnc_ref.oracle.black_box.problem import ACTIVATIONS, RESPONSES, RETURNS, TARGETS, Declaration, declare
-from nmnc_ref.oracle.black_box.reference import estimates
-from nmnc_ref.oracle.black_box.report import Report
-from nmnc_ref.oracle.black_box.statistics import MISSED
-from nmnc_ref.oracle.black_box.terminal import WIDTH
+from nmnc_ref.oracle.audit import adapters, slips
+from nmnc_ref.oracle.audit.checks import Measurement, compare
+from nmnc_ref.oracle.audit.expectation import expected_parts
+from nmnc_ref.oracle.audit.probes import probes
+from nmnc_ref.oracle.audit.problem import ACTIVATIONS, RESPONSES, RETURNS, TARGETS, Declaration, declare
+from nmnc_ref.oracle.audit.reference import estimates
+from nmnc_ref.oracle.audit.report import Report
+from nmnc_ref.oracle.audit.statistics import MISSED
+from nmnc_ref.oracle.audit.terminal import WIDTH
 from nmnc_ref.theory.estimator import LAWS
 from tests.slipped_estimators import SLIPS, UNKNOWN, stranger
 

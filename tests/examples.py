@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 
 import nmnc_ref
-from nmnc_ref.convolution import Geometry
-from nmnc_ref.dense import Dense
-from nmnc_ref.initialisation import Stage
 from nmnc_ref.moments import Moments
-from nmnc_ref.recurrent import Cell
+from nmnc_ref.nn.convolution import Geometry
+from nmnc_ref.nn.dense import Dense
+from nmnc_ref.nn.initialisation import Stage
+from nmnc_ref.nn.recurrent import Cell
 from nmnc_ref.training import Settings, State
 
 
@@ -668,9 +668,9 @@ EXAMPLES = [
         every=Flag(True),
     ),
     # credit and training
-    _e("credit.direct", activation=RELU, returns="anything"),
-    _e("credit.layerwise", activation=RELU, returns="anything"),
-    _e("credit.through_time", activation=RELU, leak=LEAK, every=LAST, returns="anything"),
+    _e("route.direct", activation=RELU, returns="anything"),
+    _e("route.layerwise", activation=RELU, returns="anything"),
+    _e("route.through_time", activation=RELU, leak=LEAK, every=LAST, returns="anything"),
     _e(
         "training.init",
         key=ONE_KEY,
@@ -737,10 +737,10 @@ EXAMPLES = [
         untraced="the number of components would depend on values",
     ),
     _e("manifold.projector", basis=BASIS),
-    _e("manifold.alignment", jacobian=Floats(_normal(5, 3, 4), "... o n"), basis=BASIS),
-    _e("manifold.pooled_alignment", jacobian=Floats(_normal(5, 3, 4), "... o n"), basis=BASIS),
+    _e("alignment.alignment", jacobian=Floats(_normal(5, 3, 4), "... o n"), basis=BASIS),
+    _e("alignment.pooled_alignment", jacobian=Floats(_normal(5, 3, 4), "... o n"), basis=BASIS),
     _e(
-        "manifold.principal_angles",
+        "alignment.principal_angles",
         basis=BASIS,
         other_basis=Floats(np.linalg.qr(_normal(4, 3))[0], "n c", basis=True),
     ),

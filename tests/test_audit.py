@@ -16,17 +16,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nmnc_ref import manifold, network, oracle, theory
+from nmnc_ref import manifold, oracle, theory
 from nmnc_ref.__main__ import main
-from nmnc_ref.oracle.black_box import adapters, run, session, statistics
-from nmnc_ref.oracle.black_box.checks import Measurement, compare
-from nmnc_ref.oracle.black_box.coefficients import fourth_moment
-from nmnc_ref.oracle.black_box.diagnosis import explain
-from nmnc_ref.oracle.black_box.expectation import cross_covariance, expected_parts, sample_rows
-from nmnc_ref.oracle.black_box.probes import probes
-from nmnc_ref.oracle.black_box.problem import ACTIVATIONS, LOSSES, Declaration, basis, forward, layers
-from nmnc_ref.oracle.black_box.reference import estimates
-from nmnc_ref.oracle.black_box.slips import CATALOGUE
+from nmnc_ref.nn import feedforward
+from nmnc_ref.oracle.audit import adapters, run, session, statistics
+from nmnc_ref.oracle.audit.checks import Measurement, compare
+from nmnc_ref.oracle.audit.coefficients import fourth_moment
+from nmnc_ref.oracle.audit.diagnosis import explain
+from nmnc_ref.oracle.audit.expectation import cross_covariance, expected_parts, sample_rows
+from nmnc_ref.oracle.audit.probes import probes
+from nmnc_ref.oracle.audit.problem import ACTIVATIONS, LOSSES, Declaration, basis, forward, layers
+from nmnc_ref.oracle.audit.reference import estimates
+from nmnc_ref.oracle.audit.slips import CATALOGUE
 from tests import audit_power
 from tests.audit_power import HARMLESS, NAMESPACES, Task, on_library, perform, used_by_chance
 from tests.slipped_estimators import SLIPS, UNKNOWN, stranger
@@ -108,7 +109,7 @@ def test_full_gradients_of_a_linear_response_are_those_of_backpropagation(return
     declaration = Declaration(returns, "full", response=response)
     for probe in linear_probes(declaration):
         problem = probe.problem
-        passed = network.backpropagation(
+        passed = feedforward.backpropagation(
             layers(problem), problem.x, problem.target, ACTIVATIONS[problem.activation], LOSSES[problem.loss]
         )
         exact = [passed.activity_gradient[site + 1] for site in problem.sites]
@@ -428,7 +429,7 @@ def command(*arguments):
 def test_the_command_shows_a_defect_and_writes_json(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "double.py").write_text(
-        "from nmnc_ref.oracle.black_box.adapters import nmnc\n"
+        "from nmnc_ref.oracle.audit.adapters import nmnc\n"
         "def estimate(problem, seed):\n"
         "    return tuple(2 * array for array in nmnc(problem, seed))\n"
     )

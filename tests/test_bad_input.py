@@ -42,24 +42,22 @@ from examples import (
 
 import nmnc_ref
 from nmnc_ref import (
-    activation,
+    alignment,
     dimension,
     estimator,
     feedback,
     hebbian,
-    initialisation,
     manifold,
     moments,
-    network,
     noise_correlation,
     perturbation,
     random,
-    sgd,
     similarity,
     theory,
 )
-from nmnc_ref.convolution import Convolution
-from nmnc_ref.dense import Dense
+from nmnc_ref.nn import activation, feedforward, initialisation, sgd
+from nmnc_ref.nn.convolution import Convolution
+from nmnc_ref.nn.dense import Dense
 from paper_checks.lab import BACKENDS
 
 SINGULAR = {
@@ -822,11 +820,11 @@ def test_tail_that_returns_another_dtype(respond, xp):
 
 def test_zero_jacobian(xp):
     zero, basis = _of(xp, np.zeros((3, 4))), _of(xp, SPAN)
-    _refused(lambda: manifold.alignment(zero, basis), "jacobian")
-    _refused(lambda: manifold.pooled_alignment(zero, basis), "jacobian")
+    _refused(lambda: alignment.alignment(zero, basis), "jacobian")
+    _refused(lambda: alignment.pooled_alignment(zero, basis), "jacobian")
     one = _of(xp, np.stack([np.zeros((3, 4)), np.ones((3, 4))]))
-    _refused(lambda: manifold.alignment(one, basis), "jacobian")
-    assert 0 <= float(manifold.pooled_alignment(one, basis)) <= 1
+    _refused(lambda: alignment.alignment(one, basis), "jacobian")
+    assert 0 <= float(alignment.pooled_alignment(one, basis)) <= 1
 
 
 def test_zero_gradient(xp):
@@ -910,7 +908,7 @@ def test_feedback_for_another_batch(xp):
 
 def test_network_without_hidden_layer_has_nothing_to_inject(xp):
     layer = Dense(_of(xp, np.ones((2, 3))), _of(xp, np.ones(2)))
-    _refused(lambda: network.injection((layer,), _of(xp, np.ones((5, 3))), activation.relu), "network")
+    _refused(lambda: feedforward.injection((layer,), _of(xp, np.ones((5, 3))), activation.relu), "network")
 
 
 def test_layers_of_different_kinds(xp):

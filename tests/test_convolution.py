@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from examples import to_library
 
-from nmnc_ref import activation, convolution, feedback, loss, network
-from nmnc_ref.convolution import Geometry
-from nmnc_ref.dense import Dense
+from nmnc_ref import feedback
+from nmnc_ref.nn import activation, convolution, feedforward, loss
+from nmnc_ref.nn.convolution import Geometry
+from nmnc_ref.nn.dense import Dense
 
 GEOMETRIES = [
     Geometry((2, 7, 9), size=3, stride=2, padding=1),
@@ -108,10 +109,10 @@ def test_networks_of_convolutions_have_exact_gradients():
         Dense(rng.normal(size=(5, 18)), rng.normal(size=5)),
     )
     x, target = rng.normal(size=(4, 64)), rng.normal(size=(4, 5))
-    truth = network.backpropagation(layers, x, target, activation.tanh, loss.squared_error)
+    truth = feedforward.backpropagation(layers, x, target, activation.tanh, loss.squared_error)
     for l in (1, 2):
-        tail, at = network.tail(layers, l, activation.tanh), truth.forward.activity[l]
-        J, step = network.jacobian(layers, x, l, activation.tanh), 1e-6
+        tail, at = feedforward.tail(layers, l, activation.tanh), truth.forward.activity[l]
+        J, step = feedforward.jacobian(layers, x, l, activation.tanh), 1e-6
         direction = rng.normal(size=at.shape)
         slope = (tail(at + step * direction) - tail(at - step * direction)) / (2 * step)
         assert np.allclose(slope, (J @ direction[..., None])[..., 0], rtol=1e-7, atol=1e-7)
@@ -121,7 +122,7 @@ def test_networks_of_convolutions_have_exact_gradients():
         values = []
         for sign in (1, -1):
             moved = (*layers[:l], layer._replace(weight=layer.weight + sign * step * direction), *layers[l + 1 :])
-            output = network.forward(moved, x, activation.tanh).output
+            output = feedforward.forward(moved, x, activation.tanh).output
             values.append(loss.squared_error.value(output, target))
         slope = (values[0] - values[1]) / (2 * step)
         assert slope == pytest.approx(np.sum(truth.gradient[l].weight * direction), rel=1e-6, abs=1e-6)

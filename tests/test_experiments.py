@@ -11,20 +11,21 @@ import zipfile
 import numpy as np
 import pytest
 
-from nmnc_ref import convolution, manifold, perturbation, random, similarity, training
-from nmnc_ref.dense import Dense
+from nmnc_ref import manifold, perturbation, random, similarity, training
 from nmnc_ref.feedback import mirror_estimate
-from nmnc_ref.initialisation import dense_network
+from nmnc_ref.nn import convolution
+from nmnc_ref.nn.dense import Dense
+from nmnc_ref.nn.initialisation import dense_network
 from paper_checks.claim import REGISTER
 from paper_checks.data import images, neural, sequences
 from paper_checks.lab import Lab
-from paper_checks.learning.experiments import course, dimensions, frozen, learner, resemblance, scale, tasks
+from paper_checks.learning.experiments import course, scale, tasks
+from paper_checks.learning.experiments.accuracy import Learner
 from paper_checks.learning.experiments.alignment import LAYERS, Alignment
 from paper_checks.learning.experiments.course import complement, random_subspace
-from paper_checks.learning.experiments.dimensions import Dimensions
-from paper_checks.learning.experiments.frozen import Frozen
-from paper_checks.learning.experiments.learner import Learner
-from paper_checks.learning.experiments.resemblance import Resemblance
+from paper_checks.learning.experiments.dimension import Dimensions
+from paper_checks.learning.experiments.gradient import Frozen
+from paper_checks.learning.experiments.representation import Resemblance
 from paper_checks.learning.experiments.trained import ROUTE, course_of_classifier
 from paper_checks.learning.experiments.width import Width
 
@@ -41,9 +42,9 @@ def test_every_epoch_has_an_order_of_its_own(monkeypatch):
 
 
 def test_a_small_frozen_network_of_each_kind(monkeypatch):
-    monkeypatch.setattr(frozen, "EPOCHS", 1)
-    monkeypatch.setattr(frozen, "LAYERS", (3,))
-    for kind in frozen.HIDDEN:
+    monkeypatch.setattr(gradient, "EPOCHS", 1)
+    monkeypatch.setattr(gradient, "LAYERS", (3,))
+    for kind in gradient.HIDDEN:
         found = Frozen(kind, 0, ((60,) * 3,) * 2).perform(LAB)
         for noise, (known,) in found.items():
             ratio, error, energy, energy_error = known["activity"]
@@ -172,7 +173,7 @@ def small(monkeypatch):
 @pytest.mark.parametrize("task", tasks.TASKS)
 def test_learners_of_every_rule_in_small(monkeypatch, task):
     small(monkeypatch)
-    found = {rule: Learner(task, rule, 0.02, 0.03, 0).perform(LAB) for rule in (*training.RULES, *learner.CONTROLS)}
+    found = {rule: Learner(task, rule, 0.02, 0.03, 0).perform(LAB) for rule in (*training.RULES, *accuracy.CONTROLS)}
     settings = tasks.TASKS[task]
     data = settings.data(LAB)
     steps = math.ceil(2 * (data.train.inputs.shape[0] // tasks.BATCH) / settings.interval)
@@ -180,7 +181,7 @@ def test_learners_of_every_rule_in_small(monkeypatch, task):
         assert result["diverged"] is None
         assert 0.02 < result["test"] <= 1
         assert ("cosines" in result) == (rule != "backpropagation")
-        if rule in (*training.PERTURBING, *learner.CONTROLS):
+        if rule in (*training.PERTURBING, *accuracy.CONTROLS):
             assert (result["perturbations"], result["passes"]) == (
                 steps * settings.samples,
                 2 * steps * settings.samples,
@@ -191,7 +192,7 @@ def test_learners_of_every_rule_in_small(monkeypatch, task):
                     1 + 1e-5
                 )  # equal where the target is the same for all inputs
                 assert (target["dimension"], target["width"] > 4) == (4, True)
-    learned = {str(found[rule]["feedback"]) for rule in (*training.PERTURBING, *learner.CONTROLS)}
+    learned = {str(found[rule]["feedback"]) for rule in (*training.PERTURBING, *accuracy.CONTROLS)}
     assert len(learned) == 4  # each has noise of its own
     assert Learner(task, "vnc", 0.02, 0.03, 1).perform(LAB) != found["vnc"]
 
@@ -245,7 +246,7 @@ def test_a_learner_that_diverges_has_the_accuracy_of_guessing(monkeypatch):
     small(monkeypatch)
     found = Learner("dense", "vnc", 1e6, 0.9, 0).perform(LAB)
     assert (found["validation"], found["test"]) == (0.1, 0.1)
-    assert any(sign in found["diverged"] for sign in learner.DIVERGENCE)
+    assert any(sign in found["diverged"] for sign in accuracy.DIVERGENCE)
     with pytest.raises(ValueError, match="learning_rate"):  # a mistake is no divergence
         Learner("dense", "vnc", -1.0, 0.9, 0).perform(LAB)
     task = tasks.TASKS["memory"]._replace(dimension=12)  # which so few sequences do not span
@@ -257,10 +258,10 @@ def test_a_learner_that_diverges_has_the_accuracy_of_guessing(monkeypatch):
 
 
 def test_dimensions_of_a_small_classifier(monkeypatch):
-    monkeypatch.setattr(dimensions, "EPOCHS", 1)
-    monkeypatch.setattr(dimensions, "HIDDEN", {"dense": (64, 48, 32)})
-    monkeypatch.setattr(dimensions, "DIMENSIONS", (1, 4, 16))
-    monkeypatch.setattr(dimensions, "REPETITIONS", 60)
+    monkeypatch.setattr(dimension, "EPOCHS", 1)
+    monkeypatch.setattr(dimension, "HIDDEN", {"dense": (64, 48, 32)})
+    monkeypatch.setattr(dimension, "DIMENSIONS", (1, 4, 16))
+    monkeypatch.setattr(dimension, "REPETITIONS", 60)
     found = Dimensions(0).perform(LAB)
     assert set(found) == {"1", "2", "3"}
     for layer in found.values():
@@ -278,7 +279,7 @@ RATES = (("backpropagation", 0.05, None), ("nmnc", 0.02, 0.03), ("vnc", 1e6, 0.9
 
 def test_without_an_end_of_backpropagation_there_is_no_resemblance(monkeypatch):
     small(monkeypatch)
-    with pytest.raises(learner.Divergence):
+    with pytest.raises(accuracy.Divergence):
         Resemblance((("backpropagation", 1e6, None), *RATES[1:]), 0).perform(LAB)
 
 
@@ -296,7 +297,7 @@ def test_resemblance_of_small_networks(monkeypatch, tmp_path):
     assert found["neurons"] == {}
     by_rule = found["backpropagation"]
     assert set(by_rule) == {"untrained", "backpropagation", "nmnc"}  # the training by VNC diverged
-    for measure in resemblance.MEASURES:
+    for measure in representation.MEASURES:
         np.testing.assert_allclose(by_rule["backpropagation"][measure], [1.0, 1.0], atol=1e-4)
         assert all(-1 <= value < 0.999 for value in by_rule["untrained"][measure])
     recording = neural.recording(recorded(tmp_path))

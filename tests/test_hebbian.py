@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from nmnc_ref import hebbian, manifold
+from nmnc_ref import alignment, hebbian, manifold
 from paper_checks.lab import Lab
 
 SPECTRUM = (4.0, 3.0, 2.0, 1.0, 0.3, 0.2, 0.1, 0.05)
@@ -32,7 +32,7 @@ def run(lab, rule, weight, x, steps, rate=RATE):
 
 
 def angle(lab, weight, basis):
-    return float(manifold.principal_angles(hebbian.basis(weight), basis)[-1])
+    return float(alignment.principal_angles(hebbian.basis(weight), basis)[-1])
 
 
 def tolerance(lab):

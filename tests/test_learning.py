@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nmnc_ref import feedback, random, sgd
-from nmnc_ref.dense import Dense
+from nmnc_ref import feedback, random
+from nmnc_ref.nn import sgd
+from nmnc_ref.nn.dense import Dense
 
 
 def draw(seed, *shape):

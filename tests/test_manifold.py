@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 
-from nmnc_ref import manifold, random
+from nmnc_ref import alignment, manifold, random
 
 
 def activity(xp=np, samples=60, n=9, rank=None):
@@ -73,11 +73,11 @@ def test_alignment_between_nothing_and_everything(xp):
     inside = random.normal(random.key(3, xp), (2, 3, 4), xp.float64) @ basis.T
     outside = random.normal(random.key(4, xp), (2, 3, 9), xp.float64)
     outside = outside - (outside @ basis) @ basis.T
-    assert np.allclose(np.asarray(manifold.alignment(inside, basis)), 1)
-    assert np.allclose(np.asarray(manifold.alignment(outside, basis)), 0, atol=1e-28)
+    assert np.allclose(np.asarray(alignment.alignment(inside, basis)), 1)
+    assert np.allclose(np.asarray(alignment.alignment(outside, basis)), 0, atol=1e-28)
     mixed = xp.stack([inside[0, ...], outside[0, ...]])
     energies = np.sum(np.asarray(mixed) ** 2, axis=(1, 2))
-    assert float(manifold.pooled_alignment(mixed, basis)) == pytest.approx(energies[0] / energies.sum(), rel=1e-13)
+    assert float(alignment.pooled_alignment(mixed, basis)) == pytest.approx(energies[0] / energies.sum(), rel=1e-13)
 
 
 @pytest.mark.parametrize("angle", [1e-10, 1e-4, 0.3, math.pi / 4, 1.2, math.pi / 2 - 1e-6])
@@ -87,7 +87,7 @@ def test_principal_angles_are_accurate_at_any_size(xp, angle):
     second = np.stack([frame[:, 1], math.cos(angle) * frame[:, 0] + math.sin(angle) * frame[:, 4], frame[:, 5]], axis=1)
     first, second = (xp.asarray(each.tolist(), dtype=xp.float64) for each in (first, second))
     for pair in ((first, second), (second, first)):
-        got = np.asarray(manifold.principal_angles(*pair))
+        got = np.asarray(alignment.principal_angles(*pair))
         assert got.shape == (2,)
         assert got[0] == pytest.approx(0, abs=1e-14)
         assert got[1] == pytest.approx(angle, rel=1e-5 if angle < 1e-8 else 1e-10)

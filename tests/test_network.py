@@ -9,9 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nmnc_ref import activation, loss, network, random
-from nmnc_ref.dense import Dense
-from nmnc_ref.initialisation import dense_network, glorot, he, lecun
+from nmnc_ref import random
+from nmnc_ref.nn import activation, feedforward, loss
+from nmnc_ref.nn.dense import Dense
+from nmnc_ref.nn.initialisation import dense_network, glorot, he, lecun
 
 ACTIVATIONS = [activation.identity, activation.relu, activation.tanh, activation.softplus]
 LOSSES = [loss.squared_error, loss.softmax_cross_entropy]
@@ -70,7 +71,7 @@ def test_cross_entropy_of_large_outputs(xp):
 
 def test_forward_is_the_recursion():
     layers, x, _ = problem(np)
-    passed = network.forward(layers, x, activation.tanh)
+    passed = feedforward.forward(layers, x, activation.tanh)
     x1 = np.tanh(x @ layers[0].weight.T + layers[0].bias)
     x2 = np.tanh(x1 @ layers[1].weight.T + layers[1].bias)
     y = x2 @ layers[2].weight.T + layers[2].bias
@@ -83,35 +84,35 @@ def test_forward_is_the_recursion():
 @pytest.mark.parametrize("function", ACTIVATIONS, ids=lambda each: each.name)
 def test_tails_compose_to_the_network(xp, function):
     layers, x, _ = problem(xp)
-    passed = network.forward(layers, x, function)
+    passed = feedforward.forward(layers, x, function)
     for l, activity in enumerate(passed.activity):
-        got = network.tail(layers, l, function)(activity)
+        got = feedforward.tail(layers, l, function)(activity)
         assert np.allclose(np.asarray(got), np.asarray(passed.output), rtol=1e-14)
 
 
 @pytest.mark.parametrize("function", ACTIVATIONS, ids=lambda each: each.name)
 def test_jacobians_against_automatic_differentiation(function):
     layers, x, _ = problem(jnp)
-    passed = network.forward(layers, x, function)
+    passed = feedforward.forward(layers, x, function)
     for l, activity in enumerate(passed.activity):
-        want = jax.vmap(jax.jacrev(network.tail(layers, l, function)))(activity)
-        assert np.allclose(network.jacobian(layers, x, l, function), want, rtol=1e-12, atol=1e-14)
+        want = jax.vmap(jax.jacrev(feedforward.tail(layers, l, function)))(activity)
+        assert np.allclose(feedforward.jacobian(layers, x, l, function), want, rtol=1e-12, atol=1e-14)
 
 
 def test_jacobian_of_one_input():
     layers, x, _ = problem(np)
-    want = network.jacobian(layers, x, 1, activation.tanh)
-    assert np.allclose(network.jacobian(layers, x[0], 1, activation.tanh), want[0], rtol=1e-14)
+    want = feedforward.jacobian(layers, x, 1, activation.tanh)
+    assert np.allclose(feedforward.jacobian(layers, x[0], 1, activation.tanh), want[0], rtol=1e-14)
 
 
 @pytest.mark.parametrize("function", ACTIVATIONS, ids=lambda each: each.name)
 @pytest.mark.parametrize("cost", LOSSES, ids=lambda each: each.name)
 def test_backpropagation_against_automatic_differentiation(function, cost):
     layers, x, target = problem(jnp)
-    got = network.backpropagation(layers, x, target, function, cost)
+    got = feedforward.backpropagation(layers, x, target, function, cost)
 
     def total(layers, x):
-        return cost.value(network.forward(layers, x, function).output, target)
+        return cost.value(feedforward.forward(layers, x, function).output, target)
 
     value, (layer_gradients, x_gradient) = jax.value_and_grad(total, argnums=(0, 1))(layers, x)
     assert np.allclose(got.loss, value, rtol=1e-13)
@@ -126,12 +127,12 @@ def test_backpropagation_against_differences():
     formula.
     """
     layers, x, target = problem(np)
-    got = network.backpropagation(layers, x, target, activation.tanh, loss.softmax_cross_entropy)
+    got = feedforward.backpropagation(layers, x, target, activation.tanh, loss.softmax_cross_entropy)
     direction = random.normal(random.key(3, np), layers[0].weight.shape, np.float64)
 
     def value(h):
         moved = (Dense(layers[0].weight + h * direction, layers[0].bias), *layers[1:])
-        output = network.forward(moved, x, activation.tanh).output
+        output = feedforward.forward(moved, x, activation.tanh).output
         return float(loss.softmax_cross_entropy.value(output, target))
 
     exact = float(np.sum(got.gradient[0].weight * direction))
@@ -141,17 +142,17 @@ def test_backpropagation_against_differences():
 
 def test_injection_holds_all_jacobians_side_by_side():
     layers, x, _ = problem(jnp)
-    injected = network.injection(layers, x, activation.tanh)
+    injected = feedforward.injection(layers, x, activation.tanh)
     whole = jax.jacrev(injected)(jnp.zeros((4, 13)))
     for i in range(4):
-        want = [network.jacobian(layers, x, l, activation.tanh)[i] for l in (1, 2)]
+        want = [feedforward.jacobian(layers, x, l, activation.tanh)[i] for l in (1, 2)]
         assert np.allclose(whole[i, :, i, :], jnp.concatenate(want, axis=1), rtol=1e-12, atol=1e-14)
 
 
 def test_injection_at_zero_is_the_network(xp):
     layers, x, _ = problem(xp)
-    got = network.injection(layers, x, activation.relu)(xp.zeros((2, 4, 13), dtype=xp.float64))
-    want = network.forward(layers, x, activation.relu).output
+    got = feedforward.injection(layers, x, activation.relu)(xp.zeros((2, 4, 13), dtype=xp.float64))
+    want = feedforward.forward(layers, x, activation.relu).output
     assert np.allclose(np.asarray(got[1, ...]), np.asarray(want), rtol=1e-14)
 
 

@@ -202,7 +202,7 @@ def test_the_full_profile_chooses_from_the_whole_grid(tmp_path, monkeypatch, cap
 def test_the_name_of_a_result_changes_with_the_sources(tmp_path, monkeypatch):
     notebook = Notebook(tmp_path, LAB)
     perform(notebook, Doubled(1.0))
-    for sources in (notebook_module.SOURCES[:-1], (*notebook_module.SOURCES, "paper_checks.digits")):
+    for sources in (notebook_module.SOURCES[:-1], (*notebook_module.SOURCES, "paper_checks.data.digits")):
         monkeypatch.setattr(notebook_module, "SOURCES", sources)
         notebook_module._software.cache_clear()
         assert notebook.results([Doubled(1.0)]) == {}

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from examples import to_library
 
-from nmnc_ref import activation, loss, recurrent
-from nmnc_ref.dense import Dense
-from nmnc_ref.recurrent import Cell
+from nmnc_ref.nn import activation, loss, recurrent
+from nmnc_ref.nn.dense import Dense
+from nmnc_ref.nn.recurrent import Cell
 
 UNITS, INPUTS, OUTPUTS, BATCH, STEPS = 5, 3, 2, 4, 6
 kinds = pytest.mark.parametrize(("leak", "every"), [(1.0, False), (1.0, True), (0.3, False), (0.3, True)])

@@ -8,20 +8,22 @@ import numpy as np
 import pytest
 from examples import to_library
 
-from nmnc_ref import activation, credit, initialisation, loss, manifold, network, perturbation, random, sgd, training
-from nmnc_ref.initialisation import Stage
+from nmnc_ref import manifold, perturbation, random, training
+from nmnc_ref.nn import activation, feedforward, initialisation, loss, sgd
+from nmnc_ref.nn.initialisation import Stage
+from nmnc_ref.route import Direct, Layerwise, ThroughTime
 from nmnc_ref.training import RULES, Settings
 
 B, OUTPUTS = 6, 3
 IMAGES = np.random.default_rng(3).normal(size=(40, 36))
 TARGETS = np.eye(OUTPUTS)[np.arange(40) % OUTPUTS]
 ROUTES = {
-    "dense, direct": credit.direct(activation.tanh),
-    "dense, layer-wise": credit.layerwise(activation.tanh),
-    "convolutional, direct": credit.direct(activation.relu),
-    "convolutional, layer-wise": credit.layerwise(activation.relu),
-    "recurrent": credit.through_time(activation.tanh, leak=0.7),
-    "recurrent, every step": credit.through_time(activation.tanh, every=True),
+    "dense, direct": Direct(activation.tanh),
+    "dense, layer-wise": Layerwise(activation.tanh),
+    "convolutional, direct": Direct(activation.relu),
+    "convolutional, layer-wise": Layerwise(activation.relu),
+    "recurrent": ThroughTime(activation.tanh, leak=0.7),
+    "recurrent, every step": ThroughTime(activation.tanh, every=True),
 }
 NOISE = ("vnc", "nmnc")
 INEXACT = {
@@ -150,14 +152,14 @@ def test_a_perturbation_step_is_the_method_by_hand():
     state = training.init(random.key(6, np), layers, x, route=route, settings=settings)
     state = state._replace(feedback=tuple(each + 1 for each in state.feedback))
     moved, info = training.step(state, x, target, route=route, loss=loss.squared_error, settings=settings)
-    passed = network.forward(layers, x, activation.tanh)
+    passed = feedforward.forward(layers, x, activation.tanh)
     for l in (1, 2):
         basis = manifold.fit(passed.activity[l], dimension=4).basis
         assert np.allclose(state.bases[l - 1] @ state.bases[l - 1].T, basis @ basis.T)
         noise = info.observation.noise[l - 1]
         assert noise.shape == (6, layers[l].inputs)
         assert np.allclose(noise @ basis @ basis.T, noise)
-        tail, at = network.tail(layers, l, activation.tanh), np.tile(passed.activity[l][:2], (3, 1))
+        tail, at = feedforward.tail(layers, l, activation.tanh), np.tile(passed.activity[l][:2], (3, 1))
         response = (tail(at + noise) - tail(at - noise)) / 2
         assert np.allclose(info.observation.response[l - 1], response)
         estimate = response.T @ noise / 6 / settings.sigma**2

@@ -26,12 +26,11 @@ from paper_checks.lab import Lab
 from paper_checks.learning import accuracy as accuracy_claims
 from paper_checks.learning import feedback, grid
 from paper_checks.learning import scale as claimed_scale
-from paper_checks.learning.experiments import frozen
+from paper_checks.learning.experiments.accuracy import CONTROLS, Learner
 from paper_checks.learning.experiments.alignment import Alignment
-from paper_checks.learning.experiments.dimensions import DIMENSIONS, Dimensions
-from paper_checks.learning.experiments.frozen import Frozen
-from paper_checks.learning.experiments.learner import CONTROLS, Learner
-from paper_checks.learning.experiments.resemblance import Resemblance
+from paper_checks.learning.experiments.dimension import DIMENSIONS, Dimensions
+from paper_checks.learning.experiments.gradient import Frozen
+from paper_checks.learning.experiments.representation import Resemblance
 from paper_checks.learning.experiments.width import Width
 from paper_checks.report import exit_status
 
@@ -105,7 +104,7 @@ def invented(claim, spoilt=False, supplied=None):
         elif isinstance(each, Frozen):
             found[each] = _invented_gradients(noise, 0.02 if spoilt else 0.5)
         elif isinstance(each, Dimensions):
-            found[each] = {str(layer): _invented_ratios(noise, spoilt) for layer in frozen.LAYERS}
+            found[each] = {str(layer): _invented_ratios(noise, spoilt) for layer in gradient.LAYERS}
         elif isinstance(each, Resemblance):
             found[each] = _invented_similarities(each, noise, spoilt)
         else:
@@ -120,14 +119,14 @@ def invented(claim, spoilt=False, supplied=None):
     return found
 
 
-def _invented_learner(learner, noise, spoilt):
+def _invented_learner(accuracy, noise, spoilt):
     target = {"cosine": 0.5, "width": 2000, "dimension": 16, "mean": 1.0, "its part in the manifold": 0.6}
     target |= {"each": 2.0, "their part in the manifold": 1.0}
-    accuracy = 0.92 if learner.rule == ("vnc" if spoilt else "nmnc") else 0.9
-    if learner.rule == "backpropagation":
+    accuracy = 0.92 if accuracy.rule == ("vnc" if spoilt else "nmnc") else 0.9
+    if accuracy.rule == "backpropagation":
         accuracy = 0.95
     found = {"validation": accuracy, "test": accuracy * noise(), "diverged": None}
-    number = accuracy_claims.PERTURBATIONS[learner.task]
+    number = accuracy_claims.PERTURBATIONS[accuracy.task]
     return found | {"cosines": [0.5] * 5, "perturbations": number, "passes": 2 * number, "feedback": [target] * 4}
 
 
@@ -135,26 +134,26 @@ def _invented_ratios(noise, spoilt):
     shares = [0.9 * (1 - math.exp(-d / 8)) for d in range(1, 257)]
     best = theory.estimator.best_dimension_for_cosine, theory.estimator.best_dimension_for_error
     ratios = {}
-    for d in {*DIMENSIONS, *(choice(shares, frozen.DRAWS) for choice in best)}:
-        ratio = theory.estimator.cosine_ratio(shares[d - 1], frozen.DRAWS, d) * noise() * (1 - 0.1 * spoilt * (d > 8))
+    for d in {*DIMENSIONS, *(choice(shares, gradient.DRAWS) for choice in best)}:
+        ratio = theory.estimator.cosine_ratio(shares[d - 1], gradient.DRAWS, d) * noise() * (1 - 0.1 * spoilt * (d > 8))
         ratios[str(d)] = [ratio, 0.003 * ratio]
     return {"alignments": shares, "ratios": ratios}
 
 
-def _invented_similarities(resemblance, noise, spoilt):
+def _invented_similarities(representation, noise, spoilt):
     likeness = {"backpropagation": 1.0, "nmnc": 0.7 if spoilt else 0.9, "vnc": 0.8, "untrained": 0.5}
     found = {
         rule: {measure: [value * noise() for _ in range(4)] for measure in ("CKA", "RSA")}
         for rule, value in likeness.items()
     }
-    return {"backpropagation": found, "neurons": found if resemblance.neural else {}}
+    return {"backpropagation": found, "neurons": found if representation.neural else {}}
 
 
 def _invented_gradients(noise, alpha):
     def site(alpha, d):
         weight = {"mean energy": alpha**2, "direct": alpha, "spread": 20.0, "weight energy": 1.0}
-        energy = alpha**2 + (alpha + 20.0) / frozen.DRAWS
-        ratio = math.sqrt(alpha * frozen.DRAWS / (frozen.DRAWS + d + 1))
+        energy = alpha**2 + (alpha + 20.0) / gradient.DRAWS
+        ratio = math.sqrt(alpha * gradient.DRAWS / (gradient.DRAWS + d + 1))
         return weight | {
             "alignment": alpha,
             "alignment of the Jacobian": 0.8 * alpha,

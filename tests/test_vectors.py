@@ -14,7 +14,7 @@ from nmnc_ref.__main__ import main
 from nmnc_ref.oracle.vectors import cases, generate, pack, report
 from nmnc_ref.oracle.vectors.adapter import on_numpy
 from nmnc_ref.oracle.vectors.check import MODES, check, implemented, recorded
-from nmnc_ref.oracle.vectors.stages import OPERATIONS
+from nmnc_ref.oracle.vectors.operations import OPERATIONS
 from nmnc_ref.oracle.vectors.tolerance import CLASSES, PRECISIONS
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")

@@ -4,6 +4,6 @@ It stands on top of the library: nothing in `nmnc_ref` imports it. `vectors` hol
 `black_box` the audit of estimators that can only be called.
 """
 
-from nmnc_ref.oracle.black_box.run import audit
+from nmnc_ref.oracle.audit.run import audit
 
 __all__ = ["audit"]

@@ -1,61 +1,64 @@
-"""Closed forms for the alignment of Jacobian and manifold (A2, A4, A5).
-
-Scalar functions raise TypeError for what is not a number and ValueError for a number out of its range, array
-functions as `arrays.expect` does.
-"""
+"""Closed forms for the alignment of Jacobian and manifold (A2, A4, A5)."""
 
 from __future__ import annotations
 
-from nmnc_ref.arrays import Array, count, expect, fraction, positive
+from array_api_compat import array_namespace
+
+from nmnc_ref.arrays import Array, Float, Fraction, Index, NonNegative, Positive
+from nmnc_ref.checked import checked
 
 
-def off_manifold_factor(learning_rate: float, decay: float, momentum: float, steps: int) -> float:
-    """Return the factor f with W_t P_⊥ = f · W_0 P_⊥ under SGD (A2) [derived].
+@checked
+def off_manifold_factor(learning_rate: Positive, decay: NonNegative, momentum: Fraction, steps: Index) -> float:
+    """The factor f with W_t P_⊥ = f · W_0 P_⊥ under SGD: the (1, 1) entry of [[1 − ηλ, −ημ], [λ, μ]]ᵗ (A2) [derived].
 
-    The (1, 1) entry of [[1 − ηλ, −ημ], [λ, μ]]ᵗ; (1 − ηλ)ᵗ without momentum.
+    (1 − ηλ)ᵗ without momentum.
 
     Args:
-        learning_rate: η > 0.
-        decay: λ ≥ 0.
-        momentum: μ in [0, 1], heavy ball.
+        learning_rate: η.
+        decay: λ.
+        momentum: μ, heavy ball.
         steps: t.
     """
-    rate, decay = positive("learning_rate", learning_rate), positive("decay", decay, zero=True)
-    momentum = fraction("momentum", momentum)
     weight, velocity = 1.0, 0.0
-    for _ in range(count("steps", steps, 0)):
+    for _ in range(steps):
         velocity = momentum * velocity + decay * weight
-        weight = weight - rate * velocity
+        weight = weight - learning_rate * velocity
     return weight
 
 
-def missed_by_centring(delta: Array, mean: Array, projector: Array) -> Array:
-    """Return ∂W (I − P_c) = (Σ_i δ_i) mᵀ(I − P_c): the update's part off the centred span (A4) [derived].
+@checked
+def missed_by_centring(
+    delta: Float[Array, "B n"], mean: Float[Array, "m"], projector: Float[Array, "m m"]
+) -> Float[Array, "n m"]:
+    """∂W (I − P_c) = (Σ_i δ_i) mᵀ(I − P_c): the update's part off the centred span (A4) [derived].
 
     Args:
-        delta: δ_i [B, n_l].
-        mean: m of the activity below [n_{l−1}].
-        projector: P_c on the whole span of the centred activity [n_{l−1}, n_{l−1}].
-
-    Returns:
-        [n_l, n_{l−1}].
+        delta: δ_i.
+        mean: m of the activity below.
+        projector: P_c on the whole span of the centred activity.
     """
-    xp = expect(delta=(delta, "B n"), mean=(mean, "m"), projector=(projector, "m m"))
-    return xp.sum(delta, axis=0)[:, None] * (mean - projector @ mean)[None, :]
+    return array_namespace(delta).sum(delta, axis=0)[:, None] * (mean - projector @ mean)[None, :]
 
 
-def off_manifold_edit(weight: Array, bias: Array, edit: Array, projector: Array, mean: Array) -> tuple[Array, Array]:
-    """Return (W + A(I − P), b − A(I − P) m), which computes the same on the manifold m + span P (A5) [derived].
+@checked
+def off_manifold_edit(
+    weight: Float[Array, "n m"],
+    bias: Float[Array, "n"],
+    edit: Float[Array, "n m"],
+    projector: Float[Array, "m m"],
+    mean: Float[Array, "m"],
+) -> tuple[Float[Array, "n m"], Float[Array, "n"]]:
+    """(W + A(I − P), b − A(I − P) m), which computes the same on the manifold m + span P (A5) [derived].
 
     For P on the uncentred span give the mean m = 0 (any m inside the span does).
 
     Args:
-        weight: W [n_l, n_{l−1}].
-        bias: b [n_l].
-        edit: A [n_l, n_{l−1}], anything.
-        projector: P [n_{l−1}, n_{l−1}].
-        mean: m [n_{l−1}].
+        weight: W.
+        bias: b.
+        edit: A, anything.
+        projector: P.
+        mean: m.
     """
-    expect(weight=(weight, "n m"), bias=(bias, "n"), edit=(edit, "n m"), projector=(projector, "m m"), mean=(mean, "m"))
     outside = edit - edit @ projector
     return weight + outside, bias - outside @ mean

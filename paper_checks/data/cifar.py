@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from nmnc_ref.arrays import count
+from nmnc_ref.arrays import Count
+from nmnc_ref.checked import checked
 from paper_checks.data.dataset import VALIDATION, Dataset, permutation
 from paper_checks.data.images import CLASSES, Pictures, samples
 from paper_checks.lab import Lab
@@ -24,7 +25,8 @@ TRAINING = tuple(f"data_batch_{k}" for k in range(1, 6))
 TEST = "test_batch"
 
 
-def cifar10(lab: Lab, folder: str | Path, images_per_file: int = 10_000) -> Dataset:
+@checked
+def cifar10(lab: Lab, folder: str | Path, images_per_file: Count = 10_000) -> Dataset:
     """Return the images of a folder: a tenth of the training files for validation, the test file for testing.
 
     Args:
@@ -34,11 +36,9 @@ def cifar10(lab: Lab, folder: str | Path, images_per_file: int = 10_000) -> Data
 
     Raises:
         FileNotFoundError: no folder, or a file is missing.
-        TypeError: `images_per_file` is not an integer.
-        ValueError: `images_per_file` is below 1; a file is truncated, too long, of another format, or has labels other
+        ValueError: a file is truncated, too long, of another format, or has labels other
             than 0 to 9.
     """
-    count("images_per_file", images_per_file)
     folder = Path(folder)
     suffix, read = _format(folder)
     parts = [read(folder / (name + suffix), images_per_file) for name in (*TRAINING, TEST)]

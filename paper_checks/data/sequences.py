@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated
 
 from array_api_compat import array_namespace, device
 
 from nmnc_ref import random
-from nmnc_ref.arrays import Array, count, expect_tuple, positive
+from nmnc_ref.arrays import Array, Count, Dtype, Integer, NonNegative, Words
+from nmnc_ref.checked import checked
 from paper_checks.data.dataset import Dataset, Samples
 from paper_checks.lab import Lab
 
+Several = Annotated[int, Integer(2)]
 
+
+@checked
 def memory_task(
-    key: Array, dtype: Any, *, samples: int, steps: int, symbols: int = 2, distraction: float = 1.0
+    key: Words[Array, "2"],
+    dtype: Dtype,
+    *,
+    samples: Count,
+    steps: Several,
+    symbols: Several = 2,
+    distraction: NonNegative = 1.0,
 ) -> Samples:
     """Draw sequences whose first symbol is to be named at the end, after others that do not matter.
 
@@ -21,23 +31,17 @@ def memory_task(
     followed by a cue that is 1 at t = 1 and 0 later. The target is onehot(s_1).
 
     Args:
-        key: a random key [2]; the sequences are the same on every library and in both dtypes.
+        key: random key; the sequences are the same on every library and in both dtypes.
         dtype: the library's float32 or float64.
         samples: N.
-        steps: T of at least 2.
-        symbols: of at least 2.
+        steps: T.
+        symbols: how many there are.
         distraction: 1 for symbols that look like the first but for the cue, 0 for none.
 
     Returns:
         Inputs [N, T, symbols + 1] and targets [N, symbols].
-
-    Raises:
-        TypeError, ValueError: an argument of another kind or out of its range.
     """
-    shape = (count("samples", samples), count("steps", steps, least=2))
-    symbols = count("symbols", symbols, least=2)
-    distraction = positive("distraction", distraction, zero=True)
-    bits = random.bits(key, shape)
+    bits = random.bits(key, (samples, steps))
     xp = array_namespace(bits)
     alphabet = xp.arange(symbols, dtype=bits.dtype, device=device(bits))
     one_hot = xp.astype((bits % symbols)[..., None] == alphabet, dtype)  # [N, T, symbols]
@@ -46,22 +50,19 @@ def memory_task(
     return Samples(xp.concat([strength * one_hot, cue], axis=-1), one_hot[:, 0, :])
 
 
+@checked
 def memory(
     lab: Lab,
     *,
-    steps: int,
-    symbols: int = 2,
-    distraction: float = 1.0,
-    samples: tuple[int, int, int] = (3_500, 500, 1_000),
+    steps: Several,
+    symbols: Several = 2,
+    distraction: NonNegative = 1.0,
+    samples: tuple[Count, Count, Count] = (3_500, 500, 1_000),
 ) -> Dataset:
     """Return the task of memory, drawn from fixed keys, with as many samples for training, validation and testing.
 
     Short sequences of few symbols occur in more than one of the three parts: there are symbolsᵀ of them.
-
-    Raises:
-        TypeError, ValueError: as `memory_task`, or not three numbers of samples.
     """
-    expect_tuple("samples", samples, 3, of="numbers of samples")
     keys = random.split(random.key(0, lab.xp), 3)
     train, validation, test = (
         memory_task(keys[k, :], lab.dtype, samples=number, steps=steps, symbols=symbols, distraction=distraction)

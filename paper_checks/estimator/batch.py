@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from nmnc_ref import activation, estimator, loss, network, perturbation, theory
+from nmnc_ref import estimator, perturbation, theory
 from nmnc_ref.arrays import Array
-from nmnc_ref.initialisation import dense_network
-from paper_checks import digits
+from nmnc_ref.nn import activation, feedforward, loss
+from nmnc_ref.nn.initialisation import dense_network
 from paper_checks.claim import claim
 from paper_checks.comparison import Comparison, exact, sampled
+from paper_checks.data import digits
 from paper_checks.estimator.problem import SIGMA
 from paper_checks.lab import Lab
 
@@ -88,7 +89,9 @@ def batch(
     units, images = 8, 20
     activity = trained.forward.activity[0][:images, :]
     targets = trained.targets[:images, :]
-    passed = network.backpropagation(trained.network, activity, targets, activation.relu, loss.softmax_cross_entropy)
+    passed = feedforward.backpropagation(
+        trained.network, activity, targets, activation.relu, loss.softmax_cross_entropy
+    )
     delta = images * passed.delta[0][:, :units]  # of each image's own loss, at units of the first hidden layer
     noise = SIGMA * lab.signs(units)
     loss_change = lab.xp.mean(noise @ delta.T, axis=1)  # first order, mean over the batch
@@ -125,14 +128,14 @@ def all_layers(
     x = lab.normal("E15: x", 1, 4)
     dimensions, sigmas = (2, 3), (0.3, 0.7)
     bases = [lab.orthonormal(f"E15: U, {l}", n, d) for l, (n, d) in enumerate(zip((5, 6), dimensions, strict=True))]
-    jacobians = [network.jacobian(layers, x, l, activation.identity)[0, ...] for l in (1, 2)]
+    jacobians = [feedforward.jacobian(layers, x, l, activation.identity)[0, ...] for l in (1, 2)]
     points, probabilities = lab.independent(*[lab.gaussian(d) for d in dimensions])
     noises = [
         perturbation.on_manifold(z[:, None, :], basis, sigma)
         for z, basis, sigma in zip(points, bases, sigmas, strict=True)
     ]
     together = lab.xp.concat(noises, axis=-1)
-    tail = network.injection(layers, x, activation.identity)
+    tail = feedforward.injection(layers, x, activation.identity)
     response = respond(tail, 0 * together[0, ...], together)
     signals = [float(lab.xp.sum((J @ U) ** 2)) for J, U in zip(jacobians, bases, strict=True)]
     for l, k in ((0, 1), (1, 0)):

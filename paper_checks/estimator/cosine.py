@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import Iterator
 
-from nmnc_ref import estimator, manifold, perturbation, theory
+from nmnc_ref import alignment, estimator, perturbation, theory
 from nmnc_ref.arrays import Array
 from paper_checks.claim import claim
 from paper_checks.comparison import Comparison, exact, monte_carlo
@@ -68,7 +68,7 @@ def squared_cosines(
         yield monte_carlo(name, predict(problem.alignment, 5), float(lab.xp.mean(got)), error)
     frame, jacobian = lab.orthonormal("E5: frame", 7, 7), lab.normal("E5: J", 2, 7)
     alignments = [
-        float(manifold.alignment(jacobian, lab.xp.stack([frame[:, k] for k in subset], axis=1)))
+        float(alignment.alignment(jacobian, lab.xp.stack([frame[:, k] for k in subset], axis=1)))
         for subset in itertools.combinations(range(7), 3)
     ]
     yield exact(lab, "E α of a random subspace", null(3, 7), sum(alignments) / len(alignments), terms=35)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from nmnc_ref import activation, estimator, network, perturbation, theory
+from nmnc_ref import estimator, perturbation, theory
 from nmnc_ref.arrays import Array
-from nmnc_ref.initialisation import dense_network, lecun
+from nmnc_ref.nn import activation, feedforward
+from nmnc_ref.nn.initialisation import dense_network, lecun
 from paper_checks.claim import claim
 from paper_checks.comparison import Comparison, exact, order
 from paper_checks.estimator.problem import (
@@ -108,7 +109,7 @@ def smoothed(
     the slope from σ = 1/32 and 1/64; the bias of another law at d = 1.
     """
     layers = dense_network(lab.key("E8: network"), (5, 6, 3), lab.dtype, lecun)
-    tail = network.tail(layers, 0, activation.tanh)
+    tail = feedforward.tail(layers, 0, activation.tanh)
     x, basis = lab.normal("E8: x", 5), lab.orthonormal("E8: U", 5, 2)
     points, probabilities = lab.gaussian(2, NODES)
 
@@ -119,16 +120,16 @@ def smoothed(
 
     cube = activation.Activation("cube", lambda s: s**3, lambda s: 3 * s**2)
     for function, sigma in ((cube, 0.5), (cube, 2.0), (activation.tanh, 0.2)):
-        jacobians = network.jacobian(layers, at(x, perturb(points, basis, sigma)), 0, function)
+        jacobians = feedforward.jacobian(layers, at(x, perturb(points, basis, sigma)), 0, function)
         want = theory.estimator.smoothed_jacobian(jacobians, probabilities, basis @ basis.T)
         for respond in (estimator.one_sided_response, estimator.antithetic_response):
-            got = mean_estimate(network.tail(layers, 0, function), sigma, respond, points, probabilities, basis)
+            got = mean_estimate(feedforward.tail(layers, 0, function), sigma, respond, points, probabilities, basis)
             name = (
                 f"Stein, {function.name}, σ = {sigma}, {respond.__name__.removesuffix('_response').replace('_', '-')}"
             )
             scale = float(lab.xp.max(lab.xp.abs(jacobians)))  # of the terms, most of them far out and improbable
             yield exact(lab, name, want, got, terms=NODES**2, scale=scale / sigma)
-    target = network.jacobian(layers, x, 0, activation.tanh) @ basis @ basis.T
+    target = feedforward.jacobian(layers, x, 0, activation.tanh) @ basis @ basis.T
 
     def bias(sigma: float) -> float:
         got = mean_estimate(tail, sigma, estimator.antithetic_response, points, probabilities, basis)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from nmnc_ref import estimator, manifold, perturbation
+from nmnc_ref import alignment, estimator, manifold, perturbation
 from nmnc_ref.arrays import Array
 from paper_checks.lab import Lab
 
@@ -30,7 +30,7 @@ class Problem(NamedTuple):
     @property
     def alignment(self) -> float:
         """α of the Jacobian."""
-        return float(manifold.alignment(self.jacobian, self.basis))
+        return float(alignment.alignment(self.jacobian, self.basis))
 
     def tail(self, activity: Array) -> Array:
         """Return the linear output of [..., n]."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from nmnc_ref import estimator, manifold, theory
-from paper_checks import digits
+from nmnc_ref import alignment, estimator, theory
 from paper_checks.claim import claim
 from paper_checks.comparison import Comparison, exact
+from paper_checks.data import digits
 from paper_checks.estimator.problem import (
     Problem,
     estimates,
@@ -84,7 +84,7 @@ def best_dimension(
     alignments, seconds = [], []
     for d in range(1, digits.DIMENSION + 1):
         problem = Problem(jacobian, basis[:, :d], 0 * basis[:, 0])
-        alignments.append(float(manifold.alignment(jacobian, basis[:, :d])))
+        alignments.append(float(alignment.alignment(jacobian, basis[:, :d])))
         points, probabilities = repeated(lab, rademacher(lab, d), 1)
         # in coordinates of the manifold, as 2¹⁰ estimates of 10 × 100 numbers need not be formed
         reduced = Problem(jacobian @ problem.basis, lab.xp.eye(d, dtype=lab.dtype), 0 * basis[:d, 0])

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from nmnc_ref import activation, feedback, loss, network, recurrent, theory
+from nmnc_ref import credit, theory
 from nmnc_ref.arrays import Array
-from nmnc_ref.initialisation import Stage, convolutional_network, dense_network, lecun, recurrent_network
-from paper_checks import digits
+from nmnc_ref.nn import activation, feedforward, loss, recurrent
+from nmnc_ref.nn.initialisation import Kernel, convolutional_network, dense_network, lecun, recurrent_network
 from paper_checks.claim import claim
 from paper_checks.comparison import Comparison, exact
+from paper_checks.data import digits
 from paper_checks.lab import Lab
 
 
@@ -36,7 +37,7 @@ def exact_feedback(
     networks = {
         "dense": dense_network(lab.key("F4: network"), (16, 7, 6, 3), lab.dtype, lecun),
         "convolutional": convolutional_network(
-            lab.key("F4: kernels"), (1, 4, 4), (Stage(2, 3, padding=1), Stage(3, 2, pool=2)), (3,), lab.dtype, lecun
+            lab.key("F4: kernels"), (1, 4, 4), (Kernel(2, 3, padding=1), Kernel(3, 2, pool=2)), (3,), lab.dtype, lecun
         ),
     }
     for kind, layers in networks.items():
@@ -54,14 +55,14 @@ def _feedforward_credit(
     mirrors, x = layers[1:], lab.normal("F4: x", 6, 16)
     for function in (activation.relu, activation.tanh, activation.softplus):
         for cost in (loss.squared_error, loss.softmax_cross_entropy):
-            truth = network.backpropagation(layers, x, target, function, cost)
+            truth = feedforward.backpropagation(layers, x, target, function, cost)
             slopes = tuple(slope(function)(s) for s in truth.forward.preactivation[:-1])
-            jacobians = tuple(per_sample(network.jacobian(layers, x, l, function)) for l in (1, 2))
+            jacobians = tuple(per_sample(feedforward.jacobian(layers, x, l, function)) for l in (1, 2))
             for name, deltas in (
-                ("direct", feedback.direct_deltas(truth.error, jacobians, slopes)),
-                ("layer-wise", feedback.layerwise_deltas(truth.error, mirrors, slopes)),
+                ("direct", credit.direct_deltas(truth.error, jacobians, slopes)),
+                ("layer-wise", credit.layerwise_deltas(truth.error, mirrors, slopes)),
             ):
-                gradient = feedback.weight_gradients(layers, truth.forward.activity, deltas)
+                gradient = credit.weight_gradients(layers, truth.forward.activity, deltas)
                 for l, (want, got) in enumerate(zip(truth.gradient, gradient, strict=True), start=1):
                     label = f"∂W_{l}, {kind}, {name}, {function.name}, {cost.name}"
                     scale = float(lab.xp.max(lab.xp.abs(truth.gradient[-1].weight)))
@@ -81,7 +82,7 @@ def _recurrent_credit(lab: Lab, target: Array, slope: Callable, per_sample: Call
             jacobians = per_sample(recurrent.jacobian(pair, x, step, activation.tanh, **kind))
             signal = truth.error[:, -jacobians.shape[1] :]
             gate = leak * slope(activation.tanh)(truth.forward.preactivation[step - 1])
-            deltas.append(feedback.delta(signal, jacobians, gate))
+            deltas.append(credit.delta(signal, jacobians, gate))
         got = recurrent.weight_gradients(pair, x, truth.forward.activity, tuple(deltas), truth.error, every=every)
         scale = float(lab.xp.max(lab.xp.abs(truth.gradient[1].weight)))
         for field, one, other in zip(got[0]._fields, truth.gradient[0], got[0], strict=True):
@@ -109,14 +110,14 @@ def never_uphill(
     """50 real images in a trained network; and two units with g = (1, −1), U = (1, 2)/√5, φ' = (1, 0)."""
     trained = digits.trained(lab)
     x, target = trained.images[:50, :], trained.targets[:50, :]
-    truth = network.backpropagation(trained.network, x, target, activation.relu, loss.softmax_cross_entropy)
+    truth = feedforward.backpropagation(trained.network, x, target, activation.relu, loss.softmax_cross_entropy)
     for layer in digits.HIDDEN:
         basis = trained.basis(layer)
         jacobians = trained.jacobians(layer, 50)
         # errors of a trained network all but vanish, so take those of a network that is wrong everywhere
         signal = lab.normal(f"F5: e, layer {layer}", *truth.error.shape)
-        g = feedback.activity_gradient(signal, jacobians)
-        got = feedback.activity_gradient(signal, project(jacobians, basis @ basis.T))
+        g = credit.activity_gradient(signal, jacobians)
+        got = credit.activity_gradient(signal, project(jacobians, basis @ basis.T))
         progress = lab.xp.sum(g * got, axis=-1) / lab.xp.sum(g**2, axis=-1)
         want = theory.feedback.projected_progress(g, basis @ basis.T)
         yield exact(lab, f"⟨g, gP⟩/‖g‖² = α_g, layer {layer}", want, progress, terms=100, scale=1)

@@ -6,12 +6,13 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from nmnc_ref import activation, estimator, feedback, perturbation, random, theory
+from nmnc_ref import estimator, feedback, perturbation, random, theory
 from nmnc_ref.arrays import Array
-from nmnc_ref.initialisation import Stage, convolutional_network, dense_network
-from paper_checks import digits
+from nmnc_ref.nn import activation
+from nmnc_ref.nn.initialisation import Kernel, convolutional_network, dense_network
 from paper_checks.claim import claim
 from paper_checks.comparison import Comparison, exact, sampled
+from paper_checks.data import digits
 from paper_checks.lab import Lab
 
 RATE = 0.3
@@ -151,14 +152,14 @@ def weight_mirror(
     on 3×3 pixels with and without padding and pooling.
     """
     (dense,) = dense_network(lab.key("F3: layer"), (6, 4), lab.dtype)
-    stages = {
-        "kernel": Stage(2, 2),
-        "kernel, padded": Stage(2, 2, stride=2, padding=1),
-        "kernel, pooled": Stage(2, 2, pool=2),
+    kernels = {
+        "kernel": Kernel(2, 2),
+        "kernel, padded": Kernel(2, 2, stride=2, padding=1),
+        "kernel, pooled": Kernel(2, 2, pool=2),
     }
     layers = {"dense": dense} | {
-        name: convolutional_network(lab.key(f"F3: {name}"), (1, 3, 3), (stage,), (1,), lab.dtype)[0]
-        for name, stage in stages.items()
+        name: convolutional_network(lab.key(f"F3: {name}"), (1, 3, 3), (kernel,), (1,), lab.dtype)[0]
+        for name, kernel in kernels.items()
     }
     for kind, layer in layers.items():
         x, basis = lab.normal(f"F3: x, {kind}", layer.inputs), lab.orthonormal(f"F3: U, {kind}", layer.inputs, 3)
@@ -184,7 +185,7 @@ def _seen_through(lab: Lab, layer: Any, directions: Array) -> Array:
     """Return W · mean_p Σ_i patch_p(u_i) patch_p(u_i)ᵀ over the columns u_i, patches read by kernels of one pixel."""
     outputs, pixels = layer.weight.shape[0], math.prod(layer.weight.shape[1:])
     one_each = lab.xp.reshape(lab.xp.eye(pixels, dtype=lab.dtype), (pixels, *layer.weight.shape[1:]))
-    reader = type(layer)(one_each, lab.xp.zeros(pixels, dtype=lab.dtype))
+    reader = layer._replace(weight=one_each, bias=lab.xp.zeros(pixels, dtype=lab.dtype))
     patches = lab.xp.reshape(reader.preactivation(directions.T), (directions.shape[1], pixels, layer.positions))
     covariance = lab.xp.sum(patches @ patches.mT, axis=0) / layer.positions
     return lab.xp.reshape(lab.xp.reshape(layer.weight, (outputs, pixels)) @ covariance, layer.weight.shape)

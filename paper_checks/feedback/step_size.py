@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from nmnc_ref import activation, estimator, feedback, network, perturbation, theory
+from nmnc_ref import credit, estimator, perturbation, theory
 from nmnc_ref.arrays import Array
-from paper_checks import digits
+from nmnc_ref.nn import activation, feedforward
 from paper_checks.claim import claim
 from paper_checks.comparison import Comparison, exact
+from paper_checks.data import digits
 from paper_checks.lab import Lab
 
 SIGMA = 0.5
@@ -94,10 +95,10 @@ def weight_gradient_variance(
     trained = digits.trained(lab)
     for images, draws in ((2, 1), (1, 2)):
         x, target = trained.images[:images, :], trained.targets[:images, :]
-        passed = network.forward(trained.network, x, activation.relu)
+        passed = feedforward.forward(trained.network, x, activation.relu)
         slope = activation.relu.slope(passed.preactivation[0])
         error = target - 0.1
-        g = feedback.activity_gradient(error, trained.jacobians(1, images))
+        g = credit.activity_gradient(error, trained.jacobians(1, images))
         basis = trained.basis(1, 2)
         points, probabilities = lab.independent(*[lab.gaussian(2)] * (images * draws))
         z = lab.xp.reshape(lab.xp.stack(points), (draws, images, -1, 2))

@@ -9,7 +9,7 @@ from paper_checks.claim import Results, claim
 from paper_checks.comparison import Comparison, exact, exceeds, reported
 from paper_checks.lab import Lab
 from paper_checks.learning import feedback, grid
-from paper_checks.learning.experiments.learner import CONTROLS, Learner
+from paper_checks.learning.experiments.accuracy import CONTROLS, Learner
 from paper_checks.learning.experiments.tasks import FRESH, TASKS
 
 SEEDS = range(5)

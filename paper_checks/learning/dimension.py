@@ -12,8 +12,8 @@ from paper_checks.claim import Results, claim
 from paper_checks.comparison import Comparison, monte_carlo, reported
 from paper_checks.lab import Lab
 from paper_checks.learning import feedback, grid
-from paper_checks.learning.experiments.dimensions import DRAWS, HIDDEN, LAYERS, Dimensions
-from paper_checks.learning.experiments.learner import Learner
+from paper_checks.learning.experiments.accuracy import Learner
+from paper_checks.learning.experiments.dimension import DRAWS, HIDDEN, LAYERS, Dimensions
 from paper_checks.learning.experiments.tasks import FRESH, TASKS
 
 TASK = "dense"

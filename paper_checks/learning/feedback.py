@@ -9,7 +9,7 @@ import numpy as np
 
 from nmnc_ref import theory
 from paper_checks.comparison import Comparison, reported
-from paper_checks.learning.experiments.learner import Learner
+from paper_checks.learning.experiments.accuracy import Learner
 
 Runs = Mapping[Learner, Mapping]
 

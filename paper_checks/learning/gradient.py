@@ -10,7 +10,7 @@ from nmnc_ref import theory
 from paper_checks.claim import Results, claim
 from paper_checks.comparison import Comparison, exceeds, monte_carlo
 from paper_checks.lab import Lab
-from paper_checks.learning.experiments.frozen import DRAWS, HIDDEN, LAYERS, Frozen
+from paper_checks.learning.experiments.gradient import DRAWS, HIDDEN, LAYERS, Frozen
 
 SEEDS = range(5)
 REPETITIONS = {

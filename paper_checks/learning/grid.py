@@ -13,7 +13,7 @@ from typing import Any
 
 from nmnc_ref import training
 from paper_checks.lab import Lab
-from paper_checks.learning.experiments.learner import Learner
+from paper_checks.learning.experiments.accuracy import Learner
 from paper_checks.learning.experiments.tasks import TASKS
 
 SEEDS = (100, 101)

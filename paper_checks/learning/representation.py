@@ -11,7 +11,7 @@ from paper_checks.comparison import Comparison, exceeds, reported
 from paper_checks.data.neural import Recording
 from paper_checks.lab import Lab
 from paper_checks.learning import grid
-from paper_checks.learning.experiments.resemblance import MEASURES, TASK, Resemblance
+from paper_checks.learning.experiments.representation import MEASURES, TASK, Resemblance
 from paper_checks.learning.experiments.tasks import FRESH
 
 RULES = ("backpropagation", "nmnc", "vnc")

@@ -19,7 +19,7 @@ import numpy as np
 
 from nmnc_ref.arrays import Array
 from nmnc_ref.oracle.vectors.operation import Operation
-from nmnc_ref.oracle.vectors.stages import OPERATIONS
+from nmnc_ref.oracle.vectors.operations import OPERATIONS
 from nmnc_ref.random import word_dtype
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 import nmnc_ref
 from nmnc_ref.oracle.vectors import cases, pack
-from nmnc_ref.oracle.vectors.stages import OPERATIONS
+from nmnc_ref.oracle.vectors.operations import OPERATIONS
 
 VERSION = "1.0.0"
 """Major: an expected value or the meaning of a stage changed. Minor: cases or stages are new. Patch: words alone."""

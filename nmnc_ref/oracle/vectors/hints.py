@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from nmnc_ref.manifold import CENTRINGS
+from nmnc_ref.oracle.vectors.operations import OPERATIONS
 from nmnc_ref.oracle.vectors.pack import Case, Stage
-from nmnc_ref.oracle.vectors.stages import OPERATIONS
 
 CLEARLY = 4.0
 """How many tolerances a slip's value must be away from the right one, and from the answer at most one."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from nmnc_ref.arrays import Array
-from nmnc_ref.dense import Dense
+from nmnc_ref.nn.dense import Dense
 
 GROUPS = {
     "recurrent_network": ("weight", "input_weight", "bias", "read_weight", "read_bias"),

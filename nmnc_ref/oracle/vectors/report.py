@@ -13,7 +13,7 @@ from rich.text import Text
 
 import nmnc_ref
 from nmnc_ref.oracle.vectors.check import Result
-from nmnc_ref.oracle.vectors.stages import OPERATIONS
+from nmnc_ref.oracle.vectors.operations import OPERATIONS
 
 STATUSES = ("passed", "failed", "skipped")
 

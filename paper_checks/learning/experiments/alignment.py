@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from nmnc_ref import activation, manifold, network
+from nmnc_ref import alignment, manifold
+from nmnc_ref.nn import activation, feedforward
 from paper_checks.lab import Lab
 from paper_checks.learning.experiments.course import SAMPLE
 from paper_checks.learning.experiments.trained import course_of_classifier
@@ -32,10 +33,10 @@ class Alignment:
             lab, "dense", (WIDTH,) * len(LAYERS), decay=self.decay, seed=self.seed, epochs=self.epochs
         )
         for state in states:
-            passed = network.forward(state.network, data.train.inputs[:SAMPLE, :], activation.relu)
+            passed = feedforward.forward(state.network, data.train.inputs[:SAMPLE, :], activation.relu)
             images = data.test.inputs[:IMAGES, :]
-            jacobians = [network.jacobian(state.network, images, l, activation.relu) for l in LAYERS]
+            jacobians = [feedforward.jacobian(state.network, images, l, activation.relu) for l in LAYERS]
             for centring, course in found.items():
                 bases = [manifold.fit(passed.activity[l], dimension=DIMENSION, centring=centring).basis for l in LAYERS]
-                course.append([float(manifold.pooled_alignment(*pair)) for pair in zip(jacobians, bases, strict=True)])
+                course.append([float(alignment.pooled_alignment(*pair)) for pair in zip(jacobians, bases, strict=True)])
         return found

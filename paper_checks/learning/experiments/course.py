@@ -9,9 +9,10 @@ from typing import Any
 
 from array_api_compat import array_namespace
 
-from nmnc_ref import loss, random, training
+from nmnc_ref import random, training
 from nmnc_ref.arrays import Array
-from nmnc_ref.credit import Route
+from nmnc_ref.nn import loss
+from nmnc_ref.route import Route
 from paper_checks.data.dataset import Dataset, batches
 from paper_checks.lab import Lab
 
@@ -47,29 +48,23 @@ def course(
     control: Control | None = None,
     annealed: bool = False,
 ) -> Iterator[training.State]:
-    """Yield the state before training and after every `settings.refresh` steps.
+    """Yield the state before training and after every `settings.fit_every` steps.
 
     A `control` replaces the manifolds after each fit, those of all sites with the same key. If `annealed`, the learning
     rate falls in a straight line, to zero after the last step.
 
     Raises:
-        ValueError: weights or activities became infinite, or units died until the manifold was lost.
+        training.Divergence: the loss became infinite.
+        manifold.RankError: units died until the manifold was lost.
     """
     sample = data.train.inputs[:SAMPLE, ...]
     bound: dict[str, Any] = {"route": route, "loss": loss.softmax_cross_entropy, "settings": settings}
-    compiled = {
-        perturb: lab.jit(functools.partial(training.step, **bound, perturb=perturb)) for perturb in (True, False)
-    }
+    advance = lab.jit(functools.partial(training.step, **bound))
     steps = itertools.chain.from_iterable(
         batches(data.train, random.fold_in(key, 1 + epoch), batch) for epoch in range(epochs)
     )
     total = epochs * (data.train.inputs.shape[0] // batch)
     control_key = random.fold_in(key, 1 + epochs)
-
-    def advance(
-        state: training.State, x: Array, target: Array, *, perturb: bool, annealing: float
-    ) -> tuple[training.State, training.Info]:
-        return compiled[perturb](state, x, target, annealing=annealing)
 
     def controlled(state: training.State, index: int) -> training.State:
         if control is None:
@@ -80,11 +75,11 @@ def course(
     state = training.init(random.fold_in(key, 0), layers, sample, route=route, settings=settings)
     yield state
     for index in itertools.count():
-        chunk = list(itertools.islice(steps, settings.refresh))
+        chunk = list(itertools.islice(steps, settings.fit_every))
         if not chunk:
             return
         if index:
-            state = training.refresh(state, sample, route=route, settings=settings)
+            state = training.fit_manifolds(state, sample, route=route, settings=settings)
         state = training.train(
             controlled(state, index),
             chunk,
@@ -92,7 +87,7 @@ def course(
             route=route,
             settings=settings,
             advance=advance,
-            annealing=functools.partial(_factor, start=index * settings.refresh, total=total if annealed else None),
+            annealing=functools.partial(_factor, start=index * settings.fit_every, total=total if annealed else None),
         )
         yield state
 

@@ -9,20 +9,22 @@ from typing import Any
 
 import numpy as np
 
-from nmnc_ref import activation, credit, feedback, loss, perturbation, random, training
+from nmnc_ref import feedback, perturbation, random, training
 from nmnc_ref.arrays import Array
-from nmnc_ref.initialisation import Stage, convolutional_network
+from nmnc_ref.nn import activation, loss
+from nmnc_ref.nn.initialisation import Kernel, convolutional_network
+from nmnc_ref.route import Layerwise
 from paper_checks.data.images import CLASSES, mnist
 from paper_checks.lab import Lab
 
 IMAGE = (3, 224, 224)
-STAGES = (
-    Stage(64, 11, stride=4, padding=2),
-    Stage(192, 5, padding=2, pool=3, pool_stride=2),
-    Stage(384, 3, padding=1, pool=3, pool_stride=2),
-    Stage(256, 3, padding=1),
-    Stage(256, 3, padding=1),
-    Stage(4096, 6, pool=3, pool_stride=2),  # as large as what it sees: fully connected
+KERNELS = (
+    Kernel(64, 11, stride=4, padding=2),
+    Kernel(192, 5, padding=2, pool=3, pool_stride=2),
+    Kernel(384, 3, padding=1, pool=3, pool_stride=2),
+    Kernel(256, 3, padding=1),
+    Kernel(256, 3, padding=1),
+    Kernel(4096, 6, pool=3, pool_stride=2),  # as large as what it sees: fully connected
 )
 DENSE = (4096, 1000)
 DIMENSION = 10
@@ -42,9 +44,9 @@ class Scale:
     def perform(self, lab: Lab) -> dict[str, Any]:
         """Return sizes, seconds, peak memory in bytes, and how far mirrors are from their expectations."""
         key = random.fold_in(lab.key("learning: scale"), self.seed)
-        layers = convolutional_network(random.fold_in(key, 0), IMAGE, STAGES, DENSE, lab.dtype)
+        layers = convolutional_network(random.fold_in(key, 0), IMAGE, KERNELS, DENSE, lab.dtype)
         images, target = _enlarged(lab)
-        route = credit.layerwise(activation.relu)
+        route = Layerwise(activation.relu)
         settings = training.Settings("nmnc", learning_rate=1e-3, dimension=DIMENSION, sigma=SIGMA)
         state = training.init(random.fold_in(key, 1), layers, images, route=route, settings=settings)
         start = time.perf_counter()
@@ -95,7 +97,7 @@ def _deviation(lab: Lab, layer: Any, basis: Array) -> dict[str, float]:
     the noise's patches, over σ²; P itself for a dense layer. "size" is its largest element, "terms" how many summands
     it has.
     """
-    layer = type(layer)(layer.weight[:ROWS, ...], layer.bias[:ROWS])
+    layer = layer._replace(weight=layer.weight[:ROWS, ...], bias=layer.bias[:ROWS])
     weight = lab.numpy(layer.weight).reshape(ROWS, -1)
     seen = _patches(lab.numpy(basis.T), layer)  # [d, inputs of a unit, places]
     shared = np.einsum("ri,dip->rdp", weight, seen)

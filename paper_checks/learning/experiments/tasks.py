@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from nmnc_ref import activation, credit, network, recurrent
 from nmnc_ref.arrays import Array
-from nmnc_ref.credit import Route
-from nmnc_ref.initialisation import recurrent_network
+from nmnc_ref.nn import activation, feedforward, recurrent
+from nmnc_ref.nn.initialisation import recurrent_network
+from nmnc_ref.route import Direct, Layerwise, Route, ThroughTime
 from paper_checks.data import sequences
 from paper_checks.data.dataset import Dataset
 from paper_checks.data.images import mnist
@@ -16,7 +16,7 @@ from paper_checks.lab import Lab
 from paper_checks.learning.experiments import trained
 
 BATCH = 64
-REFRESH = 27
+FIT_EVERY = 27
 """Steps between fits of the manifold, half an epoch, where perturbations come at every step or second step."""
 FRESH = (1.0,)
 """The feedback rate that keeps nothing of earlier perturbations."""
@@ -30,7 +30,7 @@ class Task(NamedTuple):
     `data`: of a lab; `network`: the initial one, of a key, a lab and the data; `route`: of credit;
     `targets`: (network, inputs) → what each array of feedback estimates, for each input or once for all, [·, r, n];
     `learning_rates`, `feedback_rates`: the grid, the same for all rules; `dimension`: of the manifold;
-    `samples`, `interval`: perturbed at every so many steps; `refresh`: steps between fits of the manifold.
+    `samples`, `perturb_every`: perturbed at every so many steps; `fit_every`: steps between fits of the manifold.
     """
 
     data: Callable[[Lab], Dataset]
@@ -42,9 +42,9 @@ class Task(NamedTuple):
     epochs: int
     decay: float
     dimension: int
-    interval: int
+    perturb_every: int
     samples: int
-    refresh: int
+    fit_every: int
 
 
 def _weights(layers: tuple, x: Array) -> list[Array]:
@@ -55,7 +55,7 @@ def _weights(layers: tuple, x: Array) -> list[Array]:
 
 def _jacobians(layers: tuple, x: Array) -> list[Array]:
     """Return what direct feedback estimates: J of all hidden layers."""
-    return [network.jacobian(layers, x, l, activation.relu) for l in range(1, len(layers))]
+    return [feedforward.jacobian(layers, x, l, activation.relu) for l in range(1, len(layers))]
 
 
 def _by_lag(leak: float) -> Callable[[tuple, Array], list[Array]]:
@@ -83,13 +83,13 @@ def _through_time(leak: float, units: int) -> dict[str, Any]:
     """Return how a recurrent network of leaky tanh units learns from perturbations at every step of training."""
     return {
         "network": _recurrent(units),
-        "route": credit.through_time(activation.tanh, leak=leak),
+        "route": ThroughTime(activation.tanh, leak=leak),
         "targets": _by_lag(leak),
         "feedback_rates": (1.0, 0.3, 0.1, 0.03),
         "epochs": 3,
         "decay": 1e-3,
-        "interval": 1,
-        "refresh": REFRESH,
+        "perturb_every": 1,
+        "fit_every": FIT_EVERY,
     }
 
 
@@ -102,21 +102,22 @@ IMAGES: dict[str, Any] = {
     "dimension": 16,
     "samples": 1,
 }
-DIRECT: dict[str, Any] = IMAGES | {"route": credit.direct(activation.relu), "targets": _jacobians}
+DIRECT: dict[str, Any] = IMAGES | {"route": Direct(activation.relu), "targets": _jacobians}
 TASKS = {
     "dense": Task(
         network=_classifier("dense", 500, 500, 500),
-        **DIRECT | {"feedback_rates": (1.0, 0.3, 0.1, 0.03, 0.01), "interval": 1, "samples": 16, "refresh": REFRESH},
+        **DIRECT
+        | {"feedback_rates": (1.0, 0.3, 0.1, 0.03, 0.01), "perturb_every": 1, "samples": 16, "fit_every": FIT_EVERY},
     ),
     "narrow": Task(
         network=_classifier("dense", *(64,) * 5),
-        route=credit.layerwise(activation.relu),
+        route=Layerwise(activation.relu),
         targets=_weights,
-        interval=2,
-        refresh=REFRESH,
+        perturb_every=2,
+        fit_every=FIT_EVERY,
         **IMAGES,
     ),
-    "convolutional": Task(network=_classifier("convolutional", 2000, 2000), interval=8, refresh=64, **DIRECT),
+    "convolutional": Task(network=_classifier("convolutional", 2000, 2000), perturb_every=8, fit_every=64, **DIRECT),
     "rows": Task(
         data=lambda lab: sequences.rows(mnist(lab)),
         learning_rates=(0.005, 0.01, 0.02, 0.04, 0.08, 0.16),

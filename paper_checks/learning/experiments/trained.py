@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from nmnc_ref import activation, credit, random, training
+from nmnc_ref import random, training
 from nmnc_ref.arrays import Array
-from nmnc_ref.initialisation import Stage, convolutional_network, dense_network
+from nmnc_ref.nn import activation
+from nmnc_ref.nn.initialisation import Kernel, convolutional_network, dense_network
+from nmnc_ref.route import Direct
 from paper_checks.data.dataset import Dataset
 from paper_checks.data.images import CLASSES, mnist
 from paper_checks.lab import Lab
@@ -15,8 +17,8 @@ from paper_checks.learning.experiments.course import course
 BATCH = 50
 STEPS = 70
 """In an epoch."""
-ROUTE = credit.direct(activation.relu)
-STAGES = (Stage(8, 5, stride=2, padding=2), Stage(16, 5, stride=2, padding=2))
+ROUTE = Direct(activation.relu)
+KERNELS = (Kernel(8, 5, stride=2, padding=2), Kernel(16, 5, stride=2, padding=2))
 
 
 def dense(key: Array, lab: Lab, data: Dataset, hidden: tuple[int, ...]) -> tuple:
@@ -27,7 +29,7 @@ def dense(key: Array, lab: Lab, data: Dataset, hidden: tuple[int, ...]) -> tuple
 def convolutional(key: Array, lab: Lab, data: Dataset, hidden: tuple[int, ...]) -> tuple:
     """Return a network of two strided convolutions, 8 and 16 channels, and dense layers above."""
     channels, height, width = data.shape
-    return convolutional_network(key, (channels, height, width), STAGES, (*hidden, CLASSES), lab.dtype)
+    return convolutional_network(key, (channels, height, width), KERNELS, (*hidden, CLASSES), lab.dtype)
 
 
 KINDS = {"dense": dense, "convolutional": convolutional}
@@ -41,7 +43,7 @@ def course_of_classifier(
     key = random.fold_in(lab.key("learning: trained classifiers"), seed)
     layers = KINDS[kind](random.fold_in(key, 0), lab, data, hidden)
     settings = training.Settings(
-        "backpropagation", learning_rate=0.05, momentum=0.9, decay=decay, refresh=STEPS * every
+        "backpropagation", learning_rate=0.05, momentum=0.9, decay=decay, fit_every=STEPS * every
     )
     return data, course(
         lab, random.fold_in(key, 1), layers, data, route=ROUTE, settings=settings, epochs=epochs, batch=BATCH

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from nmnc_ref import activation, dimension, estimator, manifold, network, perturbation, random
+from nmnc_ref import alignment, dimension, estimator, manifold, perturbation, random
 from nmnc_ref.arrays import Array
+from nmnc_ref.nn import activation, feedforward
 from paper_checks.lab import Lab
 from paper_checks.learning.experiments.course import SAMPLE, random_subspace
 from paper_checks.learning.experiments.trained import classifier
@@ -38,23 +39,23 @@ class Width:
         data, layers = classifier(
             lab, "dense", (self.width, self.width), decay=DECAY, seed=self.seed, epochs=self.epochs
         )
-        passed = network.forward(layers, data.train.inputs[:SAMPLE, :], activation.relu)
+        passed = feedforward.forward(layers, data.train.inputs[:SAMPLE, :], activation.relu)
         images = data.test.inputs[:IMAGES, :]
-        seen = network.forward(layers, images, activation.relu)
+        seen = feedforward.forward(layers, images, activation.relu)
         found: dict[str, list[float | None]] = {}
         for l in LAYERS:
             key = random.fold_in(lab.key("learning: width"), 2 * self.seed + l)
             fit = manifold.fit(passed.activity[l], dimension=self.dimension)
             spectrum = manifold.fit(passed.activity[l], dimension=1, centring="centred").spectrum
-            J = network.jacobian(layers, images, l, activation.relu)
-            tail = network.tail(layers, l, activation.relu)
+            J = feedforward.jacobian(layers, images, l, activation.relu)
+            tail = feedforward.tail(layers, l, activation.relu)
             control = random_subspace(random.fold_in(key, 0), fit.basis)
             values: dict[str, float | None] = {
                 "participation ratio": float(dimension.participation_ratio(spectrum)),
                 "90 % of variance": int(dimension.explained_variance_dimension(spectrum, EXPLAINED)),
                 "TwoNN": float(dimension.two_nearest_neighbours(passed.activity[l])),
-                "alignment": float(manifold.pooled_alignment(J, fit.basis)),
-                "random alignment": float(manifold.pooled_alignment(J, control)),
+                "alignment": float(alignment.pooled_alignment(J, fit.basis)),
+                "random alignment": float(alignment.pooled_alignment(J, control)),
             }
             for index, (name, basis, most) in enumerate(
                 (

@@ -9,8 +9,8 @@ import numpy as np
 
 from nmnc_ref import random
 from nmnc_ref.arrays import Array
+from nmnc_ref.oracle.vectors.operations import OPERATIONS
 from nmnc_ref.oracle.vectors.pack import Case, Stage
-from nmnc_ref.oracle.vectors.stages import OPERATIONS
 from nmnc_ref.oracle.vectors.tolerance import Tolerance
 
 

@@ -1,0 +1,252 @@
+"""The decorator that checks arguments against the signature, and `validate`, which does so before they are traced."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import threading
+import types
+import typing
+from collections.abc import Callable
+from dataclasses import is_dataclass
+from typing import Annotated, Any, Literal, TypeVar, Union
+
+from nmnc_ref.arrays import Arrays, Scalar, Scope
+
+Function = TypeVar("Function", bound=Callable)
+Check = Callable[[str, Any, Scope], Any]
+"""Checks the argument at a path, such as `network[0].weight`, and returns it as the function is to get it."""
+
+
+class _Thread(threading.local):
+    """Whether a checked call of this thread is under way."""
+
+    nested = False
+
+
+_THREAD = _Thread()
+
+
+class _Written(str):
+    """An annotation as it is written in the source, for `help`."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self).replace("'", '"')
+
+
+def checked(function: Function) -> Function:
+    """Return a function that checks its arguments against its annotations, those of `arrays` and of `typing`.
+
+    A tuple and a NamedTuple are checked inside, an object for a Protocol has its members, and a Literal is a choice.
+    """
+    checks: list[tuple[int, str, Check]] = []  # made at the first call, when all names in annotations are known
+
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        if not checks:
+            checks.extend(_checks(function))
+        nested = _THREAD.nested
+        scope, given = Scope(), list(args)
+        for position, name, check in checks:
+            if position < len(given):
+                given[position] = check(name, given[position], scope)
+            elif name in kwargs:
+                kwargs[name] = check(name, kwargs[name], scope)
+        if nested:
+            return function(*given, **kwargs)
+        _THREAD.nested = True
+        try:
+            scope.expect_values()
+            return function(*given, **kwargs)
+        finally:
+            _THREAD.nested = False
+
+    signature = inspect.signature(function)
+    shown = [each.replace(annotation=_Written(each.annotation)) for each in signature.parameters.values()]
+    wrapper.__signature__ = signature.replace(  # type: ignore[attr-defined]
+        parameters=shown, return_annotation=_Written(signature.return_annotation)
+    )
+    wrapper.is_checked = True  # type: ignore[attr-defined]
+    return wrapper  # type: ignore[return-value]
+
+
+def validate(function: Callable, **arguments: Any) -> None:
+    """Check arguments, values included, as `function` does outside of `jax.jit`; under it values are unknown.
+
+    Args:
+        function: any checked function.
+        **arguments: some of its arguments, by name.
+    """
+    if not is_checked(function):
+        raise TypeError(f"function: expected a checked function, got {function!r}")
+    checks = {name: check for _, name, check in _checks(function)}
+    known = ", ".join(inspect.signature(function).parameters)
+    if not arguments:
+        raise TypeError(f"arguments: expected some of {known}, got none")
+    scope = Scope()
+    for name, value in arguments.items():
+        if name not in inspect.signature(function).parameters:
+            raise TypeError(f"{name}: expected an argument among {known}, got another")
+        if name in checks:
+            checks[name](name, value, scope)
+    scope.expect_values()
+
+
+def check_fields(value: Any) -> None:
+    """Check the fields of a frozen dataclass against their annotations; to be called when it is made."""
+    for name, check in _fields(type(value)):
+        object.__setattr__(value, name, check(name, getattr(value, name), Scope()))
+
+
+def is_checked(function: Any) -> bool:
+    """Tell whether a callable checks its arguments: a checked function, a partial of one, a method or an object."""
+    if isinstance(function, functools.partial):
+        return is_checked(function.func)
+    return hasattr(function, "is_checked") or hasattr(type(function).__call__, "is_checked")
+
+
+def _checks(function: Callable) -> list[tuple[int, str, Check]]:
+    """Return the checks of a function, those of scalars last, with the positions and names of the arguments."""
+    hints = typing.get_type_hints(function, include_extras=True)
+    found = []
+    for position, each in enumerate(inspect.signature(function).parameters.values()):
+        check = _own_fields if each.name == "self" else _check(hints.get(each.name, Any))
+        if check is not None:
+            place = position if each.kind is each.POSITIONAL_OR_KEYWORD else len(hints) + 1
+            found.append((place, each.name, check))
+    return sorted(found, key=lambda entry: isinstance(entry[2], Scalar))
+
+
+@functools.cache
+def _fields(kind: type) -> tuple[tuple[str, Check], ...]:
+    """Return the checks of a NamedTuple or a dataclass by field."""
+    names = getattr(kind, "_fields", None) or tuple(kind.__dataclass_fields__)  # type: ignore[attr-defined]
+    hints = typing.get_type_hints(kind, include_extras=True)
+    checks = ((name, _check(hints.get(name, Any))) for name in names)
+    return tuple((name, check) for name, check in checks if check is not None)
+
+
+def _own_fields(path: str, value: Any, scope: Scope) -> Any:
+    """Check the fields of a NamedTuple by the annotations of its own type."""
+    changed = {}
+    for name, check in _fields(type(value)):
+        field = getattr(value, name)
+        found = check(f"{path}.{name}", field, scope)
+        if found is not field:
+            changed[name] = found
+    return value._replace(**changed) if changed else value
+
+
+@functools.cache
+def _check(annotation: Any) -> Check | None:
+    """Return the check that an annotation asks for, or None if it asks for none."""
+    origin, parts = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is Annotated:
+        return parts[1]
+    if origin in (Union, types.UnionType):
+        inner = [_check(part) for part in parts if part is not type(None)]
+        return functools.partial(_optional, inner[0]) if len(inner) == 1 and inner[0] else None
+    if origin is Literal:
+        return functools.partial(_choice, parts)
+    if origin is tuple:
+        return functools.partial(_tuple, tuple(_check(part) for part in parts if part is not ...), parts[-1] is ...)
+    if annotation is Callable:
+        return functools.partial(_callable, (), None)
+    if origin is Callable:
+        return functools.partial(_callable, tuple(map(_check, parts[0])), _check(parts[1]))
+    if annotation is bool:
+        return _flag
+    if getattr(annotation, "_is_protocol", False):
+        return functools.partial(_protocol, annotation)
+    if hasattr(annotation, "_fields"):
+        return functools.partial(_record, annotation)
+    return functools.partial(_instance, annotation) if is_dataclass(annotation) else None
+
+
+def _optional(inner: Check, path: str, value: Any, scope: Scope) -> Any:
+    return None if value is None else inner(path, value, scope)
+
+
+def _choice(options: tuple[str, ...], path: str, value: Any, scope: Scope) -> Any:
+    if not isinstance(value, str) or value not in options:
+        raise ValueError(f"{path}: expected one of {', '.join(options)}, got {value!r}")
+    return value
+
+
+def _flag(path: str, value: Any, scope: Scope) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"{path}: expected True or False, got {type(value).__name__}")
+    return value
+
+
+def _instance(kind: type, path: str, value: Any, scope: Scope) -> Any:
+    if not isinstance(value, kind):
+        raise TypeError(f"{path}: expected {kind.__name__}, got {_kind(value)}")
+    return value
+
+
+def _record(kind: type, path: str, value: Any, scope: Scope) -> Any:
+    return _own_fields(path, _instance(kind, path, value, scope), scope)
+
+
+def _protocol(kind: Any, path: str, value: Any, scope: Scope) -> Any:
+    """Check that an object has all members, and if it is a NamedTuple its fields, with axes of its own."""
+    members = [name for name in vars(kind) if not name.startswith("_")]
+    if isinstance(value, type) or not all(hasattr(value, name) for name in members):
+        raise TypeError(f"{path}: expected a {kind.__name__} ({', '.join(members)}), got {_kind(value)}")
+    if not hasattr(value, "_fields"):
+        return value
+    outer, scope.lengths = scope.lengths, {}
+    found = _own_fields(path, value, scope)
+    scope.lengths = outer
+    return found
+
+
+def _tuple(checks: tuple[Check | None, ...], alike: bool, path: str, value: Any, scope: Scope) -> Any:
+    if not isinstance(value, (tuple, list)):
+        raise TypeError(f"{path}: expected a tuple, got {_kind(value)}")
+    if alike:
+        checks = checks * len(value)
+    if len(value) != len(checks):
+        raise ValueError(f"{path}: expected a tuple of {len(checks)}, got {len(value)}")
+    outer, found = scope.item, []
+    for index, (check, item) in enumerate(zip(checks, value, strict=True)):
+        scope.item = index
+        found.append(check(f"{path}[{index}]", item, scope) if check else item)
+    scope.item = outer
+    unchanged = isinstance(value, tuple) and all(map(lambda new, old: new is old, found, value))
+    return value if unchanged else tuple(found)
+
+
+def _callable(
+    arguments: tuple[Check | None, ...], result: Check | None, path: str, value: Any, scope: Scope
+) -> Callable:
+    """Check what a callable returns each time it does, unless it is checked itself."""
+    if not callable(value):
+        raise TypeError(f"{path}: expected a callable, got {_kind(value)}")
+    if result is None or is_checked(value) or isinstance(value, _Guarded):
+        return value
+    return _Guarded(f"{path}()", value, arguments, result)
+
+
+class _Guarded:
+    """A callable of the user's, whose result is checked, with the lengths of axes that its arguments have."""
+
+    def __init__(self, path: str, function: Callable, arguments: tuple[Check | None, ...], result: Check) -> None:
+        self.path, self.function, self.arguments, self.result = path, function, arguments, result
+
+    def __call__(self, *args: Any) -> Any:
+        scope = Scope()
+        for index, (check, value) in enumerate(zip(self.arguments, args, strict=False)):
+            if isinstance(check, Arrays):
+                check(f"argument {index} of {self.path}", value, scope)
+        scope.found.clear()
+        found = self.result(self.path, self.function(*args), scope)
+        scope.expect_values()
+        return found
+
+
+def _kind(value: Any) -> str:
+    return f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__

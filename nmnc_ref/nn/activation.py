@@ -1,0 +1,72 @@
+"""Activation functions φ(s) of the hidden layers, each with its derivative φ'(s)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from array_api_compat import array_namespace
+
+from nmnc_ref.arrays import Array, Float
+from nmnc_ref.checked import checked
+
+Elementwise = Callable[[Float[Array, "*any"]], Float[Array, "*any"]]
+
+
+class Activation(NamedTuple):
+    """An elementwise non-linearity: `value` is s ↦ φ(s), `slope` is s ↦ φ'(s)."""
+
+    name: str
+    value: Elementwise
+    slope: Elementwise
+
+
+@checked
+def _identity(preactivation: Float[Array, "*any"]) -> Float[Array, "*any"]:
+    return preactivation
+
+
+@checked
+def _one(preactivation: Float[Array, "*any"]) -> Float[Array, "*any"]:
+    return array_namespace(preactivation).ones_like(preactivation)
+
+
+@checked
+def _relu(preactivation: Float[Array, "*any"]) -> Float[Array, "*any"]:
+    xp = array_namespace(preactivation)
+    return xp.where(preactivation > 0, preactivation, xp.zeros_like(preactivation))
+
+
+@checked
+def _step(preactivation: Float[Array, "*any"]) -> Float[Array, "*any"]:
+    return array_namespace(preactivation).astype(preactivation > 0, preactivation.dtype)
+
+
+@checked
+def _tanh(preactivation: Float[Array, "*any"]) -> Float[Array, "*any"]:
+    return array_namespace(preactivation).tanh(preactivation)
+
+
+@checked
+def _tanh_slope(preactivation: Float[Array, "*any"]) -> Float[Array, "*any"]:
+    value = array_namespace(preactivation).tanh(preactivation)
+    return (1 - value) * (1 + value)
+
+
+@checked
+def _softplus(preactivation: Float[Array, "*any"]) -> Float[Array, "*any"]:
+    xp = array_namespace(preactivation)
+    return xp.logaddexp(preactivation, xp.zeros_like(preactivation))
+
+
+@checked
+def _logistic(preactivation: Float[Array, "*any"]) -> Float[Array, "*any"]:
+    return (1 + array_namespace(preactivation).tanh(preactivation / 2)) / 2
+
+
+identity = Activation("identity", _identity, _one)
+relu = Activation("relu", _relu, _step)
+"""max(s, 0), with slope 0 at s = 0."""
+tanh = Activation("tanh", _tanh, _tanh_slope)
+softplus = Activation("softplus", _softplus, _logistic)
+"""log(1 + eˢ), with the logistic function as slope."""

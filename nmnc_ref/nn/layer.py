@@ -1,0 +1,44 @@
+"""What a layer is to a network, whatever its kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from nmnc_ref.arrays import Array
+
+
+class Layer(Protocol):
+    """An affine map from the activity of one layer to the preactivation of the next; a NamedTuple of arrays."""
+
+    @property
+    def inputs(self) -> int:
+        """The number of units below."""
+
+    @property
+    def outputs(self) -> int:
+        """The number of units."""
+
+    @property
+    def positions(self) -> int:
+        """The number of places that share each weight: 1 for a dense layer."""
+
+    def preactivation(self, activity: Array) -> Array:
+        """s of the activity below, with any axes before the last."""
+
+    def pull_back(self, delta: Array) -> Array:
+        """The gradient at the activity below, of a gradient at s."""
+
+    def gradient(self, delta: Array, activity: Array) -> Any:
+        """The gradient of the parameters, in a layer, summed over the batch."""
+
+
+def parameters(layer: Any) -> list[str]:
+    """Return the names of the fields of a layer that are arrays; a dictionary is static."""
+    return [name for name, value in zip(layer._fields, layer, strict=True) if not isinstance(value, dict)]
+
+
+def each_parameter(change: Callable[..., Array], layer: Any, *others: Any) -> Any:
+    """Return a layer with `change` made to each parameter, a function of it and of those of other layers alike."""
+    layers = (layer, *others)
+    return layer._replace(**{name: change(*(getattr(each, name) for each in layers)) for name in parameters(layer)})

@@ -1,0 +1,67 @@
+"""Losses, averaged over the batch, each with its error e = ∂loss/∂y (the 1/B is inside)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from array_api_compat import array_namespace
+
+from nmnc_ref.arrays import Array, Float
+from nmnc_ref.checked import checked
+
+
+class Loss(NamedTuple):
+    """A loss of output y and target: `value` is the batch mean, `error` is e = ∂value/∂y.
+
+    `each` is the loss of each sample on its own, of outputs with any axes before the batch, such as draws.
+    """
+
+    name: str
+    value: Callable[[Float[Array, "B o"], Float[Array, "B o"]], Float[Array, ""]]
+    error: Callable[[Float[Array, "B o"], Float[Array, "B o"]], Float[Array, "B o"]]
+    each: Callable[[Float[Array, "*draws B o"], Float[Array, "B o"]], Float[Array, "*draws B"]]
+
+
+@checked
+def _half_squared_norms(output: Float[Array, "*draws B o"], target: Float[Array, "B o"]) -> Float[Array, "*draws B"]:
+    return array_namespace(output).sum((output - target) ** 2, axis=-1) / 2
+
+
+@checked
+def _half_squared_norm(output: Float[Array, "B o"], target: Float[Array, "B o"]) -> Float[Array, ""]:
+    return array_namespace(output).mean(_half_squared_norms(output, target))
+
+
+@checked
+def _difference(output: Float[Array, "B o"], target: Float[Array, "B o"]) -> Float[Array, "B o"]:
+    return (output - target) / output.shape[0]
+
+
+def _log_softmax(output: Array) -> Array:
+    xp = array_namespace(output)
+    shifted = output - xp.max(output, axis=-1, keepdims=True)
+    return shifted - xp.log(xp.sum(xp.exp(shifted), axis=-1, keepdims=True))
+
+
+@checked
+def _cross_entropies(output: Float[Array, "*draws B o"], target: Float[Array, "B o"]) -> Float[Array, "*draws B"]:
+    return -array_namespace(output).sum(target * _log_softmax(output), axis=-1)
+
+
+@checked
+def _cross_entropy(output: Float[Array, "B o"], target: Float[Array, "B o"]) -> Float[Array, ""]:
+    return array_namespace(output).mean(_cross_entropies(output, target))
+
+
+@checked
+def _cross_entropy_error(output: Float[Array, "B o"], target: Float[Array, "B o"]) -> Float[Array, "B o"]:
+    xp = array_namespace(output)
+    mass = xp.sum(target, axis=-1, keepdims=True)
+    return (mass * xp.exp(_log_softmax(output)) - target) / output.shape[0]
+
+
+squared_error = Loss("squared error", _half_squared_norm, _difference, _half_squared_norms)
+"""mean_i ½‖y_i − t_i‖², so that e = (y − t)/B."""
+softmax_cross_entropy = Loss("softmax cross-entropy", _cross_entropy, _cross_entropy_error, _cross_entropies)
+"""mean_i −t_i · log softmax(y_i), so that e = (softmax(y) − t)/B for targets that sum to 1."""

@@ -1,0 +1,154 @@
+"""The problems on which an estimator is asked, chosen so that slips give themselves away.
+
+Sizes differ and share no factor, so that a swapped axis or layer changes the answer, but for one probe whose layers are
+alike, so that noise shared between layers or a neighbour's basis fits at all. Bases hold the direction of the mean
+activity, which centring would lose. ReLU units keep away from their kink by more than the noise reaches, except where
+σ is to be felt.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import NamedTuple
+
+import numpy as np
+
+from nmnc_ref.arrays import Index
+from nmnc_ref.checked import checked
+from nmnc_ref.oracle.audit.problem import ACTIVATIONS, Declaration, Problem, forward, read_only
+
+SIGMA = 0.01
+"""Small enough for a linear response: one-sided and antithetic variances differ by far less than 1 %."""
+LARGE_SIGMA = 1.0
+"""Large enough for the mean of non-linear tails to change by a fifth or more."""
+GAP = 0.15
+"""Least distance of a ReLU unit from its kink, several times what perturbations of size SIGMA cause."""
+
+
+class Probe(NamedTuple):
+    """A problem and what may be judged on it.
+
+    `linear`: σ is so small that responses are linear, so that the variance has a closed form.
+    """
+
+    name: str
+    why: str
+    problem: Problem
+    linear: bool = True
+
+
+@checked
+def probes(
+    declaration: Declaration, seed: Index, activations: tuple[str, ...] = tuple(ACTIVATIONS)
+) -> tuple[Probe, ...]:
+    """Return the probes of an audit; other seeds give other weights, inputs and bases of the same sizes.
+
+    Args:
+        declaration: what the estimator is said to compute.
+        seed: an integer from 0.
+        activations: those that the estimator knows.
+    """
+    draw = _Draw(np.random.default_rng([seed, 0x6175646974]), declaration)
+    found = []
+    for activation in activations:
+        found += _of_activation(draw, activation)
+    return tuple(found)
+
+
+def _of_activation(draw: _Draw, activation: str) -> list[Probe]:
+    base = draw.problem(activation, (5, 8, 7, 3), (3, 4), batch=3, draws=64)
+    order = (0, 1) if draw.declaration.returns == "weight-gradient" else (1, 0)
+    alike = draw.problem(activation, (4, 5, 5, 5), (3, 3), batch=2, draws=32, sigma=SIGMA / 4, sites=order)
+    single = draw.with_bases(base._replace(x=read_only(base.x[:1]), target=read_only(base.target[:1])), (3, 4))
+    repeated = single._replace(
+        x=read_only(np.repeat(single.x, 6, axis=0)), target=read_only(np.repeat(single.target, 6, axis=0))
+    )
+    wide = draw.problem(activation, (3, 23, 4), (5,), batch=2, draws=64, loss="softmax-cross-entropy")
+    silent = base._replace(weights=(*base.weights[:-1], read_only(0 * base.weights[-1])), draws=4)
+    found = [
+        Probe("layers alike", "equal widths, a fourth of σ; sites, where they set the order, in reverse", alike),
+        Probe("base", "distinct sizes", base),
+        Probe("few draws", "the base problem with an eighth of the draws", base._replace(draws=8)),
+        Probe("one sample", "the first sample of the base problem alone", single),
+        Probe("equal samples", "that sample six times: all J_i are aligned", repeated),
+        Probe("wide", "one hidden layer of 23 units, cross-entropy", wide),
+        Probe("silent", "zero output weights: nothing responds", silent),
+    ]
+    if activation != "identity":
+        sigma = LARGE_SIGMA if draw.declaration.response == "output" else LARGE_SIGMA / 2  # losses curve on their own
+        curved = draw.problem(activation, (3, 5, 6, 3), (4, 3), batch=2, draws=32, sigma=sigma)
+        found.append(Probe("large σ", "the mean is that of the smoothed network (E8)", curved, linear=False))
+    return [probe._replace(name=f"{activation}, {probe.name}") for probe in found]
+
+
+class _Draw(NamedTuple):
+    """Draws problems for a declaration."""
+
+    generator: np.random.Generator
+    declaration: Declaration
+
+    def problem(
+        self,
+        activation: str,
+        widths: tuple[int, ...],
+        dimensions: tuple[int, ...],
+        *,
+        batch: int,
+        draws: int,
+        sigma: float = SIGMA,
+        loss: str = "mse",
+        sites: tuple[int, ...] | None = None,
+    ) -> Problem:
+        """Return a problem with weights and inputs of order one and, where declared, bases of these dimensions."""
+        activity = x = self.generator.normal(size=(batch, widths[0]))
+        weights: list[np.ndarray] = []
+        biases: list[np.ndarray] = []
+        for below, width in itertools.pairwise(widths):
+            weight = self.generator.normal(size=(width, below)) * 1.2 / np.sqrt(below)
+            bias = self._bias(activity @ weight.T) if activation == "relu" else 0.3 * self.generator.normal(size=width)
+            if activation == "relu" and not weights:
+                weight[0], bias[0] = 0.0, 0.0  # a unit at the kink that nothing moves: its slope is 0
+                bias[1] = -9.0  # a dead unit
+            weights.append(weight)
+            biases.append(bias)
+            activity = ACTIVATIONS[activation].value(activity @ weight.T + bias)
+        problem = Problem(
+            weights=tuple(map(read_only, weights)),
+            biases=tuple(map(read_only, biases)),
+            activation=activation,
+            x=read_only(x),
+            target=read_only(np.zeros((batch, widths[-1]))),
+            loss=loss,
+            sigma=sigma,
+            draws=draws,
+            bases=None,
+            sites=tuple(range(len(dimensions))) if sites is None else sites,
+        )
+        target = self._target(forward(problem).output, loss)
+        return self.with_bases(problem._replace(target=read_only(target)), dimensions)
+
+    def with_bases(self, problem: Problem, dimensions: tuple[int, ...]) -> Problem:
+        """Return the problem with bases that hold the mean activity, where the declaration asks for bases."""
+        if self.declaration.target == "full":
+            return problem
+        means = [np.mean(activity, axis=0) for activity in forward(problem).activity[1:-1]]
+        bases = (self._basis(mean, dimension) for mean, dimension in zip(means, dimensions, strict=True))
+        return problem._replace(bases=tuple(map(read_only, bases)))
+
+    def _bias(self, drive: np.ndarray) -> np.ndarray:
+        """Return biases that keep each unit off its kink on every sample, if possible active on some of them."""
+        candidates = self.generator.normal(0.3, 0.7, size=(64, drive.shape[1]))
+        s = drive + candidates[:, None, :]  # [64, B, n]
+        gap = np.minimum(np.min(abs(s), axis=1), GAP) + 0.01 * np.any(s > 0, axis=1)
+        return np.take_along_axis(candidates, np.argmax(gap, axis=0)[None], axis=0)[0]
+
+    def _target(self, output: np.ndarray, loss: str) -> np.ndarray:
+        """Return targets; those of squared errors leave errors alike between samples, which then do not cancel."""
+        if loss == "mse":
+            return output - self.generator.normal(size=output.shape[1]) - 0.4 * self.generator.normal(size=output.shape)
+        return np.eye(output.shape[1])[self.generator.integers(output.shape[1], size=len(output))]
+
+    def _basis(self, mean: np.ndarray, dimension: int) -> np.ndarray:
+        columns = self.generator.normal(size=(len(mean), dimension))
+        columns[:, 0] = mean
+        return np.linalg.qr(columns)[0]
