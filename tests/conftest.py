@@ -17,6 +17,7 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # all workers share that of t
 
 import importlib
 
+import numpy as np
 import pytest
 
 from paper_checks.lab import BACKENDS, DTYPES, Lab
@@ -51,3 +52,9 @@ def dtype_name(request) -> str:
 def lab(backend: str, dtype_name: str) -> Lab:
     """Return a lab for each library and dtype."""
     return Lab(backend, dtype_name, int(os.environ.get("NMNC_SEED", "0")))
+
+
+def to_library(values, xp, dtype):
+    """Return NumPy data as a fresh array of a library, whatever its shape."""
+    dtype = getattr(xp, dtype) if isinstance(dtype, str) else dtype
+    return xp.reshape(xp.asarray(np.ravel(values).tolist(), dtype=dtype), np.shape(values))

@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
-from examples import to_library
+from conftest import to_library
 
 from nmnc_ref import feedback
 from nmnc_ref.nn import activation, convolution, feedforward, loss

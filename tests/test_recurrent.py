@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from examples import to_library
+from conftest import to_library
 
 from nmnc_ref.nn import activation, loss, recurrent
 from nmnc_ref.nn.dense import Dense

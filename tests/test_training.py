@@ -6,7 +6,7 @@ import functools
 
 import numpy as np
 import pytest
-from examples import to_library
+from conftest import to_library
 
 from nmnc_ref import manifold, perturbation, random, training
 from nmnc_ref.nn import activation, feedforward, initialisation, loss, sgd
