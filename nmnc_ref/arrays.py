@@ -226,8 +226,13 @@ Tail = Callable[[Float[Array, "*rest n"]], Float[Array, "*rest o"]]
 """The part of a network above a layer: any function of its activity, of which the last axis is that of the units."""
 
 
+def is_static(field: Any) -> bool:
+    """Tell whether a field of a layer is known while JAX traces: a dictionary of keys alone, all with the value None."""
+    return isinstance(field, dict) and all(value is None for value in field.values())
+
+
 class Parameters:
-    """Layers, each a NamedTuple of `Float` arrays of any shapes; dictionaries in it are static, and are passed over."""
+    """Layers, each a NamedTuple of `Float` arrays of any shapes, and of what is static."""
 
     array = Arrays("...", "float")
 
@@ -240,7 +245,7 @@ class Parameters:
             if not hasattr(layer, "_fields"):
                 raise TypeError(f"{path}[{index}]: expected a layer, a NamedTuple, got {type(layer).__name__}")
             for name, field in zip(layer._fields, layer, strict=True):
-                if not isinstance(field, dict):
+                if not is_static(field):
                     self.array(f"{path}[{index}].{name}", field, scope)
         return value
 

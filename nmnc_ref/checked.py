@@ -194,7 +194,7 @@ def _record(kind: type, path: str, value: Any, scope: Scope) -> Any:
 def _protocol(kind: Any, path: str, value: Any, scope: Scope) -> Any:
     """Check that an object has all members, and if it is a NamedTuple its fields, with axes of its own."""
     members = [name for name in vars(kind) if not name.startswith("_")]
-    if isinstance(value, type) or not all(hasattr(value, name) for name in members):
+    if not all(hasattr(type(value), name) for name in members):  # of the type: a property may fail on bad arrays
         raise TypeError(f"{path}: expected a {kind.__name__} ({', '.join(members)}), got {_kind(value)}")
     if not hasattr(value, "_fields"):
         return value

@@ -109,11 +109,12 @@ def weight_gradients(
 
     Args:
         network: its layers.
-        activities: (x_0, …, x_{L−1}); x_L and what follows is ignored.
+        activities: (x_0, …, x_{L−1}); a last x_L is ignored.
         deltas: (δ_1, …, δ_L), with the 1/B of the batch mean inside.
     """
     expect_number("deltas", deltas, len(network), "network")
-    expect_number("activities", activities[: len(deltas)], len(network), "network")
+    if len(activities) != len(network) + 1:  # which x_L makes
+        expect_number("activities", activities, len(network), "network")
     return tuple(
         layer.gradient(delta, activity) for layer, delta, activity in zip(network, deltas, activities, strict=False)
     )

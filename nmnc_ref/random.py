@@ -114,7 +114,7 @@ def split(key: Words[Array, "*keys 2"], number: Count) -> Words[Array, "*keys nu
 
 
 @checked
-def words(key: Words[Array, "*keys 2"], shape: Shape) -> tuple[Words[Array, "*keys ..."], Words[Array, "*keys ..."]]:
+def words(key: Words[Array, "*keys 2"], shape: Shape) -> tuple[Words[Array, "..."], Words[Array, "..."]]:
     """Two independent arrays of 32-bit words; as x0·2³² + x1 they are one 64-bit word.
 
     Args:
@@ -128,7 +128,7 @@ def words(key: Words[Array, "*keys 2"], shape: Shape) -> tuple[Words[Array, "*ke
 
 
 @checked
-def bits(key: Words[Array, "*keys 2"], shape: Shape) -> Words[Array, "*keys ..."]:
+def bits(key: Words[Array, "*keys 2"], shape: Shape) -> Words[Array, "..."]:
     """32 random bits in each element.
 
     Args:
@@ -140,7 +140,7 @@ def bits(key: Words[Array, "*keys 2"], shape: Shape) -> Words[Array, "*keys ..."
 
 
 @checked
-def uniform(key: Words[Array, "*keys 2"], shape: Shape, dtype: Dtype) -> Float[Array, "*keys ..."]:
+def uniform(key: Words[Array, "*keys 2"], shape: Shape, dtype: Dtype) -> Float[Array, "..."]:
     """Draws from the uniform distribution on the open interval (0, 1).
 
     (w + ½)·2⁻ᵖ with w the first p bits of a word: p = 23 for float32 and 52 for float64, the largest with which 1
@@ -159,7 +159,7 @@ def uniform(key: Words[Array, "*keys 2"], shape: Shape, dtype: Dtype) -> Float[A
 
 
 @checked
-def normal(key: Words[Array, "*keys 2"], shape: Shape, dtype: Dtype) -> Float[Array, "*keys ..."]:
+def normal(key: Words[Array, "*keys 2"], shape: Shape, dtype: Dtype) -> Float[Array, "..."]:
     """Draws from the standard normal distribution, z ~ N(0, 1): √(−2 ln u)·cos(2πv) (Box and Muller 1958).
 
     Libraries agree to the rounding of ln, cos and √. The largest |z| that can come is 5.8 in float32 and 8.5 in
@@ -177,7 +177,7 @@ def normal(key: Words[Array, "*keys 2"], shape: Shape, dtype: Dtype) -> Float[Ar
 
 
 @checked
-def rademacher(key: Words[Array, "*keys 2"], shape: Shape, dtype: Dtype) -> Float[Array, "*keys ..."]:
+def rademacher(key: Words[Array, "*keys 2"], shape: Shape, dtype: Dtype) -> Float[Array, "..."]:
     """The signs −1 and 1 with equal probability.
 
     Args:

@@ -14,8 +14,8 @@ from typing import Any, Protocol
 from array_api_compat import array_namespace
 
 from nmnc_ref import credit, estimator, feedback
-from nmnc_ref.arrays import Array, PositiveFraction, expect_number
-from nmnc_ref.checked import check_fields
+from nmnc_ref.arrays import Array, Float, PositiveFraction, expect_number
+from nmnc_ref.checked import check_fields, checked
 from nmnc_ref.nn import feedforward, recurrent
 from nmnc_ref.nn.activation import Activation
 from nmnc_ref.nn.loss import Loss
@@ -52,7 +52,9 @@ class _Feedforward:
     def __post_init__(self) -> None:
         check_fields(self)
 
-    def forward(self, network: tuple, x: Array) -> feedforward.Forward:
+    @checked
+    def forward(self, network: feedforward.Network, x: Float[Array, "B m"]) -> feedforward.Forward:
+        """x_l = φ(s_l), y = s_L."""
         return feedforward.forward(network, x, self.activation)
 
     def backpropagation(self, network: tuple, x: Array, target: Array, loss: Loss) -> feedforward.Backpropagation:

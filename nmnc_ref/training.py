@@ -126,7 +126,7 @@ class Divergence(ArithmeticError):
 
 
 @checked
-def init(key: Key, network: Layers, sample: Float[Array, "B ..."], *, route: Route, settings: Settings) -> State:
+def init(key: Key, network: Layers, sample: Float[Array, "B _ ..."], *, route: Route, settings: Settings) -> State:
     """The state to begin with: velocity 0, manifolds of `sample`, and feedback B_0 = 0, or drawn at random.
 
     Random feedback [r, c, …] is N(0, c/size), with as many numbers to a unit: that of e B has the mean square of e's.
@@ -155,7 +155,7 @@ def init(key: Key, network: Layers, sample: Float[Array, "B ..."], *, route: Rou
 
 
 @checked
-def fit_manifolds(state: State, sample: Float[Array, "B ..."], *, route: Route, settings: Settings) -> State:
+def fit_manifolds(state: State, sample: Float[Array, "B _ ..."], *, route: Route, settings: Settings) -> State:
     """The state with the manifolds of the activities at `sample`, for the rules that use them.
 
     Isotropic noise needs their dimension alone, to have their energy.
@@ -176,7 +176,7 @@ def fit_manifolds(state: State, sample: Float[Array, "B ..."], *, route: Route, 
 
 @checked
 def learn_feedback(
-    state: State, x: Float[Array, "B ..."], *, route: Route, settings: Settings
+    state: State, x: Float[Array, "B _ ..."], *, route: Route, settings: Settings
 ) -> tuple[State, Observation]:
     """Perturb each hidden activity, read the response, and learn: B ← (1 − η) B + η Ĵ (F1, F2, F3).
 
@@ -228,7 +228,7 @@ def _noise(key: Array, basis: Array, settings: Settings) -> tuple[Array, float]:
 @checked
 def step(
     state: State,
-    x: Float[Array, "B ..."],
+    x: Float[Array, "B _ ..."],
     target: Float[Array, "B o"],
     *,
     route: Route,
@@ -276,7 +276,7 @@ def step(
 def train(
     state: State,
     batches: Iterable[tuple[Array, Array]],
-    sample: Float[Array, "B ..."],
+    sample: Float[Array, "B _ ..."],
     *,
     route: Route,
     settings: Settings,

@@ -1,51 +1,35 @@
 """Bad input: what every public function says of every argument that it cannot take, and that it takes good ones.
 
-`examples.py` holds one valid call of each public function. Here each argument in turn is replaced by values that the
-function must refuse, with TypeError or ValueError and a message that names the argument, what was expected and what
-came. Replacements that are valid calls too are tested to be so.
+`calls.py` makes one valid call of each public function from its signature. Here each argument in turn is replaced by
+values that the function must refuse, with TypeError or ValueError and a message that names the argument, what was
+expected and what came. Replacements that are valid calls too are tested to be so.
 """
 
 from __future__ import annotations
 
-import importlib
 import inspect
+import json
 import math
 import re
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pytest
-from conftest import library
-from examples import (
-    EXAMPLES,
-    KINDS,
-    SPAN,
-    Choice,
-    Count,
-    Dtype,
-    Example,
-    Flag,
-    Floats,
-    Given,
-    Number,
-    Numbers,
-    Shape,
-    Widths,
-    Words,
-    to_library,
-)
+from calls import SPAN, UNTRACED, Call, Floats, Plain, Words, _calls, hints, public_functions
+from conftest import library, to_library
 
 import nmnc_ref
 from nmnc_ref import (
     alignment,
+    credit,
     dimension,
     estimator,
-    feedback,
     hebbian,
     manifold,
     moments,
@@ -54,10 +38,16 @@ from nmnc_ref import (
     random,
     similarity,
     theory,
+    training,
 )
+from nmnc_ref import feedback as feedbacks
+from nmnc_ref.arrays import FloatDtype, Integer, Number, Scope
+from nmnc_ref.checked import _check
 from nmnc_ref.nn import activation, feedforward, initialisation, sgd
-from nmnc_ref.nn.convolution import Convolution
 from nmnc_ref.nn.dense import Dense
+from nmnc_ref.nn.initialisation import Kernel
+from nmnc_ref.random import Lengths
+from nmnc_ref.training import State
 from paper_checks.lab import BACKENDS
 
 SINGULAR = {
@@ -69,70 +59,55 @@ SINGULAR = {
     "alignments": "alignment",
 }
 INSIDE = {
-    "network": ("weight", "bias", "network", "activity"),
+    "network": ("weight", "bias", "network", "activity", "gradient", "velocity"),
     "self": ("weight", "bias", "activity"),
     "mirrors": ("weight",),
     "layer": ("weight",),
     "image": ("geometry",),
-    "stages": ("channels", "geometry"),
+    "kernels": ("channels", "size", "pool", "padding"),
     "sample": ("x", "activity"),
-    "x": ("activities",),
+    "x": ("activities", "drive"),
+    "activities": ("deltas",),
 }
+CALLS = list(_calls())
+REFUSED = json.loads((Path(__file__).parent / "refused.json").read_text(encoding="utf-8"))
+"""By function and argument, the replacements that have always been refused; they must not become fewer."""
 
 
-# --- the table is complete ---
-
-
-def _public_functions() -> dict[str, Callable]:
-    modules = [(name, getattr(nmnc_ref, name)) for name in nmnc_ref.__all__ if name not in ("validate", "arrays")]
-    modules += [(f"theory.{name}", getattr(theory, name)) for name in theory.__all__]
-    found = {}
-    for prefix, module in modules:
-        for name, value in vars(module).items():
-            if name.startswith("_"):
-                continue
-            if inspect.isfunction(value) and value.__module__ == module.__name__:
-                found[f"{prefix}.{name}"] = value
-            elif isinstance(value, tuple) and hasattr(value, "_fields"):  # an activation or a loss
-                found |= {f"{prefix}.{name}.{f}": item for f, item in value._asdict().items() if callable(item)}
-    for name, kind in (("dense.Dense", Dense), ("convolution.Convolution", Convolution)):
-        found |= {f"{name}.{n}": f for n, f in vars(kind).items() if inspect.isfunction(f) and n[0] != "_"}
-    return found
-
-
-def test_every_public_function_has_an_example():
-    assert {example.name for example in EXAMPLES} == set(_public_functions())
+def test_every_refusal_is_still_asked_for():
+    asked: dict[tuple[str, str], set[str]] = {}
+    for case in BAD:
+        asked.setdefault((case.call.name, _root(case.path)), set()).add(case.mutation)
+    missing = {
+        f"{function}: {argument}": lost
+        for function, arguments in REFUSED.items()
+        for argument, replacements in arguments.items()
+        if (lost := set(replacements) - asked.get((function, argument), set()))
+    }
+    assert missing == {}
 
 
 def test_every_module_is_listed():
     modules = {n for n, v in vars(nmnc_ref).items() if isinstance(v, ModuleType) and v.__name__.startswith("nmnc_ref.")}
-    assert modules - {"oracle", "__main__"} | {"validate"} == set(nmnc_ref.__all__)  # which others may have imported
+    assert modules - {"__main__"} | {"validate"} == set(nmnc_ref.__all__)
     assert {n for n, v in vars(theory).items() if isinstance(v, ModuleType) and n[0] != "_"} == set(theory.__all__)
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=str)
-def test_example_names_every_argument(example):
-    assert set(inspect.signature(example.function).parameters) == set(example.arguments)
-    for path, kind in example.leaves().items():
-        assert isinstance(kind, KINDS), path
-        if isinstance(kind, Given):
-            assert kind.reason
-        else:
-            mutations = {case.mutation for case in CASES if str(case.example) == str(example) and case.path == path}
-            assert set(kind.valid) <= mutations, "a reason for a mutation that there is not"
-
-
-def test_examples_have_names_of_their_own():
-    assert len({str(example) for example in EXAMPLES}) == len(EXAMPLES)
+def test_every_function_is_checked_and_its_annotations_name_all_arguments():
+    for name, function in public_functions().items():
+        assert is_dataclass(function) or function.is_checked, name
+        parameters = set(inspect.signature(function).parameters) - {"self"}
+        assert parameters == set(hints(function)) - {"return"}, name
+        assert is_dataclass(function) or "return" in hints(function), name
 
 
 # --- replacements ---
 
 
 class Case(NamedTuple):
-    """An example with one argument replaced; `valid` says why the call must succeed, or is empty if it must fail."""
+    """An call with one argument replaced; `valid` says why the call must succeed, or is empty if it must fail."""
 
-    example: Example
+    call: Call
     path: str
     mutation: str
     changed: Callable[[ModuleType, str], dict[str, Any]]
@@ -141,7 +116,7 @@ class Case(NamedTuple):
     static: bool = False
 
     def __str__(self) -> str:
-        return f"{self.example}-{self.path}-{self.mutation}"
+        return f"{self.call}-{self.path}-{self.mutation}"
 
 
 def _root(path: str) -> str:
@@ -172,12 +147,16 @@ def _longer(kind: Floats | Words, axis: int, by: int = 1) -> np.ndarray:
     return np.concatenate([values, more], axis=axis)
 
 
+def _several(letter: str) -> bool:
+    return letter == "..." or letter.startswith("*")
+
+
 def _axes(kind: Floats | Words) -> list[tuple[int, str]]:
     """Return the position, counted from the front, and the letter of each axis but the leading ones."""
     letters, ndim = kind.shape.split(), kind.values.ndim
     if letters == ["~"]:
         return []
-    lead = letters.index("...") if "..." in letters else len(letters)
+    lead = next((i for i, letter in enumerate(letters) if _several(letter)), len(letters))
     after = letters[lead + 1 :]
     return list(enumerate(letters[:lead])) + [(ndim - len(after) + i, letter) for i, letter in enumerate(after)]
 
@@ -190,15 +169,15 @@ def _own_dtype(kind: Floats | Words, xp: ModuleType, dtype: str) -> Any:
     return random.word_dtype(xp) if isinstance(kind, Words) else dtype
 
 
-def _array_cases(example: Example, path: str, kind: Floats | Words) -> Iterator[Case]:
-    arrays = example.arrays()
+def _array_cases(call: Call, path: str, kind: Floats | Words) -> Iterator[Case]:
+    arrays = call.arrays
     letters = Counter(letter for other in arrays.values() for letter in other.shape.split())
     values, floating = kind.values, isinstance(kind, Floats)
     named = _names(path)
 
     def case(mutation, make, valid="", static=False, names=named):
         valid = kind.valid.get(mutation, valid)
-        return Case(example, path, mutation, lambda xp, dtype: {path: make(xp, dtype)}, names, valid, static)
+        return Case(call, path, mutation, lambda xp, dtype: {path: make(xp, dtype)}, names, valid, static)
 
     def reshaped(mutation, changed, valid=""):
         return case(mutation, lambda xp, dtype: to_library(changed, xp, _own_dtype(kind, xp, dtype)), valid, True)
@@ -207,7 +186,8 @@ def _array_cases(example: Example, path: str, kind: Floats | Words) -> Iterator[
     batch = values.shape[: values.ndim - len(axes)] if axes else values.shape
     scalar = not kind.shape
     any_shape = "any shape" if not axes and not scalar else ""
-    sole = "..." in kind.shape and letters["..."] == 1
+    several = next(filter(_several, kind.shape.split()), "")
+    sole = several == "..." or (several and letters[several] == 1)
     yield reshaped("two more axes", values[None, None], any_shape or ("any leading axes" if sole else ""))
     yield reshaped("0-d", values[(0,) * values.ndim], "a scalar" if scalar else any_shape)
     if len(axes) > 1:
@@ -215,14 +195,14 @@ def _array_cases(example: Example, path: str, kind: Floats | Words) -> Iterator[
     for axis, letter in axes:
         free = "" if letters[letter] > 1 or letter.isdigit() else "nothing else has this length"
         yield reshaped(f"axis {axis} longer", _longer(kind, axis), free)
-    if axes and batch and letters["..."] > 1:
-        yield reshaped("batch longer", _longer(kind, 0 if kind.shape.startswith("...") else axes[0][0] + 1))
+    if axes and batch and not sole:
+        yield reshaped("batch longer", _longer(kind, 0 if _several(kind.shape.split()[0]) else axes[0][0] + 1))
     if values.ndim:
         yield reshaped("empty", values[:0])
     integers = np.ones(values.shape)
     for name in ("int32", "bool", "complex128", *(() if floating else ("float64",))):
         yield case(name, lambda xp, dtype, name=name: to_library(integers, xp, name), static=True)
-    bound = any(isinstance(other, Dtype) for other in example.leaves().values())
+    bound = any(isinstance(other, Plain) and isinstance(other.kind, FloatDtype) for other in call.leaves.values())
     if floating:
         several = sum(isinstance(other, Floats) for other in arrays.values()) > 1
         alone = "" if several else "no other floating array"
@@ -245,20 +225,20 @@ def _array_cases(example: Example, path: str, kind: Floats | Words) -> Iterator[
         if kind.basis:
             for name, bad in (("scaled", 2 * values), ("repeated column", values[:, [0] * values.shape[1]])):
                 yield case(name, lambda xp, dtype, bad=bad: to_library(bad, xp, dtype))
-            yield _more_columns_than_rows(example, path, kind)
+            yield _more_columns_than_rows(call, path, kind)
 
 
-def _more_columns_than_rows(example: Example, path: str, kind: Floats) -> Case:
+def _more_columns_than_rows(call: Call, path: str, kind: Floats) -> Case:
     """Return d > n, with every array that has d components made to fit."""
     n, d = kind.values.shape
     letter = kind.shape.split()[1]
     changed = {path: np.eye(n, n + 1)}
-    for other_path, other in example.arrays().items():
+    for other_path, other in call.arrays.items():
         for axis, other_letter in _axes(other):
             if other_path != path and other_letter == letter:
                 changed[other_path] = _longer(other, axis, by=n + 1 - d)
     return Case(
-        example,
+        call,
         path,
         "d > n",
         lambda xp, dtype: {p: to_library(values, xp, dtype) for p, values in changed.items()},
@@ -268,9 +248,9 @@ def _more_columns_than_rows(example: Example, path: str, kind: Floats) -> Case:
     )
 
 
-def _empty_cases(example: Example) -> Iterator[Case]:
-    """Yield the example with one length set to zero wherever it occurs: K = 0, an empty batch, no units."""
-    arrays = example.arrays()
+def _empty_cases(call: Call) -> Iterator[Case]:
+    """Yield the call with one length set to zero wherever it occurs: K = 0, an empty batch, no units."""
+    arrays = call.arrays
     letters = sorted({letter for kind in arrays.values() for _, letter in _axes(kind) if not letter.isdigit()})
     for letter in letters:
         changed = {}
@@ -285,37 +265,31 @@ def _empty_cases(example: Example) -> Iterator[Case]:
         def make(xp, dtype, changed=changed):
             return {p: to_library(values, xp, _own_dtype(arrays[p], xp, dtype)) for p, values in changed.items()}
 
-        yield Case(example, letter, "= 0 everywhere", make, _names(*changed), "", static=True)
+        yield Case(call, letter, "= 0 everywhere", make, _names(*changed), "", static=True)
 
 
 def _wrong_values(kind: Any) -> list[Any]:
     if isinstance(kind, Number):
         wrong = [math.nan, math.inf, -0.5, "0.5", None, True, 0.5j, np.array([0.5, 0.5])]
-        return wrong + ([] if kind.zero else [0.0]) + ([] if kind.most is None else [kind.most + 0.5])
-    if isinstance(kind, Count):
-        return [-1, 2.5, math.nan, math.inf, None, "2", True, [2], *kind.wrong, *range(kind.least)]
-    if isinstance(kind, Choice):
-        return ["unknown", None, 3]
-    if isinstance(kind, Flag):
-        return ["no", None]
-    if isinstance(kind, Shape):
+        return wrong + [value for value in (0.0, 1.5) if not kind.accepts(value)]
+    if isinstance(kind, Integer):
+        return [-1, 2.5, math.nan, math.inf, None, "2", True, [2], *range(kind.least)] + (
+            [] if kind.most == math.inf else [kind.most + 1]
+        )
+    if isinstance(kind, Lengths):
         return [None, 3, (0,), (2, -1), (2.5,), ("a",), (True,), "text", (2**16, 2**16)]
-    if isinstance(kind, Widths):
-        return [None, 3, (), (3,), (3, 0), (3, -1), (3, 2.5), (3, None), (3, True), "text"]
-    if isinstance(kind, Numbers):
-        return [None, 0.5, (), (0.5, math.nan), (0.5, 2.0), (-0.5, 0.5), (0.5, None), ("a", 0.5), "text"]
-    return []
+    return {Literal: ["unknown", None, 3], bool: ["no", None]}.get(kind, [])
 
 
-def _value_cases(example: Example, path: str, kind: Any) -> Iterator[Case]:
-    for value in _wrong_values(kind):
+def _value_cases(call: Call, path: str, kind: Any) -> Iterator[Case]:
+    if not isinstance(kind, Plain):
+        return
+    for value in [*_wrong_values(kind.kind), *kind.wrong]:
         mutation = re.sub(r"\s+", "", repr(value))
         valid = kind.valid.get(mutation, "")
-        names = _names(path)
-        if isinstance(kind, Count) and kind.against and value in kind.wrong:
-            names |= {kind.against}
-        yield Case(example, path, mutation, lambda xp, dtype, v=value: {path: v}, names, valid)
-    if isinstance(kind, Dtype):
+        names = _names(path) | ({kind.against} if kind.against and value in kind.wrong else set())
+        yield Case(call, path, mutation, lambda xp, dtype, v=value: {path: v}, names, valid)
+    if isinstance(kind.kind, FloatDtype):
         wrong = {
             "integer": lambda xp: xp.int32,
             "complex": lambda xp: xp.complex64,
@@ -324,22 +298,31 @@ def _value_cases(example: Example, path: str, kind: Any) -> Iterator[Case]:
             "list": lambda xp: ["float64"],
         }
         for mutation, make in wrong.items():
-            yield Case(example, path, mutation, lambda xp, dtype, make=make: {path: make(xp)}, _names(path), "")
+            yield Case(call, path, mutation, lambda xp, dtype, make=make: {path: make(xp)}, _names(path), "")
 
 
-def _tuple_cases(example: Example) -> Iterator[Case]:
-    for name, node in (example.arguments | example.then).items():
-        if not isinstance(node, tuple) or hasattr(node, "_fields"):
-            continue
+WIDTHS = [None, 3, (), (3,), (3, 0), (3, -1), (3, 2.5), (3, None), (3, True), "text"]
+SHARES = [None, 0.5, (), (0.5, math.nan), (0.5, 2.0), (-0.5, 0.5), (0.5, None), ("a", 0.5), "text"]
+WHOLE = {"nn.initialisation.dense_network": ("widths", WIDTHS)}
+WHOLE |= {f"theory.estimator.best_dimension_for_{aim}": ("alignments", SHARES) for aim in ("error", "cosine")}
+"""Tuples of plain values that are refused as a whole."""
+
+
+def _tuple_cases(call: Call) -> Iterator[Case]:
+    nodes = call.arguments | call.then
+    tuples = {name for name, node in nodes.items() if isinstance(node, tuple) and not hasattr(node, "_fields")}
+    for name in tuples:
+        node = nodes[name]
 
         def made(xp, dtype, name=name):
-            return example.build(xp, dtype)[name]
+            return call.build(xp, dtype)[name]
 
         wrong: dict[str, Callable] = {"None": lambda xp, dtype: None, "a number": lambda xp, dtype: 0.5}
         if node:
             wrong["text"] = lambda xp, dtype: "text"
             wrong["array"] = lambda xp, dtype: xp.ones((len("two"), 2), dtype=getattr(xp, dtype))
-        if name in example.same_number:
+        several = len(tuples) > 1 and node and not isinstance(node[0], (Plain, Kernel))
+        if several:
             wrong["fewer"] = lambda xp, dtype, made=made: made(xp, dtype)[:-1]
             wrong["more"] = lambda xp, dtype, made=made: made(xp, dtype) + (2 * made(xp, dtype))[-2:]
             wrong["none at all"] = lambda xp, dtype: ()
@@ -350,24 +333,29 @@ def _tuple_cases(example: Example) -> Iterator[Case]:
         if node and hasattr(node[0], "weight"):
             wrong["array as layer"] = lambda xp, dtype, made=made: (*made(xp, dtype)[:-1], made(xp, dtype)[-1].weight)
         for mutation, make in wrong.items():
-            differ = mutation in ("text", "fewer", "more", "none at all")  # in number, from another tuple
+            differ = several and mutation in ("text", "fewer", "more", "none at all")  # in number, from another tuple
             yield Case(
-                example,
+                call,
                 name,
                 f"tuple: {mutation}",
                 lambda xp, dtype, name=name, make=make: {name: make(xp, dtype)},
-                _names(name, *(example.same_number if differ else ())),
+                _names(name, *(tuples if differ else ())),
                 "",
             )
+    if call.name in WHOLE:
+        name, values = WHOLE[call.name]
+        for value in values:
+            mutation = re.sub(r"\s+", "", repr(value))
+            yield Case(call, name, mutation, lambda xp, dtype, v=value: {name: v}, _names(name), "")
 
 
 def _all_cases() -> Iterator[Case]:
-    for example in EXAMPLES:
-        for path, kind in example.leaves().items():
+    for call in CALLS:
+        for path, kind in call.leaves.items():
             cases = _array_cases if isinstance(kind, (Floats, Words)) else _value_cases
-            yield from cases(example, path, kind)
-        yield from _empty_cases(example)
-        yield from _tuple_cases(example)
+            yield from cases(call, path, kind)
+        yield from _empty_cases(call)
+        yield from _tuple_cases(call)
 
 
 CASES = list(_all_cases())
@@ -402,28 +390,28 @@ def _complaint(call: Callable[[], Any], names: frozenset[str]) -> str:
 @pytest.mark.parametrize("case", VALID, ids=str)
 def test_valid_argument(case):
     xp = library("strict")
-    case.example.call(case.example.build(xp, "float64", case.changed(xp, "float64")))
+    case.call(case.call.build(xp, "float64", case.changed(xp, "float64")))
 
 
-def _by_example(cases: list[Case]) -> list[list[Case]]:
-    return [
-        pytest.param(own, id=str(example))
-        for example in EXAMPLES
-        if (own := [case for case in cases if case.example is example])
-    ]
+def _floats(call: Call) -> dict[str, Floats]:
+    return {path: kind for path, kind in call.arrays.items() if isinstance(kind, Floats)}
 
 
-@pytest.mark.parametrize("cases", _by_example(BAD))
+def _by_call(cases: list[Case]) -> list[list[Case]]:
+    return [pytest.param(own, id=str(call)) for call in CALLS if (own := [case for case in cases if case.call is call])]
+
+
+@pytest.mark.parametrize("cases", _by_call(BAD))
 @pytest.mark.parametrize("name", BACKENDS)
 def test_bad_arguments(name, cases):
     xp = library(name)
     complaints = {}
     for case in cases:
-        if name == "jax" and (case.static or case.path not in case.example.arrays()):
+        if name == "jax" and (case.static or case.path not in case.call.arrays):
             continue  # what is static is tested while tracing, below, and numbers and names are not JAX's
         dtype = "float64" if name in ("jax", "strict") else "float32"  # JAX has compiled other tests' operations
-        arguments = case.example.build(xp, dtype, case.changed(xp, dtype))
-        complaint = _complaint(partial(case.example.call, arguments), case.names)
+        arguments = case.call.build(xp, dtype, case.changed(xp, dtype))
+        complaint = _complaint(partial(case.call, arguments), case.names)
         if complaint:
             complaints[str(case)] = complaint
     assert complaints == {}
@@ -432,25 +420,25 @@ def test_bad_arguments(name, cases):
 # --- under jax.jit ---
 
 
-def _arrays(example: Example, xp: ModuleType, changed: dict[str, Any], dtype: str = "float64") -> dict[str, Any]:
+def _arrays(call: Call, xp: ModuleType, changed: dict[str, Any], dtype: str = "float64") -> dict[str, Any]:
     return {
         path: changed.get(path, to_library(kind.values, xp, _own_dtype(kind, xp, dtype)))
-        for path, kind in example.arrays().items()
+        for path, kind in call.arrays.items()
     }
 
 
-@pytest.mark.parametrize("cases", _by_example([case for case in BAD if case.static]))
+@pytest.mark.parametrize("cases", _by_call([case for case in BAD if case.static]))
 def test_static_errors_while_tracing(cases):
     jax, xp = pytest.importorskip("jax"), library("jax")
     complaints = {}
     for case in cases:
         changed = case.changed(xp, "float64")
-        arrays = _arrays(case.example, xp, changed)
+        arrays = _arrays(case.call, xp, changed)
         constants = {path: value for path, value in arrays.items() if not isinstance(value, jax.Array)}
         traced = {path: value for path, value in arrays.items() if isinstance(value, jax.Array)}
 
-        def function(traced, example=case.example, constants=constants):
-            return example.call(example.build(xp, "float64", constants | traced))
+        def function(traced, call=case.call, constants=constants):
+            return call(call.build(xp, "float64", constants | traced))
 
         complaint = _complaint(partial(jax.jit(function).eval_shape, traced), case.names)
         if complaint and traced:
@@ -458,74 +446,65 @@ def test_static_errors_while_tracing(cases):
     assert complaints == {}
 
 
-@pytest.mark.parametrize("example", [e for e in EXAMPLES if e.arrays() and not e.untraced], ids=str)
-def test_jit_equals_eager_and_accepts_unknown_values(example):
+@pytest.mark.parametrize("call", [each for each in CALLS if each.arrays and str(each) not in UNTRACED], ids=str)
+def test_jit_equals_eager_and_accepts_unknown_values(call):
     jax, xp = pytest.importorskip("jax"), library("jax")
-    arrays = _arrays(example, xp, {})
-    function = jax.jit(lambda arrays: example.call(example.build(xp, "float64", arrays)))
-    eager = example.call(example.build(xp, "float64"))
+    arrays = _arrays(call, xp, {})
+    function = jax.jit(lambda arrays: call(call.build(xp, "float64", arrays)))
+    eager = call(call.build(xp, "float64"))
     jitted = function(arrays)
     assert jax.tree.structure(jitted) == jax.tree.structure(eager)
     for one, other in zip(jax.tree.leaves(jitted), jax.tree.leaves(eager), strict=True):
         assert jax.numpy.asarray(one).dtype == jax.numpy.asarray(other).dtype
         scale = float(np.max(np.abs(np.asarray(other, dtype=np.float64))))
         np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12 * scale)
-    for path, kind in example.arrays().items():
+    for path, kind in call.arrays.items():
         if isinstance(kind, Floats):
             bad = kind.values.copy()
             bad[(0,) * bad.ndim] = np.nan
             function(arrays | {path: to_library(bad, xp, "float64")})  # values are unknown: no error
 
 
-@pytest.mark.parametrize("example", [e for e in EXAMPLES if e.untraced and e.returns != "anything"], ids=str)
-def test_what_cannot_be_traced_says_so(example):
+@pytest.mark.parametrize("call", [each for each in CALLS if str(each) in UNTRACED], ids=str)
+def test_what_cannot_be_traced_says_so(call):
     jax, xp = pytest.importorskip("jax"), library("jax")
-    function = jax.jit(lambda arrays: example.call(example.build(xp, "float64", arrays)))
+    function = jax.jit(lambda arrays: call(call.build(xp, "float64", arrays)))
     with pytest.raises(ValueError, match="expected") as caught:
-        function(_arrays(example, xp, {}))
+        function(_arrays(call, xp, {}))
     _expect_clear(caught.value, frozenset({"explained"}))
 
 
-@pytest.mark.parametrize(
-    "example", [e for e in EXAMPLES if any(isinstance(k, Floats) for k in e.arrays().values())], ids=str
-)
-def test_validate_beforehand(example, xp):
-    roots = {_root(path) for path, kind in example.arrays().items() if isinstance(kind, Floats)}
+@pytest.mark.parametrize("call", [each for each in CALLS if _floats(each)], ids=str)
+def test_validate_beforehand(call, xp):
+    roots = {_root(path) for path in _floats(call)} & set(call.arguments)
+    if not roots:
+        return  # its arrays are those of what it returns
 
     def checked(changed):
-        arguments = example.build(xp, "float32", changed)
-        nmnc_ref.validate(**{name: value for name, value in arguments.items() if name in roots})
+        arguments = call.build(xp, "float32", changed)
+        nmnc_ref.validate(call.function, **{name: value for name, value in arguments.items() if name in roots})
 
     checked({})
-    for path, kind in example.arrays().items():
-        if isinstance(kind, Floats):
-            for value in (math.nan, math.inf):
-                bad = kind.values.copy()
-                bad[(0,) * bad.ndim] = value
-                with pytest.raises(ValueError, match="expected finite values, got") as caught:
-                    checked({path: to_library(bad, xp, "float32")})
-                assert str(caught.value).startswith(f"{path}: ")
-            if kind.basis:
-                with pytest.raises(ValueError, match=f"{path}: expected orthonormal columns, got"):
-                    checked({path: to_library(2 * kind.values, xp, "float32")})
+    for path, kind in _floats(call).items():
+        if _root(path) not in roots:
+            continue
+        for value in (math.nan, math.inf):
+            bad = kind.values.copy()
+            bad[(0,) * bad.ndim] = value
+            with pytest.raises(ValueError, match="expected finite values, got") as caught:
+                checked({path: to_library(bad, xp, "float32")})
+            assert str(caught.value).startswith(f"{path}: ")
+        if kind.basis:
+            with pytest.raises(ValueError, match=f"{path}: expected orthonormal columns, got"):
+                checked({path: to_library(2 * kind.values, xp, "float32")})
 
 
 TRACED_NUMBERS = [
-    ("perturbation.isotropic", "sigma"),
-    ("perturbation.on_manifold", "sigma"),
-    ("estimator.correlation", "sigma"),
-    ("estimator.batch_correlation", "sigma"),
-    ("estimator.shrunk", "scaling"),
-    ("noise_correlation.estimate_jacobian", "sigma"),
-    ("feedback.running_average", "rate"),
-    ("hebbian.oja_step", "rate"),
-    ("hebbian.sanger_step", "rate"),
-    ("moments.forget", "rate"),
-    ("moments.update", "rate"),
-    ("sgd.step", "learning_rate"),
-    ("sgd.step", "momentum"),
-    ("sgd.step", "decay"),
-    ("theory.estimator.curvature_variance", "sigma"),
+    (each.name, path)
+    for each in CALLS
+    if _floats(each) and not each.variant and not each.name.startswith("training")
+    for path, kind in each.leaves.items()
+    if isinstance(kind, Plain) and isinstance(kind.kind, Number) and path != "explained"
 ]
 
 
@@ -533,10 +512,10 @@ TRACED_NUMBERS = [
 def test_traced_numbers(name, number):
     """σ and rates may be traced: they do not promote the arrays, whatever their dtype, and are scalars."""
     jax, xp = pytest.importorskip("jax"), library("jax")
-    example = next(e for e in EXAMPLES if e.name == name)
-    value = example.leaves()[number].value
-    function = jax.jit(lambda v: example.call(example.build(xp, "float32", {number: v})))
-    eager = example.call(example.build(xp, "float32"))
+    call = next(each for each in CALLS if each.name == name)
+    value = call.leaves[number].value
+    function = jax.jit(lambda v: call(call.build(xp, "float32", {number: v})))
+    eager = call(call.build(xp, "float32"))
     for traced in (value, xp.asarray(value, dtype="float32"), xp.asarray(value, dtype="float64")):
         for one in jax.tree.leaves(function.eval_shape(traced)):
             assert one.dtype == xp.float32
@@ -548,8 +527,8 @@ def test_traced_numbers(name, number):
 @pytest.mark.parametrize("bad", [np.array([0.5, 0.5]), np.array(0.5j), np.array(True)], ids=["1-d", "complex", "bool"])
 def test_traced_numbers_are_checked_as_far_as_they_are_static(name, number, bad):
     jax, xp = pytest.importorskip("jax"), library("jax")
-    example = next(e for e in EXAMPLES if e.name == name)
-    function = jax.jit(lambda v: example.call(example.build(xp, "float32", {number: v})))
+    call = next(each for each in CALLS if each.name == name)
+    function = jax.jit(lambda v: call(call.build(xp, "float32", {number: v})))
     assert _complaint(partial(function.eval_shape, bad), frozenset({number})) == ""
 
 
@@ -562,43 +541,46 @@ def _parts(value: Any) -> list[Any]:
     return [value]
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=str)
-@pytest.mark.parametrize("scalar", [lambda v: v, np.float64], ids=["float", "float64"])
-def test_dtype_is_kept(example, xp, dtype_name, scalar):
-    leaves = example.leaves()
-    numbers = {path: scalar(kind.value) for path, kind in leaves.items() if isinstance(kind, Number)}
-    counts = {path: scalar(kind.value) for path, kind in leaves.items() if isinstance(kind, Count)}
-    if scalar is np.float64:
-        counts = {path: np.int64(value) for path, value in counts.items()}
-        if not numbers and not counts:
-            return  # the same call as with "float"
+@pytest.mark.parametrize("call", CALLS, ids=str)
+@pytest.mark.parametrize("scalar", [float, np.float64], ids=["float", "float64"])
+def test_what_is_returned_is_what_the_signature_says(call, xp, dtype_name, scalar):
+    numbers = {
+        path: np.int64(kind.value) if isinstance(kind.kind, Integer) else scalar(kind.value)
+        for path, kind in call.leaves.items()
+        if isinstance(kind, Plain) and isinstance(kind.kind, (Number, Integer))
+    }
+    arguments = call.build(xp, dtype_name, numbers)
+    result = call(arguments)
+    if call.then:
+        assert result.dtype == getattr(xp, dtype_name)
+        return
+    annotation, scope = hints(call.function).get("return"), Scope()
+    for name, value in arguments.items():
+        kind = hints(call.function).get(name)
+        if kind is not None and _check(kind) and name != "data":
+            _check(kind)(name, value, scope)
+    if annotation is None:
+        assert isinstance(result, call.function)
+    elif annotation in (int, float):
+        assert isinstance(result, annotation)
+        assert math.isfinite(result)
+    elif annotation is Any:  # the only integers that are returned
+        assert xp.isdtype(result.dtype, "integral") or call.name == "estimator.in_chunks"
+    elif _check(annotation) is not None:
+        _check(annotation)("return", result, scope)
+        scope.expect_values()
+        assert scope.dtype in (None, getattr(xp, dtype_name))
 
-    def call(arrays):
-        return example.call(example.build(xp, dtype_name, numbers | counts | arrays))
 
-    arrays = _arrays(example, xp, {}, dtype_name)
-    abstract = "jax" in xp.__name__ and dtype_name == "float32" and arrays and not example.untraced
-    parts = _parts(importlib.import_module("jax").jit(call).eval_shape(arrays) if abstract else call(arrays))
-    wanted = {
-        "floats": lambda part: part.dtype == getattr(xp, dtype_name),
-        "words": lambda part: part.dtype == random.word_dtype(xp),
-        "integers": lambda part: xp.isdtype(part.dtype, "integral"),
-        "number": lambda part: isinstance(part, (int, float)) and not math.isnan(part),
-        "anything": lambda part: True,
-    }[example.returns]
-    assert parts
-    assert all(map(wanted, parts))
-
-
-@pytest.mark.parametrize("example", [e for e in EXAMPLES if e.arrays()], ids=str)
-def test_inputs_are_not_changed(example, backend):
+@pytest.mark.parametrize("call", [each for each in CALLS if each.arrays], ids=str)
+def test_inputs_are_not_changed(call, backend):
     xp = library(backend)
-    made = _arrays(example, xp, {})
+    made = _arrays(call, xp, {})
     if backend == "numpy":
         for array in made.values():
             array.setflags(write=False)
-    example.call(example.build(xp, "float64", made))
-    for path, kind in example.arrays().items():
+    call(call.build(xp, "float64", made))
+    for path, kind in call.arrays.items():
         np.testing.assert_array_equal(np.asarray(made[path]), kind.values)
 
 
@@ -833,8 +815,8 @@ def test_zero_gradient(xp):
 
 
 def test_basis_is_checked_by_every_function_that_takes_one():
-    taking = {name for name, f in _public_functions().items() if "basis" in inspect.signature(f).parameters}
-    tested = {case.example.name for case in BAD if case.mutation == "repeated column" and case.path == "basis"}
+    taking = {name for name, f in public_functions().items() if "basis" in inspect.signature(f).parameters}
+    tested = {case.call.name for case in BAD if case.mutation == "repeated column" and case.path == "basis"}
     assert taking == tested
 
 
@@ -903,7 +885,7 @@ def test_rounded_fractions_are_fractions():
 
 def test_feedback_for_another_batch(xp):
     signal, each = _of(xp, np.ones((5, 3))), _of(xp, np.ones((4, 3, 2)))
-    _refused(lambda: feedback.activity_gradient(signal, each), "feedback")
+    _refused(lambda: credit.activity_gradient(signal, each), "feedback")
 
 
 def test_network_without_hidden_layer_has_nothing_to_inject(xp):
@@ -939,37 +921,43 @@ LEAVES = {
 @pytest.mark.parametrize("make", LEAVES.values(), ids=LEAVES)
 def test_validate_refuses(make, xp):
     good = xp.ones((2, 3), dtype=xp.float32)
-    _refused(lambda: nmnc_ref.validate(x=make(xp)), "x")
-    _refused(lambda: nmnc_ref.validate(good=good, x=make(xp)), "x")
+    _refused(lambda: nmnc_ref.validate(feedforward.forward, x=make(xp)), "x")
     layer = Dense(good, make(xp))
-    _refused(lambda: nmnc_ref.validate(network=(Dense(good, good), layer)), "bias")
+    network = (Dense(good, good[:, 0]), layer)
+    _refused(lambda: nmnc_ref.validate(feedforward.forward, network=network), "bias")
+    _refused(lambda: nmnc_ref.validate(sgd.zero_velocity, network=network), "bias")
 
 
 def test_validate_names_the_leaf(xp):
-    good, bad = xp.ones((2, 3), dtype=xp.float32), xp.asarray([math.nan], dtype=xp.float32)
+    good, bad = xp.ones((2, 3), dtype=xp.float32), xp.asarray([math.nan] * 2, dtype=xp.float32)
     with pytest.raises(ValueError, match=r"^network\[1\]\.bias: expected finite values, got NaN$"):
-        nmnc_ref.validate(network=(Dense(good, good), Dense(good, bad)))
+        nmnc_ref.validate(feedforward.forward, network=(Dense(good, good[:, 0]), Dense(good, bad)))
 
 
 def test_validate_refuses_mixtures(xp):
-    one, two = xp.ones(2, dtype=xp.float32), xp.ones(2, dtype=xp.float64)
-    _refused(lambda: nmnc_ref.validate(a=one, b=two), "b")
-    _refused(lambda: nmnc_ref.validate(a=one, b=_foreign(xp).ones(2, dtype=_foreign(xp).float32)), "b")
+    one, two = xp.ones((2, 3), dtype=xp.float32), xp.ones((2, 3), dtype=xp.float64)
+    checked = partial(nmnc_ref.validate, feedbacks.running_average)
+    checked(feedback=one, estimate=one)
+    _refused(lambda: checked(feedback=one, estimate=two), "estimate")
+    _refused(lambda: checked(feedback=one, estimate=_foreign(xp).ones((2, 3), dtype=_foreign(xp).float32)), "estimate")
+    _refused(lambda: checked(feedback=one, estimate=xp.ones((2, 4), dtype=xp.float32)), "estimate")
 
 
-@pytest.mark.parametrize("name", ["basis", "other_basis"])
-def test_validate_checks_bases(name, xp):
+def test_validate_knows_bases_by_their_annotation(xp):
     good = _of(xp, SPAN)
-    nmnc_ref.validate(**{name: good})
-    nmnc_ref.validate(**{name: (good, good)})
+    state = State(*(((Dense(good, good[:, 0]),),) * 2), (good,), (good,), None)
+    nmnc_ref.validate(alignment.principal_angles, other_basis=good)
+    nmnc_ref.validate(training.fit_manifolds, state=state)
     for bad in (2 * good, good[:, 0], good[:1, :], good[None, ...]):
-        _refused(lambda bad=bad: nmnc_ref.validate(**{name: bad}), name)
-        _refused(lambda bad=bad: nmnc_ref.validate(**{name: (good, bad)}), name)
+        _refused(lambda bad=bad: nmnc_ref.validate(alignment.principal_angles, other_basis=bad), "other_basis")
+        wrong = state._replace(bases=(good, bad))
+        _refused(lambda wrong=wrong: nmnc_ref.validate(training.fit_manifolds, state=wrong), "bases")
 
 
-def test_validate_needs_arguments():
-    with pytest.raises(TypeError, match="expected at least one array"):
-        nmnc_ref.validate()
+def test_validate_needs_a_checked_function_and_arguments_of_it(xp):
+    _refused(lambda: nmnc_ref.validate(alignment.principal_angles), "arguments")
+    _refused(lambda: nmnc_ref.validate(alignment.principal_angles, projector=_of(xp, SPAN)), "projector")
+    _refused(lambda: nmnc_ref.validate(math.sqrt, x=1.0), "function")
 
 
 def test_backends_are_tested():

@@ -55,7 +55,7 @@ def lecun(inputs: Count, outputs: Count) -> float:
 
 
 @checked
-def dense_network(key: Key, widths: tuple[Count, ...], dtype: Dtype, scheme: Scheme = he) -> tuple[Dense, ...]:
+def dense_network(key: Key, widths: tuple[Count, ...], dtype: Dtype, scheme: Scheme = he) -> Network:
     """A dense network with W_l ~ N(0, scheme(n_{l−1}, n_l)²) and b_l = 0.
 
     Args:

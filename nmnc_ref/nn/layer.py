@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from nmnc_ref.arrays import Array
+from nmnc_ref.arrays import Array, is_static
 
 
 class Layer(Protocol):
@@ -34,8 +34,8 @@ class Layer(Protocol):
 
 
 def parameters(layer: Any) -> list[str]:
-    """Return the names of the fields of a layer that are arrays; a dictionary is static."""
-    return [name for name, value in zip(layer._fields, layer, strict=True) if not isinstance(value, dict)]
+    """Return the names of the fields of a layer that are arrays."""
+    return [name for name, value in zip(layer._fields, layer, strict=True) if not is_static(value)]
 
 
 def each_parameter(change: Callable[..., Array], layer: Any, *others: Any) -> Any:

@@ -262,8 +262,16 @@ def weight_gradients(
     return gradient, each_parameter(lambda *parts: sum(parts[1:], parts[0]), *read)
 
 
-def by_step(error: Array, steps: int, outputs: int, every: bool) -> list[Array]:
-    """Return the errors at steps 1 … T, None where nothing is read out."""
+@checked
+def by_step(error: Float[Array, "B _"], steps: Count, outputs: Count, every: bool) -> list[Array]:
+    """(e_1, …, e_T): the errors of the outputs at each step, None where nothing is read out.
+
+    Args:
+        error: e of the last step, or of all steps side by side if `every`.
+        steps: T.
+        outputs: n_o.
+        every: read out at every step, not at the last alone.
+    """
     columns = (steps if every else 1) * outputs
     if error.shape[1] != columns:
         raise ValueError(f"error: expected {columns} columns for {steps} steps, got shape {list(error.shape)}")

@@ -1,0 +1,224 @@
+"""When arguments are checked: what is static at every call, values once, at the outermost call of each thread."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import math
+import pydoc
+import threading
+
+import numpy as np
+import pytest
+from conftest import to_library
+
+from nmnc_ref import arrays, estimator, noise_correlation, perturbation, random, training
+from nmnc_ref.arrays import Array, Float, Positive
+from nmnc_ref.checked import checked
+from nmnc_ref.nn import activation, feedforward, initialisation, loss
+from nmnc_ref.nn.activation import Activation
+from nmnc_ref.route import Direct
+
+NAN = np.array([[1.0, math.nan]])
+GOOD = np.array([[1.0, 2.0]])
+
+
+@pytest.fixture
+def scanned(monkeypatch):
+    """Return the list of the arrays whose values are looked at."""
+    seen = []
+    original = arrays._expect_finite
+
+    def expect_finite(xp, path, array):
+        seen.append(array)
+        original(xp, path, array)
+
+    monkeypatch.setattr(arrays, "_expect_finite", expect_finite)
+    return seen
+
+
+@checked
+def inner(x: Float[Array, "B n"]) -> Float[Array, "B n"]:
+    return 2 * x
+
+
+@checked
+def outer(x: Float[Array, "B n"], change: object = None) -> Float[Array, "B n"]:
+    return inner(x if change is None else change(x))
+
+
+def layers(xp=np, dtype="float64"):
+    return initialisation.dense_network(random.key(0, xp), (4, 6, 3), getattr(xp, dtype))
+
+
+def test_values_are_looked_at_once(scanned):
+    outer(GOOD)
+    assert len(scanned) == 1
+
+
+def test_an_array_that_comes_twice_is_looked_at_once(scanned):
+    estimator.correlation(GOOD, GOOD, 0.1)
+    assert len(scanned) == 1
+
+
+def test_what_is_made_inside_is_checked_for_what_is_static_alone():
+    assert math.isnan(outer(GOOD, lambda x: x * math.nan)[0, 0])
+    with pytest.raises(ValueError, match=r"x: expected shape \[B, n\], got shape \[2\]"):
+        outer(GOOD, lambda x: x[0])
+    with pytest.raises(TypeError, match="x: expected float32 or float64, got int64"):
+        outer(GOOD, lambda x: x.astype(int))
+
+
+def test_a_step_looks_at_each_array_that_enters_it_and_at_no_other(scanned):
+    net, route = layers(), Direct(activation.relu)
+    x = random.normal(random.key(1, np), (20, 4), np.float64)
+    target, settings = x[:, :3] * 1.0, training.Settings("nmnc", dimension=2, draws=3, samples=5)
+    state = training.init(random.key(2, np), net, x, route=route, settings=settings)
+    scanned.clear()
+    training.step(state, x, target, route=route, loss=loss.squared_error, settings=settings)
+    entering = [array for layer in (*state.network, *state.velocity) for array in layer]
+    entering += [*state.feedback, *state.bases, x, target]
+    assert {id(array) for array in scanned} == {id(array) for array in entering}
+    assert len(scanned) == len(entering)
+
+
+def test_after_an_error_inside_the_next_call_is_the_outermost_again():
+    def fail(x):
+        raise RuntimeError("in the middle")
+
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="in the middle"):
+            outer(GOOD, fail)
+        with pytest.raises(ValueError, match="x: expected finite values, got NaN"):
+            outer(NAN)
+
+
+def test_a_refused_argument_leaves_the_next_call_outermost():
+    for _ in range(2):
+        with pytest.raises(ValueError, match="x: expected finite values, got NaN"):
+            outer(NAN)
+        with pytest.raises(TypeError, match="x: expected an array, got list"):
+            outer([[1.0]])
+
+
+def test_each_thread_has_an_outermost_call_of_its_own():
+    inside, found = threading.Event(), threading.Event()
+    refused = []
+
+    def wait(x):
+        inside.set()
+        assert found.wait(10)
+        return x
+
+    def other():
+        assert inside.wait(10)
+        with pytest.raises(ValueError, match="NaN"):  # the call of the other thread is under way
+            inner(NAN)
+        refused.append(True)
+        found.set()
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    outer(GOOD, wait)
+    thread.join()
+    assert refused == [True]
+
+
+def test_a_thread_that_a_checked_call_starts_is_outermost_too():
+    def in_a_thread(x):
+        refused = []
+
+        def run():
+            try:
+                inner(NAN)
+            except ValueError as error:
+                refused.append(str(error))
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        thread.join()
+        assert refused == ["x: expected finite values, got NaN"]
+        return x
+
+    outer(GOOD, in_a_thread)
+
+
+def test_a_tail_that_is_kept_is_checked_when_it_is_called(xp):
+    tail = feedforward.tail(layers(xp), 1, activation.relu)
+    bad = to_library(np.full((2, 6), math.nan), xp, "float64")
+    with pytest.raises(ValueError, match="activity: expected finite values, got NaN"):
+        tail(bad)
+    with pytest.raises(ValueError, match=r"activity: expected shape .* got shape \[2, 5\]"):
+        tail(bad[:, :5])
+
+
+TAILS = {"NaN": lambda y: y * math.nan, "a list": lambda y: [1.0], "rows lost": lambda y: y[:1, ...]}
+
+
+@pytest.mark.parametrize("wrong", TAILS)
+def test_what_a_callable_returns_is_checked_also_deep_inside(wrong, xp):
+    x = to_library(np.ones((2, 4)), xp, "float64")
+    with pytest.raises((TypeError, ValueError), match=r"tail\(\): expected .* got"):
+        noise_correlation.estimate_jacobian(random.key(0, xp), TAILS[wrong], x, sigma=0.1, draws=3)
+    with pytest.raises((TypeError, ValueError), match=r"law\(\): expected .* got"):
+        noise_correlation.estimate_jacobian(
+            random.key(0, xp),
+            lambda y: y,
+            x,
+            sigma=0.1,
+            draws=3,
+            law=lambda *given: TAILS[wrong](random.normal(*given)),
+        )
+
+
+def test_an_activation_of_the_users_own_is_checked_where_it_comes_back(xp):
+    own = Activation("nothing", lambda s: s * math.nan, lambda s: s)
+    x = to_library(np.ones((2, 4)), xp, "float64")
+    with pytest.raises(ValueError, match=r"activation.value\(\): expected finite values, got NaN"):
+        feedforward.forward(layers(xp), x, own)
+
+
+def test_vmap_and_jit_inside_an_eager_call():
+    jax = pytest.importorskip("jax")
+    xp = jax.numpy
+    x = to_library(GOOD, xp, "float64")
+    many = jax.vmap(lambda row: inner(row[None, :]))(x)
+    assert many.shape == (1, 1, 2)
+    got = outer(x, lambda y: jax.jit(inner)(y))  # traced while the eager call is under way
+    assert np.array_equal(np.asarray(got), 4 * GOOD)
+    with pytest.raises(ValueError, match="x: expected finite values, got NaN"):
+        inner(to_library(NAN, xp, "float64"))  # which is outermost, though it was traced inside
+    assert np.isnan(np.asarray(jax.jit(inner)(to_library(NAN, xp, "float64")))[0, 1])  # values are unknown
+
+
+def test_tracing_makes_no_operations_that_only_check():
+    jax = pytest.importorskip("jax")
+    x = to_library(GOOD, jax.numpy, "float64")
+    assert [str(equation.primitive) for equation in jax.make_jaxpr(outer)(x).eqns] == ["mul", "mul"]
+
+
+def test_numbers_become_floats_and_do_not_promote():
+    @checked
+    def scaled(x: Float[Array, "n"], factor: Positive) -> Float[Array, "n"]:
+        assert type(factor) is float
+        return factor * x
+
+    assert scaled(np.ones(2, dtype=np.float32), np.float64(0.5)).dtype == np.float32
+
+
+def test_help_shows_shapes_and_ranges_and_an_argument_a_line():
+    shown = pydoc.plain(pydoc.render_doc(perturbation.on_manifold))
+    assert 'basis: Basis[Array, "n d"], sigma: Positive) -> Float[Array, "*draws n"]' in shown
+    shown = pydoc.plain(pydoc.render_doc(noise_correlation.estimate_jacobian))
+    for name in inspect.signature(noise_correlation.estimate_jacobian).parameters:
+        assert f"\n        {name}: " in shown
+
+
+def test_partials_of_checked_functions_are_trusted(scanned):
+    tail = functools.partial(lambda network, y: feedforward.tail(network, 1, activation.relu)(y), layers())
+    y = np.ones((2, 6))
+    estimator.one_sided_response(feedforward.tail(layers(), 1, activation.relu), y, np.ones((3, 2, 6)))
+    of_its_own = len(scanned)
+    scanned.clear()
+    estimator.one_sided_response(tail, y, np.ones((3, 2, 6)))
+    assert (of_its_own, len(scanned)) == (2, 4)
