@@ -149,7 +149,7 @@ def test_a_tail_that_is_kept_is_checked_when_it_is_called(xp):
     with pytest.raises(ValueError, match="activity: expected finite values, got NaN"):
         tail(bad)
     with pytest.raises(ValueError, match=r"activity: expected shape .* got shape \[2, 5\]"):
-        tail(bad[:, :5])
+        tail(to_library(np.ones((2, 5)), xp, "float64"))
 
 
 TAILS = {"NaN": lambda y: y * math.nan, "a list": lambda y: [1.0], "rows lost": lambda y: y[:1, ...]}
@@ -194,7 +194,7 @@ def test_vmap_and_jit_inside_an_eager_call():
 def test_tracing_makes_no_operations_that_only_check():
     jax = pytest.importorskip("jax")
     x = to_library(GOOD, jax.numpy, "float64")
-    assert [str(equation.primitive) for equation in jax.make_jaxpr(outer)(x).eqns] == ["mul", "mul"]
+    assert [str(equation.primitive) for equation in jax.make_jaxpr(outer)(x).eqns] == ["mul"]
 
 
 def test_numbers_become_floats_and_do_not_promote():
@@ -214,11 +214,10 @@ def test_help_shows_shapes_and_ranges_and_an_argument_a_line():
         assert f"\n        {name}: " in shown
 
 
-def test_partials_of_checked_functions_are_trusted(scanned):
-    tail = functools.partial(lambda network, y: feedforward.tail(network, 1, activation.relu)(y), layers())
-    y = np.ones((2, 6))
-    estimator.one_sided_response(feedforward.tail(layers(), 1, activation.relu), y, np.ones((3, 2, 6)))
-    of_its_own = len(scanned)
-    scanned.clear()
-    estimator.one_sided_response(tail, y, np.ones((3, 2, 6)))
-    assert (of_its_own, len(scanned)) == (2, 4)
+def test_what_checked_functions_return_is_trusted(scanned):
+    own = feedforward.tail(layers(), 1, activation.relu)
+    y, noise = np.ones((2, 6)), np.ones((3, 2, 6))
+    for tail, scans in ((own, 2), (functools.partial(own), 2), (lambda y: own(y), 4)):
+        scanned.clear()
+        estimator.one_sided_response(tail, y, noise)
+        assert len(scanned) == scans
