@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from array_api_compat import array_namespace
-
-from nmnc_ref.arrays import Array, Basis, Float, expect
+from nmnc_ref.arrays import Array, Basis, Float, expect, namespace
 from nmnc_ref.checked import checked
 
 
@@ -31,7 +29,7 @@ def pooled_alignment(jacobian: Float[Array, "*batch o n"], basis: Basis[Array, "
 
 
 def _share(jacobian: Array, basis: Array, axes: tuple[int, int] | None) -> Array:
-    xp = array_namespace(jacobian)
+    xp = namespace(jacobian)
     inside, whole = xp.sum((jacobian @ basis) ** 2, axis=axes), xp.sum(jacobian**2, axis=axes)
     expect(xp.all(whole > 0), "jacobian: expected a non-zero norm, got 0")
     return inside / whole
@@ -48,7 +46,7 @@ def principal_angles(basis: Basis[Array, "n d"], other_basis: Basis[Array, "n c"
         basis: U₁.
         other_basis: U₂.
     """
-    xp = array_namespace(basis)
+    xp = namespace(basis)
     if basis.shape[1] < other_basis.shape[1]:
         basis, other_basis = other_basis, basis
     cosine = xp.clip(xp.linalg.svdvals(basis.T @ other_basis), max=1.0)

@@ -22,6 +22,7 @@ the message names the argument, what was expected and what came.
 
 from __future__ import annotations
 
+import functools
 import math
 import numbers
 import operator
@@ -31,6 +32,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 from array_api_compat import array_namespace, device, is_jax_namespace, is_torch_namespace
 
 Array = Any
@@ -59,11 +61,11 @@ class Scope:
         """Raise ValueError if a value of the arrays found is known and NaN or infinite, or a basis not orthonormal."""
         seen = set()
         for path, array, orthonormal in self.found:
-            if (id(array), orthonormal) not in seen and is_concrete(array):
-                seen.add((id(array), orthonormal))
+            if id(array) not in seen:
+                seen.add(id(array))
                 _expect_finite(self.xp, path, array)
-                if orthonormal:
-                    _expect_orthonormal(self.xp, path, array)
+            if orthonormal and is_concrete(array):
+                _expect_orthonormal(self.xp, path, array)
 
 
 def is_concrete(array: Array) -> bool:
@@ -104,7 +106,9 @@ def expect_units(name: str, array: Array, units: int, layer: str) -> None:
 
 
 def _expect_finite(xp: ModuleType, path: str, array: Array) -> None:
-    finite = xp.all(xp.isfinite(array))
+    if isinstance(array, np.ndarray) and math.isfinite(np.vdot(array, array)):
+        return  # one pass without an array of booleans; where squares overflow it tells nothing
+    finite = xp.all(xp.isfinite(array)) if is_concrete(array) else array
     if is_concrete(finite) and not bool(finite):
         kind = "NaN" if bool(xp.any(xp.isnan(array))) else "infinity"
         raise ValueError(f"{path}: expected finite values, got {kind}")
@@ -122,30 +126,34 @@ def _expect_orthonormal(xp: ModuleType, path: str, basis: Array) -> None:
 _NAMESPACES: dict[type, ModuleType] = {}
 
 
-def library(path: str, array: Array) -> ModuleType:
-    """Return the Array API namespace of `array`."""
+def namespace(array: Array) -> ModuleType:
+    """Return the Array API namespace of an array, which is looked up once for its type."""
     kind = type(array)
     if kind not in _NAMESPACES:
-        try:
-            _NAMESPACES[kind] = array_namespace(array)
-        except TypeError:
-            raise TypeError(f"{path}: expected an array, got {kind.__name__}") from None
+        _NAMESPACES[kind] = array_namespace(array)
     return _NAMESPACES[kind]
+
+
+def library(path: str, array: Array) -> ModuleType:
+    """Return the namespace of an argument, or raise TypeError if it is no array."""
+    try:
+        return namespace(array)
+    except TypeError:
+        raise TypeError(f"{path}: expected an array, got {type(array).__name__}") from None
 
 
 class Arrays:
     """Arrays of some shape: the check behind `Float`, `Basis` and `Words`."""
 
     def __init__(self, shape: str, kind: str) -> None:
-        self.shape, self.kind = shape, kind
-        names = shape.split()
-        several = [index for index, name in enumerate(names) if name == "..." or name.startswith("*")]
-        self.names = [int(name) if name.isdigit() else name for name in names]
-        self.several = several[0] if several else None
-        self.wanted = f"shape [{', '.join(names)}]"
+        self.kind = kind
+        self.names = shape.split()
+        self.several = next((i for i, name in enumerate(self.names) if name == "..." or name[0] == "*"), None)
+        self.wanted = f"shape [{', '.join(self.names)}]"
 
     def __call__(self, path: str, array: Array, scope: Scope) -> Array:
-        xp, dtype = library(path, array), array.dtype
+        """Check an array of a call."""
+        xp = library(path, array)
         if scope.xp is None:
             scope.xp, scope.xp_from = xp, path
         elif xp is not scope.xp:
@@ -153,47 +161,54 @@ class Arrays:
                 f"{path}: expected an array of {scope.xp.__name__} like {scope.xp_from}, got one of {xp.__name__}"
             )
         if self.kind == "words":
-            if dtype != word_dtype(xp):
-                raise TypeError(f"{path}: expected an array of words, {word_dtype(xp)}, got {dtype}")
+            if array.dtype != word_dtype(xp):
+                raise TypeError(f"{path}: expected an array of words, {word_dtype(xp)}, got {array.dtype}")
         elif scope.dtype is None:
-            if dtype != xp.float32 and dtype != xp.float64:
-                raise TypeError(f"{path}: expected float32 or float64, got {dtype}")
-            scope.dtype, scope.dtype_from = dtype, path
-        elif dtype != scope.dtype:
-            raise TypeError(f"{path}: expected {scope.dtype} like {scope.dtype_from}, got {dtype}")
-        self._match(path, array.shape, scope)
-        if self.kind == "basis" and array.shape[1] > array.shape[0]:
-            raise ValueError(f"{path}: expected at most n = {array.shape[0]} columns, got d = {array.shape[1]}")
+            if array.dtype not in (xp.float32, xp.float64):
+                raise TypeError(f"{path}: expected float32 or float64, got {array.dtype}")
+            scope.dtype, scope.dtype_from = array.dtype, path
+        elif array.dtype != scope.dtype:
+            raise TypeError(f"{path}: expected {scope.dtype} like {scope.dtype_from}, got {array.dtype}")
+        shape, lengths = array.shape, scope.lengths
+        named = _axes(self, shape)
+        if isinstance(named, str):
+            raise ValueError(f"{path}: expected {named}, got shape {list(shape)}")
+        for name, length in named:
+            if name[0] == "?":
+                name += str(scope.item)
+            known = lengths.setdefault(name, (length, path))
+            if known[0] != length:
+                raise ValueError(f"{path}: expected {_wanted(self, name, known)}, got shape {list(shape)}")
         if self.kind != "words":
             scope.found.append((path, array, self.kind == "basis"))
         return array
 
-    def _match(self, path: str, shape: tuple[int, ...], scope: Scope) -> None:
-        names, several, spread = self.names, self.several, len(shape) - len(self.names)
-        if spread if several is None else spread < -1:
-            raise ValueError(f"{path}: expected {self.wanted}, got shape {list(shape)}")
-        if 0 in shape:
-            raise ValueError(f"{path}: expected a non-empty array, got shape {list(shape)}")
-        lengths: Any = shape
-        if several is not None:
-            stop = several + spread + 1
-            lengths = (*shape[:several], tuple(shape[several:stop]), *shape[stop:])
-        for name, length in zip(names, lengths, strict=True):
-            if name == "..." or name == "_":
-                continue
-            if isinstance(name, int):
-                known, origin = name, ""
-            else:
-                key = (name, scope.item) if name[0] == "?" else name
-                known, origin = scope.lengths.setdefault(key, (length, path))
-            if known != length:
-                raise ValueError(_mismatch(path, self.wanted, name, known, origin, shape))
+
+@functools.lru_cache(maxsize=4096)
+def _axes(arrays: Arrays, shape: tuple[int, ...]) -> tuple[tuple[str, Any], ...] | str:
+    """Return the lengths of named axes, or in words what was expected of the shape alone."""
+    names, several, spread = arrays.names, arrays.several, len(shape) - len(arrays.names)
+    if spread if several is None else spread < -1:
+        return arrays.wanted
+    if 0 in shape:
+        return "a non-empty array"
+    if arrays.kind == "basis" and shape[1] > shape[0]:
+        return f"at most n = {shape[0]} columns"
+    lengths: Any = shape
+    if several is not None:
+        stop = several + spread + 1
+        lengths = (*shape[:several], tuple(shape[several:stop]), *shape[stop:])
+    found = dict(zip(names, lengths, strict=True))
+    if any(found[name] != length for name, length in zip(names, lengths, strict=True) if name not in ("_", "...")):
+        return arrays.wanted
+    if any(name.isdigit() and int(name) != length for name, length in found.items()):
+        return arrays.wanted
+    return tuple((name, length) for name, length in found.items() if name not in ("_", "...") and not name.isdigit())
 
 
-def _mismatch(path: str, wanted: str, name: Any, known: Any, origin: str, shape: tuple[int, ...]) -> str:
-    if origin:
-        wanted += f" with {name} = {list(known) if isinstance(known, tuple) else known} (as in {origin})"
-    return f"{path}: expected {wanted}, got shape {list(shape)}"
+def _wanted(arrays: Arrays, name: str, known: tuple[Any, str]) -> str:
+    length, origin = known
+    return f"{arrays.wanted} with {name} = {list(length) if isinstance(length, tuple) else length} (as in {origin})"
 
 
 def word_dtype(xp: ModuleType) -> Any:
@@ -227,7 +242,7 @@ Tail = Callable[[Float[Array, "*rest n"]], Float[Array, "*rest o"]]
 
 
 def is_static(field: Any) -> bool:
-    """Tell whether a field of a layer is known while JAX traces: a dictionary of keys alone, all with the value None."""
+    """Tell whether a field of a layer is known while JAX traces: a dictionary of keys alone, with None for values."""
     return isinstance(field, dict) and all(value is None for value in field.values())
 
 
@@ -237,6 +252,7 @@ class Parameters:
     array = Arrays("...", "float")
 
     def __call__(self, path: str, value: Any, scope: Scope) -> Any:
+        """Check layers of a call."""
         if not isinstance(value, (tuple, list)) or hasattr(value, "_fields"):
             raise TypeError(f"{path}: expected a tuple of layers, got {type(value).__name__}")
         if not value:
@@ -268,6 +284,9 @@ class Number(Scalar):
         self.wanted, self.accepts, self.share = wanted, accepts, share
 
     def __call__(self, path: str, value: Any, scope: Scope) -> Any:
+        """Return a number of a call as a float, or in the call's dtype."""
+        if type(value) is float and self.accepts(value) and value != math.inf:
+            return value
         if hasattr(value, "dtype"):
             xp = library(path, value)
             if value.ndim:
@@ -306,6 +325,7 @@ class Integer(Scalar):
         self.least, self.most = least, most
 
     def __call__(self, path: str, value: Any, scope: Scope) -> int:
+        """Return an integer of a call as an int."""
         if isinstance(value, bool) or not hasattr(value, "__index__"):
             raise TypeError(f"{path}: expected an integer, got {type(value).__name__}")
         try:
@@ -324,10 +344,24 @@ Index = Annotated[int, Integer(0)]
 """0, 1, 2, …"""
 
 
+class Choice(Scalar):
+    """One of some words."""
+
+    def __init__(self, *options: str) -> None:
+        self.options = options
+
+    def __call__(self, path: str, value: Any, scope: Scope) -> str:
+        """Check a word of a call."""
+        if not isinstance(value, str) or value not in self.options:
+            raise ValueError(f"{path}: expected one of {', '.join(self.options)}, got {value!r}")
+        return value
+
+
 class FloatDtype(Scalar):
     """float32 or float64 of the library of the call's arrays."""
 
     def __call__(self, path: str, value: Any, scope: Scope) -> Any:
+        """Check a dtype of a call."""
         xp = scope.xp
         if value not in (xp.float32, xp.float64):
             raise TypeError(f"{path}: expected float32 or float64 of {xp.__name__}, got {value}")
@@ -347,6 +381,7 @@ class ArrayNamespace(Scalar):
     """An Array API namespace, such as `numpy`, `jax.numpy` or `array_api_compat.torch`."""
 
     def __call__(self, path: str, value: Any, scope: Scope) -> Any:
+        """Check a namespace of a call."""
         if not all(hasattr(value, name) for name in ("asarray", "float32", "matmul")):
             raise TypeError(f"{path}: expected an array namespace, such as numpy or jax.numpy, got {value!r}")
         return value

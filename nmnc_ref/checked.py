@@ -7,9 +7,9 @@ import inspect
 import threading
 import types
 import typing
-from collections.abc import Callable
-from dataclasses import is_dataclass
-from typing import Annotated, Any, Literal, TypeVar, Union
+from collections.abc import Callable, Sequence
+from dataclasses import is_dataclass, replace
+from typing import Annotated, Any, TypeVar, Union
 
 from nmnc_ref.arrays import Arrays, Scalar, Scope
 
@@ -39,7 +39,7 @@ class _Written(str):
 def checked(function: Function) -> Function:
     """Return a function that checks its arguments against its annotations, those of `arrays` and of `typing`.
 
-    A tuple and a NamedTuple are checked inside, an object for a Protocol has its members, and a Literal is a choice.
+    A tuple and a NamedTuple are checked inside, and an object for a Protocol has its members.
     """
     checks: list[tuple[int, str, Check]] = []  # made at the first call, when all names in annotations are known
 
@@ -96,7 +96,8 @@ def validate(function: Callable, **arguments: Any) -> None:
 
 def check_fields(value: Any) -> None:
     """Check the fields of a frozen dataclass against their annotations; to be called when it is made."""
-    for name, check in _fields(type(value)):
+    kind: Any = type(value)
+    for name, check in _fields(kind):
         object.__setattr__(value, name, check(name, getattr(value, name), Scope()))
 
 
@@ -120,23 +121,26 @@ def _checks(function: Callable) -> list[tuple[int, str, Check]]:
 
 
 @functools.cache
-def _fields(kind: type) -> tuple[tuple[str, Check], ...]:
+def _fields(kind: Any) -> tuple[tuple[str, Check], ...]:
     """Return the checks of a NamedTuple or a dataclass by field."""
-    names = getattr(kind, "_fields", None) or tuple(kind.__dataclass_fields__)  # type: ignore[attr-defined]
+    names = getattr(kind, "_fields", None) or tuple(kind.__dataclass_fields__)
     hints = typing.get_type_hints(kind, include_extras=True)
     checks = ((name, _check(hints.get(name, Any))) for name in names)
     return tuple((name, check) for name, check in checks if check is not None)
 
 
 def _own_fields(path: str, value: Any, scope: Scope) -> Any:
-    """Check the fields of a NamedTuple by the annotations of its own type."""
+    """Check the fields of a NamedTuple or a dataclass by the annotations of its own type."""
+    kind: Any = type(value)
     changed = {}
-    for name, check in _fields(type(value)):
+    for name, check in _fields(kind):
         field = getattr(value, name)
         found = check(f"{path}.{name}", field, scope)
         if found is not field:
             changed[name] = found
-    return value._replace(**changed) if changed else value
+    if not changed:
+        return value
+    return replace(value, **changed) if is_dataclass(kind) else value._replace(**changed)
 
 
 @functools.cache
@@ -148,8 +152,8 @@ def _check(annotation: Any) -> Check | None:
     if origin in (Union, types.UnionType):
         inner = [_check(part) for part in parts if part is not type(None)]
         return functools.partial(_optional, inner[0]) if len(inner) == 1 and inner[0] else None
-    if origin is Literal:
-        return functools.partial(_choice, parts)
+    if origin is Sequence:
+        return functools.partial(_sequence, _check(tuple[parts[0], ...]))  # type: ignore[valid-type]
     if origin is tuple:
         return functools.partial(_tuple, tuple(_check(part) for part in parts if part is not ...), parts[-1] is ...)
     if annotation is Callable:
@@ -169,19 +173,13 @@ def _optional(inner: Check, path: str, value: Any, scope: Scope) -> Any:
     return None if value is None else inner(path, value, scope)
 
 
-def _choice(options: tuple[str, ...], path: str, value: Any, scope: Scope) -> Any:
-    if not isinstance(value, str) or value not in options:
-        raise ValueError(f"{path}: expected one of {', '.join(options)}, got {value!r}")
-    return value
-
-
 def _flag(path: str, value: Any, scope: Scope) -> bool:
     if not isinstance(value, bool):
         raise TypeError(f"{path}: expected True or False, got {type(value).__name__}")
     return value
 
 
-def _instance(kind: type, path: str, value: Any, scope: Scope) -> Any:
+def _instance(kind: Any, path: str, value: Any, scope: Scope) -> Any:
     if not isinstance(value, kind):
         raise TypeError(f"{path}: expected {kind.__name__}, got {_kind(value)}")
     return value
@@ -218,6 +216,12 @@ def _tuple(checks: tuple[Check | None, ...], alike: bool, path: str, value: Any,
     scope.item = outer
     unchanged = isinstance(value, tuple) and all(map(lambda new, old: new is old, found, value))
     return value if unchanged else tuple(found)
+
+
+def _sequence(inner: Check, path: str, value: Any, scope: Scope) -> Any:
+    if not hasattr(value, "__iter__"):
+        raise TypeError(f"{path}: expected a sequence, got {_kind(value)}")
+    return inner(path, tuple(value), scope)
 
 
 def _callable(

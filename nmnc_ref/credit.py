@@ -65,7 +65,7 @@ def layerwise_deltas(
 
     Args:
         error: e.
-        mirrors: (M_1, …, M_{L−1}), layers of the kinds of the layers 2 … L, with `feedback.mirror_estimate`s as weights.
+        mirrors: (M_1, …, M_{L−1}), layers of the kinds of the layers 2 … L, with mirror estimates as weights.
         slopes: (φ'(s_1), …, φ'(s_{L−1})).
     """
     expect_number("slopes", slopes, len(mirrors), "mirrors")

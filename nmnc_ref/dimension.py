@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from array_api_compat import array_namespace, device
+from array_api_compat import device
 
-from nmnc_ref.arrays import Array, Float, PositiveFraction, expect, is_concrete
+from nmnc_ref.arrays import Array, Float, PositiveFraction, expect, is_concrete, namespace
 from nmnc_ref.checked import checked
 
 ROWS = 128
@@ -23,7 +23,7 @@ def participation_ratio(spectrum: Float[Array, "*batch m"]) -> Float[Array, "*ba
         spectrum: variances λ, none negative and not all 0.
     """
     _expect_variances(spectrum)
-    xp = array_namespace(spectrum)
+    xp = namespace(spectrum)
     share = spectrum / xp.sum(spectrum, axis=-1, keepdims=True)
     return 1 / xp.sum(share**2, axis=-1)
 
@@ -37,7 +37,7 @@ def explained_variance_dimension(spectrum: Float[Array, "*batch m"], explained: 
         explained: share of the variance (known, also while tracing).
     """
     _expect_variances(spectrum)
-    xp = array_namespace(spectrum)
+    xp = namespace(spectrum)
     descending = xp.all(spectrum[..., 1:] <= spectrum[..., :-1])
     expect(descending, "spectrum: expected descending variances, got an increase")
     if not is_concrete(explained):
@@ -48,7 +48,7 @@ def explained_variance_dimension(spectrum: Float[Array, "*batch m"], explained: 
 
 
 def _expect_variances(spectrum: Array) -> None:
-    xp = array_namespace(spectrum)
+    xp = namespace(spectrum)
     least = xp.min(spectrum)
     expect(least >= 0, "spectrum: expected no negative variance, got {:g}", least)
     some = xp.all(xp.max(spectrum, axis=-1) > 0)
@@ -66,7 +66,7 @@ def two_nearest_neighbours(points: Float[Array, "*batch N n"]) -> Float[Array, "
         points: at least three of them distinct, and with some r₂ > r₁, unlike a regular lattice (under `jax.jit` these
             give NaN or infinity).
     """
-    xp, total = array_namespace(points), points.shape[-2]
+    xp, total = namespace(points), points.shape[-2]
     if total < 3:
         raise ValueError(f"points: expected at least N = 3 points, got {total}")
     index = xp.arange(total, device=device(points))

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from array_api_compat import array_namespace
-
-from nmnc_ref.arrays import Array, Basis, Count, Float, Positive, Tail, expect
+from nmnc_ref.arrays import Array, Basis, Count, Float, Positive, Tail, expect, namespace
 from nmnc_ref.checked import checked
 
 
@@ -52,8 +50,15 @@ def unnormalised_correlation(
         response: δy.
         noise: ξ.
     """
-    xp = array_namespace(response)
-    return xp.moveaxis(response, 0, -1) @ xp.moveaxis(noise, 0, -2) / noise.shape[0]
+    return _mean_outer(response, noise)
+
+
+def _mean_outer(response: Array, noise: Array) -> Array:
+    """Return (1/K) Σ_k δy_k ξ_kᵀ."""
+    if noise.ndim == 2:
+        return response.T @ noise / noise.shape[0]
+    xp, batch = namespace(response), range(1, noise.ndim - 1)
+    return xp.permute_dims(response, (*batch, -1, 0)) @ xp.permute_dims(noise, (*batch, 0, -1)) / noise.shape[0]
 
 
 @checked
@@ -69,7 +74,7 @@ def correlation(
         noise: ξ.
         sigma: σ that the noise was made with, in units of activity.
     """
-    return unnormalised_correlation(response, noise) / sigma**2
+    return _mean_outer(response, noise) / sigma**2
 
 
 @checked
@@ -83,10 +88,10 @@ def batch_correlation(
         noise: ξ, drawn afresh for each element of the batch.
         sigma: σ, in units of activity.
     """
-    xp = array_namespace(response)
+    xp = namespace(response)
     merge = noise.shape[0] * noise.shape[1]
     response = xp.reshape(response, (merge, *response.shape[2:]))
-    return correlation(response, xp.reshape(noise, (merge, *noise.shape[2:])), sigma)
+    return _mean_outer(response, xp.reshape(noise, (merge, *noise.shape[2:]))) / sigma**2
 
 
 @checked
@@ -102,7 +107,7 @@ def least_squares(
         noise: ξ, confined to the manifold, of which it spans all d dimensions.
         basis: U; None for isotropic noise, where d = n.
     """
-    xp = array_namespace(response)
+    xp = namespace(response)
     coordinates = noise
     if basis is not None:
         coordinates = noise @ basis

@@ -2,8 +2,8 @@
 
 Feedback is direct (B_l, a running estimate of E[J_l] P_l, carries the output error to layer l) or layer-wise
 (M_l ≈ W_{l+1} P_l carries the delta one layer down). A mirror M_l is itself a layer, of the kind of the layer whose
-weights it estimates from noise in the activity below: the weight mirror (F3; Akrout et al. 2019). In a recurrent network
-there is one B for each lag between activity and output.
+weights it estimates from noise in the activity below: the weight mirror (F3; Akrout et al. 2019). In a recurrent
+network there is one B for each lag between activity and output.
 """
 
 from __future__ import annotations

@@ -13,9 +13,7 @@ from __future__ import annotations
 
 import math
 
-from array_api_compat import array_namespace
-
-from nmnc_ref.arrays import Array, Basis, Float, Positive, expect
+from nmnc_ref.arrays import Array, Basis, Float, Positive, expect, namespace
 from nmnc_ref.checked import checked
 
 
@@ -48,7 +46,7 @@ def sanger_step(weight: Float[Array, "d n"], activity: Float[Array, "B n"], rate
         rate: η, in units of 1/activity².
     """
     _expect_rows(weight)
-    output, lower = activity @ weight.T, array_namespace(weight).tril
+    output, lower = activity @ weight.T, namespace(weight).tril
     return weight + (rate / activity.shape[0]) * (output.T @ activity - lower(output.T @ output) @ weight)
 
 
@@ -62,7 +60,7 @@ def basis(weight: Float[Array, "d n"]) -> Basis[Array, "n d"]:
         weight: W; d ≤ n linearly independent rows (not checked under `jax.jit`, where columns are then arbitrary).
     """
     _expect_rows(weight)
-    xp = array_namespace(weight)
+    xp = namespace(weight)
     orthonormal, triangle = xp.linalg.qr(weight.T)
     lengths = xp.abs(xp.linalg.diagonal(triangle))
     floor = xp.finfo(weight.dtype).eps * weight.shape[1] * math.sqrt(weight.shape[0])

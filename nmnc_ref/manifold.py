@@ -8,15 +8,13 @@ mean direction. All three versions are here.
 from __future__ import annotations
 
 import math
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Annotated, Any, NamedTuple
 
-from array_api_compat import array_namespace
-
-from nmnc_ref.arrays import Array, Basis, Count, Float, PositiveFraction, expect, is_concrete
+from nmnc_ref.arrays import Array, Basis, Choice, Count, Float, PositiveFraction, expect, is_concrete, namespace
 from nmnc_ref.checked import checked
 
-Centring = Literal["uncentred", "centred", "mean-added"]
-CENTRINGS = get_args(Centring)
+CENTRINGS = ("uncentred", "centred", "mean-added")
+Centring = Annotated[str, Choice(*CENTRINGS)]
 
 
 class RankError(ValueError):
@@ -41,9 +39,9 @@ def fit(
 ) -> Manifold:
     """X/√B = V diag(√λ) Uᵀ, keeping the first columns of U: the manifold of an activity matrix by PCA [summary].
 
-    More components than the activity has numerical rank are refused (a constant matrix has rank 0 after centring), as is
-    for "mean-added" a mean that lies in the span already. Under `jax.jit` that is not checked: columns beyond the rank
-    are arbitrary.
+    More components than the activity has numerical rank are refused (a constant matrix has rank 0 after centring), as
+    is for "mean-added" a mean that lies in the span already. Under `jax.jit` that is not checked: columns beyond the
+    rank are arbitrary.
 
     Args:
         activity: X, one row for each input.
@@ -56,7 +54,7 @@ def fit(
         The manifold. Each component has the sign that makes its largest entry positive, so that noise along it is the
         same on every library. The `mean` is that of X whatever the centring, the spectrum has divisor B.
     """
-    xp = array_namespace(activity)
+    xp = namespace(activity)
     _expect_one(dimension, explained)
     samples, n = activity.shape
     mean = xp.mean(activity, axis=0)
@@ -102,7 +100,7 @@ def from_moments(
     Returns:
         The manifold; variances that rounding made negative are 0.
     """
-    xp = array_namespace(mean)
+    xp = namespace(mean)
     _expect_one(dimension, explained)
     n, eps = mean.shape[0], xp.finfo(mean.dtype).eps
     if n < (dimension or 1):
@@ -146,7 +144,7 @@ def _columns(
     name: str, spectrum: Array, resolved: Array, dimension: int | None, explained: float | None, centring: str
 ) -> int:
     """Return how many components to keep; `resolved` tells of each that there can be whether it exceeds rounding."""
-    xp = array_namespace(spectrum)
+    xp = namespace(spectrum)
     independent = xp.sum(xp.astype(resolved, xp.int32))
     rank = int(independent) if is_concrete(independent) else resolved.shape[0]
     if dimension is None:
@@ -161,13 +159,13 @@ def _columns(
 
 def _signed(basis: Array) -> Array:
     """Return the columns with the sign that makes the entry of largest magnitude positive."""
-    xp = array_namespace(basis)
+    xp = namespace(basis)
     negative = xp.max(basis, axis=0) + xp.min(basis, axis=0) < 0
     return xp.where(negative, -basis, basis)
 
 
 def _append_direction(name: str, basis: Array, direction: Array) -> Array:
-    xp, rest = array_namespace(basis), direction
+    xp, rest = namespace(basis), direction
     for _ in range(2):  # once more, as the first projection leaves rounding errors inside the span
         rest = rest - basis @ (basis.T @ rest)
     length = xp.linalg.vector_norm(rest)

@@ -11,9 +11,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from array_api_compat import array_namespace
-
-from nmnc_ref.arrays import Array, Float, Fraction, expect
+from nmnc_ref.arrays import Array, Float, Fraction, expect, namespace
 from nmnc_ref.checked import checked
 
 
@@ -35,7 +33,7 @@ def empty(activity: Float[Array, "B n"]) -> Moments:
     Args:
         activity: of which only the number of units, the library and the dtype are used.
     """
-    zero = array_namespace(activity).zeros_like(activity[0, :])
+    zero = namespace(activity).zeros_like(activity[0, :])
     return Moments(zero[0], zero, zero[:, None] * zero)
 
 
@@ -46,7 +44,7 @@ def of(activity: Float[Array, "B n"]) -> Moments:
     Args:
         activity: x, one row for each sample.
     """
-    xp = array_namespace(activity)
+    xp = namespace(activity)
     mean = xp.mean(activity, axis=0)
     deviation = activity - mean
     rest = xp.mean(deviation, axis=0)  # what rounding in the sum over B samples left of the mean
@@ -66,7 +64,7 @@ def merge(moments: Moments, other: Moments) -> Moments:
         other: of the other; either may be `empty`.
     """
     _expect_count(moments=moments, other=other)
-    xp = array_namespace(moments.mean)
+    xp = namespace(moments.mean)
     count = moments.count + other.count
     share = other.count / xp.where(count > 0, count, xp.ones_like(count))
     difference = other.mean - moments.mean

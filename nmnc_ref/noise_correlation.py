@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from array_api_compat import array_namespace, device
+from array_api_compat import device
 
 from nmnc_ref import estimator, perturbation, random
-from nmnc_ref.arrays import Array, Basis, Count, Float, Key, Positive, Tail, Words
+from nmnc_ref.arrays import Array, Basis, Count, Float, Key, Positive, Tail, Words, namespace
 from nmnc_ref.checked import checked
 
 Law = Callable[[Words[Array, "K 2"], tuple[int, ...], Any], Float[Array, "K ..."]]
@@ -46,7 +46,7 @@ def estimate_jacobian(
             chunk).
         chunk: draws in memory at a time.
     """
-    xp = array_namespace(key)
+    xp = namespace(key)
     dimension = (activity if basis is None else basis).shape[-1]
 
     def estimate(start: int, stop: int) -> Array:

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import math
 
-from array_api_compat import array_namespace
-
-from nmnc_ref.arrays import Array, Basis, Count, Float, Positive, at_most, expect
+from nmnc_ref.arrays import Array, Basis, Count, Float, Positive, at_most, expect, namespace
 from nmnc_ref.checked import checked
 
 
@@ -56,7 +54,7 @@ def fixed_norm(coefficients: Float[Array, "*draws d"]) -> Float[Array, "*draws d
     Args:
         coefficients: z, no vector zero (under `jax.jit` that yields NaN).
     """
-    xp = array_namespace(coefficients)
+    xp = namespace(coefficients)
     norm = xp.linalg.vector_norm(coefficients, axis=-1, keepdims=True)
     expect(xp.all(norm > 0), "coefficients: expected vectors that are not zero, got a zero vector")
     return math.sqrt(coefficients.shape[-1]) * coefficients / norm
@@ -69,7 +67,7 @@ def orthonormal_frame(coefficients: Float[Array, "K *batch d"]) -> Float[Array, 
     Args:
         coefficients: z, linearly independent for each element of the batch.
     """
-    xp = array_namespace(coefficients)
+    xp = namespace(coefficients)
     draws, d = coefficients.shape[0], coefficients.shape[-1]
     if draws > d:
         raise ValueError(f"coefficients: expected at most d = {d} draws, got K = {draws}")

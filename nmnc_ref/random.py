@@ -17,9 +17,22 @@ import math
 from typing import Annotated, Any
 
 import numpy as np
-from array_api_compat import array_namespace, device
+from array_api_compat import device
 
-from nmnc_ref.arrays import Array, Count, Dtype, Float, Integer, Namespace, Scalar, Scope, Words, library, word_dtype
+from nmnc_ref.arrays import (
+    Array,
+    Count,
+    Dtype,
+    Float,
+    Integer,
+    Namespace,
+    Scalar,
+    Scope,
+    Words,
+    library,
+    namespace,
+    word_dtype,
+)
 from nmnc_ref.checked import checked
 
 ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
@@ -31,6 +44,7 @@ class Lengths(Scalar):
     """The shape of draws: lengths of at least 1, and fewer than 2³² elements."""
 
     def __call__(self, path: str, value: Any, scope: Scope) -> tuple[int, ...]:
+        """Return a shape of a call as a tuple."""
         if not isinstance(value, (tuple, list)):
             raise TypeError(f"{path}: expected a tuple of lengths, got {type(value).__name__}")
         shape = tuple(Integer(1)(path, length, scope) for length in value)
@@ -57,18 +71,20 @@ def threefry2x32(
     Returns:
         The two words of each answer.
     """
-    xp = array_namespace(key0)
+    xp = namespace(key0)
     _expect_broadcastable(key0=key0, key1=key1, counter0=counter0, counter1=counter1)
-    mask = xp.asarray(MASK, dtype=counter0.dtype, device=device(counter0))  # changes nothing where words are uint32
+
+    def word(x: Array) -> Array:
+        return x if x.dtype == xp.uint32 else x & MASK  # which is what uint32 wraps to by itself
+
     keys = (key0, key1, key0 ^ key1 ^ PARITY)
-    x0, x1 = (counter0 + key0) & mask, (counter1 + key1) & mask
+    x0, x1 = word(counter0 + key0), word(counter1 + key1)
     for group in range(5):
         for rotation in ROTATIONS[group % 2]:
-            x0 = (x0 + x1) & mask
-            x1 = ((x1 << rotation) & mask) | (x1 >> (32 - rotation))
-            x1 = x0 ^ x1
-        x0 = (x0 + keys[(group + 1) % 3]) & mask
-        x1 = (x1 + keys[(group + 2) % 3] + (group + 1)) & mask
+            x0 = word(x0 + x1)
+            x1 = x0 ^ (word(x1 << rotation) | (x1 >> (32 - rotation)))
+        x0 = word(x0 + keys[(group + 1) % 3])
+        x1 = word(x1 + keys[(group + 2) % 3] + (group + 1))
     return x0, x1
 
 
@@ -91,7 +107,7 @@ def fold_in(key: Words[Array, "... 2"], data: int | Array) -> Words[Array, "... 
         key: one or more keys.
         data: an integer below 2³², or words that broadcast against the keys.
     """
-    xp = array_namespace(key)
+    xp = namespace(key)
     if isinstance(data, (int, np.integer)):
         data = xp.asarray(Integer(0, MASK)("data", data, Scope()), dtype=key.dtype, device=device(key))
     elif getattr(data, "dtype", None) != key.dtype or library("data", data) is not xp:
@@ -110,7 +126,7 @@ def split(key: Words[Array, "*keys 2"], number: Count) -> Words[Array, "*keys nu
         key: one or more keys.
         number: how many.
     """
-    return array_namespace(key).stack(words(key, (number,)), axis=-1)
+    return namespace(key).stack(words(key, (number,)), axis=-1)
 
 
 @checked
@@ -121,7 +137,7 @@ def words(key: Words[Array, "*keys 2"], shape: Shape) -> tuple[Words[Array, "...
         key: one or more keys.
         shape: of the draws for each key.
     """
-    xp = array_namespace(key)
+    xp = namespace(key)
     counter = xp.arange(math.prod(shape), dtype=key.dtype, device=device(key))
     x0, x1 = threefry2x32(key[..., :1], key[..., 1:], xp.zeros_like(counter), counter)
     return xp.reshape(x0, (*key.shape[:-1], *shape)), xp.reshape(x1, (*key.shape[:-1], *shape))
@@ -151,7 +167,7 @@ def uniform(key: Words[Array, "*keys 2"], shape: Shape, dtype: Dtype) -> Float[A
         shape: of the draws for each key.
         dtype: the library's float32 or float64.
     """
-    xp = array_namespace(key)
+    xp = namespace(key)
     x0, x1 = words(key, shape)
     if dtype == xp.float32:
         return (xp.astype((x0 ^ x1) >> 9, dtype) + 0.5) * 2.0**-23
@@ -170,9 +186,8 @@ def normal(key: Words[Array, "*keys 2"], shape: Shape, dtype: Dtype) -> Float[Ar
         shape: of the draws for each key.
         dtype: the library's float32 or float64.
     """
-    xp = array_namespace(key)
-    keys = split(key, 2)
-    u, v = uniform(keys[..., 0, :], shape, dtype), uniform(keys[..., 1, :], shape, dtype)
+    xp = namespace(key)
+    u, v = xp.unstack(uniform(split(key, 2), shape, dtype), axis=key.ndim - 1)
     return xp.sqrt(-2 * xp.log(u)) * xp.cos(2 * math.pi * v)
 
 
@@ -185,7 +200,7 @@ def rademacher(key: Words[Array, "*keys 2"], shape: Shape, dtype: Dtype) -> Floa
         shape: of the draws for each key.
         dtype: the library's float32 or float64.
     """
-    return 1 - 2 * array_namespace(key).astype(bits(key, shape) >> 31, dtype)
+    return 1 - 2 * namespace(key).astype(bits(key, shape) >> 31, dtype)
 
 
 def _expect_broadcastable(**arguments: Array) -> None:

@@ -11,10 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from array_api_compat import array_namespace
-
 from nmnc_ref import credit, estimator, feedback
-from nmnc_ref.arrays import Array, Float, PositiveFraction, expect_number
+from nmnc_ref.arrays import Array, Float, PositiveFraction, expect_number, namespace
 from nmnc_ref.checked import check_fields, checked
 from nmnc_ref.nn import feedforward, recurrent
 from nmnc_ref.nn.activation import Activation
@@ -58,8 +56,8 @@ class _Feedforward:
         return feedforward.forward(network, x, self.activation)
 
     def backpropagation(self, network: tuple, x: Array, target: Array, loss: Loss) -> feedforward.Backpropagation:
-        truth = feedforward.backpropagation(network, x, target, self.activation, loss)
-        return truth._replace(activity_gradient=truth.activity_gradient[1:-1])
+        truth = feedforward.backpropagation(network, x, target, self.activation, loss, to_input=False)
+        return truth._replace(activity_gradient=truth.activity_gradient[:-1])
 
     def bases(self, passed: feedforward.Forward, fit: Callable[[Array], Array]) -> Arrays:
         return tuple(map(fit, passed.hidden))
@@ -73,12 +71,15 @@ class Direct(_Feedforward):
     """B_l ≈ E[J_l] P_l, δ_l = φ'(s_l) ⊙ (e B_l): direct feedback to feedforward networks (F4) [choice]."""
 
     def tail(self, network: tuple, x: Array, site: int) -> Callable[[Array], Array]:
+        """y = f_l(x_l)."""
         return feedforward.tail(network, site + 1, self.activation)
 
     def estimate(self, network: tuple, responses: Arrays, noises: Arrays, sigmas: tuple[float, ...]) -> Arrays:
+        """Ĵ_l of the Jacobians ∂y/∂x_l."""
         return tuple(map(estimator.correlation, responses, noises, sigmas))
 
     def credit(self, network: tuple, x: Array, passed: feedforward.Forward, error: Array, feedbacks: Arrays) -> tuple:
+        """g_l = e B_l, δ_l = φ'(s_l) ⊙ g_l, ∂W_l = δ_lᵀ x_{l−1}."""
         gradients = tuple(credit.activity_gradient(error, feedback) for feedback in feedbacks)
         deltas = credit.direct_deltas(error, feedbacks, self._slopes(passed))
         return gradients, deltas, credit.weight_gradients(network, passed.activity, deltas)
@@ -89,13 +90,16 @@ class Layerwise(_Feedforward):
     """M_l ≈ W_{l+1} P_l, δ_l = φ'(s_l) ⊙ (δ_{l+1} M_l): mirrors of feedforward networks (F3) [choice]."""
 
     def tail(self, network: tuple, x: Array, site: int) -> Callable[[Array], Array]:
+        """s_{l+1} of x_l."""
         return network[site + 1].preactivation
 
     def estimate(self, network: tuple, responses: Arrays, noises: Arrays, sigmas: tuple[float, ...]) -> Arrays:
+        """M_l of the weights W_{l+1}."""
         mirrors = map(feedback.mirror_estimate, network[1:], responses, noises, sigmas)
         return tuple(mirror.weight for mirror in mirrors)
 
     def credit(self, network: tuple, x: Array, passed: feedforward.Forward, error: Array, feedbacks: Arrays) -> tuple:
+        """g_l = δ_{l+1} M_l, δ_l = φ'(s_l) ⊙ g_l, ∂W_l = δ_lᵀ x_{l−1}."""
         expect_number("feedbacks", feedbacks, len(network) - 1, "the layers above the first")
         mirrors = tuple(layer._replace(weight=weight) for layer, weight in zip(network[1:], feedbacks, strict=True))
         deltas = credit.layerwise_deltas(error, mirrors, self._slopes(passed))
@@ -118,15 +122,19 @@ class ThroughTime:
         check_fields(self)
 
     def forward(self, network: tuple, x: Array) -> recurrent.Forward:
+        """h_t = (1 − a) h_{t−1} + a φ(s_t)."""
         return recurrent.forward(network, x, self.activation, leak=self.leak, every=self.every)
 
     def tail(self, network: tuple, x: Array, site: int) -> Callable[[Array], Array]:
+        """y of h_t."""
         return recurrent.tail(network, x, site + 1, self.activation, leak=self.leak, every=self.every)
 
     def estimate(self, network: tuple, responses: Arrays, noises: Arrays, sigmas: tuple[float, ...]) -> Arrays:
+        """Ĵ of the Jacobians ∂y_{t+lag}/∂h_t, averaged for each lag."""
         return feedback.by_lag(tuple(map(estimator.correlation, responses, noises, sigmas)), every=self.every)
 
     def credit(self, network: tuple, x: Array, passed: recurrent.Forward, error: Array, feedbacks: Arrays) -> tuple:
+        """g_t = Σ_lag e_{t+lag} B_lag, δ_t = a φ'(s_t) ⊙ g_t, ∂W = Σ_t δ_tᵀ h_{t−1}."""
         gradients = credit.activity_gradients_by_lag(error, feedbacks, every=self.every)
         deltas = tuple(
             recurrent.delta(gradient, s, self.activation, leak=self.leak)
@@ -136,9 +144,11 @@ class ThroughTime:
         return gradients, deltas, found
 
     def backpropagation(self, network: tuple, x: Array, target: Array, loss: Loss) -> recurrent.Backpropagation:
+        """The same by backpropagation through time."""
         kind: dict[str, Any] = {"leak": self.leak, "every": self.every}
         return recurrent.backpropagation(network, x, target, self.activation, loss, **kind)
 
     def bases(self, passed: recurrent.Forward, fit: Callable[[Array], Array]) -> Arrays:
-        states = passed.hidden  # one manifold for all steps
-        return (fit(array_namespace(states[0]).concat(list(states), axis=0)),) * len(states)
+        """One manifold for all steps."""
+        states = passed.hidden
+        return (fit(namespace(states[0]).concat(list(states), axis=0)),) * len(states)

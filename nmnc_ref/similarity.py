@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from array_api_compat import array_namespace, device
+from array_api_compat import device
 
-from nmnc_ref.arrays import Array, Float, expect
+from nmnc_ref.arrays import Array, Float, expect, namespace
 from nmnc_ref.checked import checked
 
 
@@ -25,7 +25,7 @@ def linear_cka(activity: Float[Array, "N n"], other_activity: Float[Array, "N m"
         activity: X, one row for each stimulus, not the same for all (under `jax.jit`: arbitrary or NaN).
         other_activity: Y, of the same stimuli in the same order.
     """
-    xp, grams = array_namespace(activity), []
+    xp, grams = namespace(activity), []
     for name, x in (("activity", activity), ("other_activity", other_activity)):
         centred = _centred(xp, x, axis=0)
         norm = xp.linalg.vector_norm(centred)
@@ -58,7 +58,7 @@ def rsa(activity: Float[Array, "N n"], other_activity: Float[Array, "N m"]) -> F
             dissimilar (under `jax.jit`: arbitrary or NaN).
         other_activity: Y, of the same stimuli in the same order.
     """
-    xp, stimuli = array_namespace(activity), activity.shape[0]
+    xp, stimuli = namespace(activity), activity.shape[0]
     if stimuli < 3:
         raise ValueError(f"activity: expected at least N = 3 stimuli, got {stimuli}")
     scores = []
@@ -72,7 +72,7 @@ def rsa(activity: Float[Array, "N n"], other_activity: Float[Array, "N m"]) -> F
 
 
 def _dissimilarity(name: str, activity: Array) -> Array:
-    xp = array_namespace(activity)
+    xp = namespace(activity)
     centred = _centred(xp, activity, axis=1)
     norm = xp.linalg.vector_norm(centred, axis=1, keepdims=True)
     differ = xp.all(norm > _floor(xp, activity, axis=1))

@@ -16,14 +16,13 @@ import functools
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, get_args
-
-from array_api_compat import array_namespace
+from typing import Annotated, Any, NamedTuple
 
 from nmnc_ref import estimator, feedback, manifold, perturbation, random
 from nmnc_ref.arrays import (
     Array,
     Basis,
+    Choice,
     Count,
     Float,
     Fraction,
@@ -32,14 +31,15 @@ from nmnc_ref.arrays import (
     NonNegative,
     Positive,
     PositiveFraction,
+    namespace,
 )
 from nmnc_ref.checked import check_fields, checked, validate
 from nmnc_ref.nn import sgd
 from nmnc_ref.nn.loss import Loss
 from nmnc_ref.route import Route
 
-Rule = Literal["backpropagation", "random feedback", "vnc", "nmnc"]
-RULES = get_args(Rule)
+RULES = ("backpropagation", "random feedback", "vnc", "nmnc")
+Rule = Annotated[str, Choice(*RULES)]
 PERTURBING = ("vnc", "nmnc")
 
 
@@ -196,11 +196,12 @@ def learn_feedback(
     x = x[: settings.samples, ...]
     hidden = route.forward(state.network, x).hidden
     _expect_of_rule(state, settings, len(hidden))
-    key, fresh = random.fold_in(state.key, 0), random.fold_in(state.key, 1)
+    key, fresh = namespace(state.key).unstack(random.split(state.key, 2))
     respond = estimator.antithetic_response if settings.antithetic else estimator.one_sided_response
+    keys = random.split(fresh, len(hidden))
     noises, responses, sigmas = [], [], []
     for site, activity in enumerate(hidden):
-        noise, sigma = _noise(random.fold_in(fresh, site), state.bases[site], settings)
+        noise, sigma = _noise(keys[site, :], state.bases[site], settings)
         response = respond(route.tail(state.network, x, site), activity, noise)
         noises.append(_rows(noise))
         responses.append(_rows(response))
@@ -318,7 +319,7 @@ def _refitted(state: State, sample: Array, route: Route, settings: Settings, ind
 
 def _rows(array: Array) -> Array:
     """Join draws and samples: [K, S, n] to [K·S, n]."""
-    return array_namespace(array).reshape(array, (-1, array.shape[-1]))
+    return namespace(array).reshape(array, (-1, array.shape[-1]))
 
 
 def _expect_of_rule(state: State, settings: Settings, hidden: int) -> None:

@@ -10,17 +10,17 @@ import inspect
 import itertools
 import types
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, is_dataclass, replace
 from types import ModuleType
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 from conftest import to_library
 
 import nmnc_ref
 from nmnc_ref import nn, random, theory, training
-from nmnc_ref.arrays import ArrayNamespace, Arrays, FloatDtype, Integer, Number, Parameters
+from nmnc_ref.arrays import ArrayNamespace, Arrays, Choice, FloatDtype, Integer, Number, Parameters
 from nmnc_ref.nn.activation import relu, tanh
 from nmnc_ref.nn.convolution import Convolution, Geometry
 from nmnc_ref.nn.dense import Dense
@@ -252,7 +252,7 @@ CALLS: dict[str, dict[str, Any]] = {
     "nn.recurrent.by_step": {"error": Floats(normal(5, 3), "B 3")},
     "nn.sgd.zero_velocity": {"network": free(NETWORK)},
     "nn.sgd.step": {"network": NETWORK, "gradient": NETWORK, "velocity": NETWORK},
-    "training.Settings": {"rule": Plain("nmnc", Literal), "explained": given(None), "dimension": Plain(2, Integer(1))},
+    "training.Settings": {"rule": Plain("nmnc", Choice()), "explained": given(None), "dimension": Plain(2, Integer(1))},
     "training.init": {"network": NETWORK, "sample": floats("B m", m=3), **TRAINING},
     "training.fit_manifolds": {"state": STATE, "sample": INPUTS, **TRAINING},
     "training.learn_feedback": {"state": STATE, "x": INPUTS, **TRAINING},
@@ -273,13 +273,13 @@ CALLS: dict[str, dict[str, Any]] = {
     "manifold.fit": {
         "activity": floats("B n", B=6),
         "explained": given(None),
-        "centring": Plain("mean-added", Literal),
+        "centring": Plain("mean-added", Choice()),
         **_counts(dimension=(2, (5,), "activity")),
     },
     "manifold.from_moments": {
         "covariance": Floats(COVARIANCE, "n n"),
         "explained": given(None),
-        "centring": Plain("mean-added", Literal),
+        "centring": Plain("mean-added", Choice()),
         **_counts(dimension=(2, (5,), "covariance")),
     },
     "moments.merge": {
@@ -333,14 +333,14 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
         "explained": {
             "dimension": given(None),
             "explained": Plain(0.9, nmnc_ref.arrays.PositiveFraction.__metadata__[0]),
-            "centring": Plain("centred", Literal),
+            "centring": Plain("centred", Choice()),
         }
     },
     "manifold.from_moments": {
         "explained": {
             "dimension": given(None),
             "explained": Plain(0.9, nmnc_ref.arrays.PositiveFraction.__metadata__[0]),
-            "centring": Plain("centred", Literal),
+            "centring": Plain("centred", Choice()),
         }
     },
     "nn.feedforward.tail": {
@@ -387,12 +387,15 @@ def _node(function: str, name: str, annotation: Any) -> Any:
             return Given(lambda xp, dtype: xp)
         if isinstance(kind, Parameters):
             return NETWORK
-        return Plain({Number: 0.3, Integer: 3, FloatDtype: None}.get(type(kind), (2, 3)), kind)
-    if origin is Literal:
-        return Plain(parts[0], Literal)
+        return Plain(
+            kind.options[0]
+            if isinstance(kind, Choice)
+            else {Number: 0.3, Integer: 3, FloatDtype: None}.get(type(kind), (2, 3)),
+            kind,
+        )
     if annotation is bool:
         return Plain(False, bool)
-    if origin is tuple and parts[-1] is ...:
+    if origin is Sequence or (origin is tuple and parts[-1] is ...):
         return tuple(replace(_node(function, name, parts[0]), value=value) for value in _TUPLES[name])
     if hasattr(annotation, "_fields"):
         return given({"activation": relu, "loss": nn.loss.squared_error}[name])

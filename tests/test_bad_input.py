@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -41,7 +41,7 @@ from nmnc_ref import (
     training,
 )
 from nmnc_ref import feedback as feedbacks
-from nmnc_ref.arrays import FloatDtype, Integer, Number, Scope
+from nmnc_ref.arrays import Choice, FloatDtype, Integer, Number, Scope
 from nmnc_ref.checked import _check
 from nmnc_ref.nn import activation, feedforward, initialisation, sgd
 from nmnc_ref.nn.dense import Dense
@@ -278,7 +278,9 @@ def _wrong_values(kind: Any) -> list[Any]:
         )
     if isinstance(kind, Lengths):
         return [None, 3, (0,), (2, -1), (2.5,), ("a",), (True,), "text", (2**16, 2**16)]
-    return {Literal: ["unknown", None, 3], bool: ["no", None]}.get(kind, [])
+    if isinstance(kind, Choice):
+        return ["unknown", None, 3]
+    return ["no", None] if kind is bool else []
 
 
 def _value_cases(call: Call, path: str, kind: Any) -> Iterator[Case]:

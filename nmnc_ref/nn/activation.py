@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from array_api_compat import array_namespace
-
-from nmnc_ref.arrays import Array, Float
+from nmnc_ref.arrays import Array, Float, namespace
 from nmnc_ref.checked import checked
 
 Elementwise = Callable[[Float[Array, "*any"]], Float[Array, "*any"]]
@@ -28,40 +26,40 @@ def _identity(preactivation: Float[Array, "*any"]) -> Float[Array, "*any"]:
 
 @checked
 def _one(preactivation: Float[Array, "*any"]) -> Float[Array, "*any"]:
-    return array_namespace(preactivation).ones_like(preactivation)
+    return namespace(preactivation).ones_like(preactivation)
 
 
 @checked
 def _relu(preactivation: Float[Array, "*any"]) -> Float[Array, "*any"]:
-    xp = array_namespace(preactivation)
-    return xp.where(preactivation > 0, preactivation, xp.zeros_like(preactivation))
+    xp = namespace(preactivation)
+    return xp.maximum(preactivation, xp.zeros_like(preactivation))
 
 
 @checked
 def _step(preactivation: Float[Array, "*any"]) -> Float[Array, "*any"]:
-    return array_namespace(preactivation).astype(preactivation > 0, preactivation.dtype)
+    return namespace(preactivation).astype(preactivation > 0, preactivation.dtype)
 
 
 @checked
 def _tanh(preactivation: Float[Array, "*any"]) -> Float[Array, "*any"]:
-    return array_namespace(preactivation).tanh(preactivation)
+    return namespace(preactivation).tanh(preactivation)
 
 
 @checked
 def _tanh_slope(preactivation: Float[Array, "*any"]) -> Float[Array, "*any"]:
-    value = array_namespace(preactivation).tanh(preactivation)
+    value = namespace(preactivation).tanh(preactivation)
     return (1 - value) * (1 + value)
 
 
 @checked
 def _softplus(preactivation: Float[Array, "*any"]) -> Float[Array, "*any"]:
-    xp = array_namespace(preactivation)
+    xp = namespace(preactivation)
     return xp.logaddexp(preactivation, xp.zeros_like(preactivation))
 
 
 @checked
 def _logistic(preactivation: Float[Array, "*any"]) -> Float[Array, "*any"]:
-    return (1 + array_namespace(preactivation).tanh(preactivation / 2)) / 2
+    return (1 + namespace(preactivation).tanh(preactivation / 2)) / 2
 
 
 identity = Activation("identity", _identity, _one)

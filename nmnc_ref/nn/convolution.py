@@ -15,9 +15,9 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from array_api_compat import array_namespace, device
+from array_api_compat import device
 
-from nmnc_ref.arrays import Array, Basis, Count, Float, Index, at_most, expect_units
+from nmnc_ref.arrays import Array, Basis, Count, Float, Index, at_most, expect_units, namespace
 from nmnc_ref.checked import check_fields, checked
 
 
@@ -63,8 +63,8 @@ class Geometry:
 class Convolution(NamedTuple):
     """A convolutional layer: weight W, bias b, and its geometry, which `layer` puts in its place.
 
-    `static` is a dictionary whose one key is the geometry: JAX and its like take the keys of a dictionary for structure,
-    which is known while they trace, and all else in a layer for data.
+    `static` is a dictionary whose one key is the geometry: JAX and its like take the keys of a dictionary for
+    structure, which is known while they trace, and all else in a layer for data.
     """
 
     weight: Float[Array, "o c k k"]
@@ -97,13 +97,13 @@ class Convolution(NamedTuple):
         """s_p = W · patch_p(x) + b at each place p, of the activity x below."""
         self._expect_fit(activity=(activity, self.inputs))
         s = self._kernel() @ self._patches(activity) + self.bias[:, None]
-        return array_namespace(s).reshape(s, (*activity.shape[:-1], -1))
+        return namespace(s).reshape(s, (*activity.shape[:-1], -1))
 
     @checked
     def pull_back(self, delta: Float[Array, "*batch n"]) -> Float[Array, "*batch m"]:
         """Σ_p patch_pᵀ(Wᵀ δ_p): the gradient at the activity below, of a gradient δ at s."""
         self._expect_fit(delta=(delta, self.outputs))
-        xp, lead, shape = array_namespace(delta), delta.shape[:-1], self.geometry
+        xp, lead, shape = namespace(delta), delta.shape[:-1], self.geometry
         places = xp.reshape(delta, (*lead, self.weight.shape[0], -1))
         patches = xp.reshape(self._kernel().T @ places, (*lead, shape.image[0], shape.size**2, *shape.places))
         image = _overlaid(patches, shape.size, shape.stride, *shape.padded)
@@ -116,7 +116,7 @@ class Convolution(NamedTuple):
     def gradient(self, delta: Float[Array, "B n"], activity: Float[Array, "B m"]) -> Convolution:
         """(Σ_ip δ_ip patch_p(x_i)ᵀ, Σ_ip δ_ip): the gradient of the parameters, of δ at s and the activity x below."""
         self._expect_fit(delta=(delta, self.outputs), activity=(activity, self.inputs))
-        xp = array_namespace(delta)
+        xp = namespace(delta)
         delta = xp.reshape(delta, (delta.shape[0], self.weight.shape[0], -1))  # [B, o, places]
         each = delta @ self._patches(activity).mT
         weight = xp.reshape(xp.sum(each, axis=0), self.weight.shape)
@@ -132,11 +132,11 @@ class Convolution(NamedTuple):
             expect_units(name, array, units, "the geometry")
 
     def _kernel(self) -> Array:
-        return array_namespace(self.weight).reshape(self.weight, (self.weight.shape[0], -1))
+        return namespace(self.weight).reshape(self.weight, (self.weight.shape[0], -1))
 
     def _patches(self, activity: Array) -> Array:
         """Return the patches of pixels that the kernel meets, [..., C·size², places]."""
-        xp = array_namespace(activity)
+        xp = namespace(activity)
         lead, shape = activity.shape[:-1], self.geometry
         image = xp.reshape(activity, (*lead, *shape.image))
         image = xp.mean(_windows(image, shape.pool, shape.pool_stride), axis=-3)
@@ -173,7 +173,7 @@ def channel_vectors(activity: Float[Array, "*batch m"], channels: Count) -> Floa
     """
     if activity.shape[-1] % channels:
         raise ValueError(f"activity: expected a multiple of {channels} channels, got shape {list(activity.shape)}")
-    return array_namespace(activity).reshape(activity, (*activity.shape[:-1], channels, -1)).mT
+    return namespace(activity).reshape(activity, (*activity.shape[:-1], channels, -1)).mT
 
 
 @checked
@@ -187,7 +187,7 @@ def shared_basis(basis: Basis[Array, "C d"], positions: Count) -> Basis[Array, "
         basis: U, of channel vectors.
         positions: H·W.
     """
-    xp, (channels, d) = array_namespace(basis), basis.shape
+    xp, (channels, d) = namespace(basis), basis.shape
     places = xp.eye(positions, dtype=basis.dtype, device=device(basis))
     return xp.reshape(basis[:, None, :, None] * places[None, :, None, :], (channels * positions, d * positions))
 
@@ -198,7 +198,7 @@ def _places(length: int, size: int, stride: int) -> int:
 
 def _windows(image: Array, size: int, stride: int) -> Array:
     """Return the pixels under each offset of a window at all its places: [..., H, W] to [..., size², H', W']."""
-    xp = array_namespace(image)
+    xp = namespace(image)
     height, width = (_places(side, size, stride) for side in image.shape[-2:])
     rows, columns = stride * (height - 1) + 1, stride * (width - 1) + 1
     offsets = [(row, column) for row in range(size) for column in range(size)]
@@ -207,7 +207,7 @@ def _windows(image: Array, size: int, stride: int) -> Array:
 
 def _overlaid(windows: Array, size: int, stride: int, height: int, width: int) -> Array:
     """Return the images of which each pixel is the sum of what falls on it: the transpose of `_windows`."""
-    xp = array_namespace(windows)
+    xp = namespace(windows)
     rows, columns = windows.shape[-2:]
     windows = xp.reshape(windows, (*windows.shape[:-3], size, size, rows, columns))
     lines = _overlaid_line(xp.moveaxis(windows, -3, -2), stride, width)  # [..., size, H', W]
@@ -225,7 +225,7 @@ def _overlaid_line(windows: Array, stride: int, length: int) -> Array:
 
 
 def _padded(array: Array, axis: int, before: int, after: int) -> Array:
-    xp = array_namespace(array)
+    xp = namespace(array)
     shape = list(array.shape)
     zeros = []
     for length in (before, after):
@@ -236,7 +236,7 @@ def _padded(array: Array, axis: int, before: int, after: int) -> Array:
 
 def _dilated(array: Array, axis: int, stride: int) -> Array:
     """Put stride − 1 zeros between neighbours along an axis."""
-    xp = array_namespace(array)
+    xp = namespace(array)
     lines = xp.moveaxis(array, axis, -1)
     gaps = xp.zeros((*lines.shape, stride - 1), dtype=array.dtype, device=device(array))
     lines = xp.concat([lines[..., None], gaps], axis=-1)

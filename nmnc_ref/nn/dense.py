@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from array_api_compat import array_namespace
-
-from nmnc_ref.arrays import Array, Float
+from nmnc_ref.arrays import Array, Float, namespace
 from nmnc_ref.checked import checked
 
 
@@ -44,4 +42,4 @@ class Dense(NamedTuple):
     @checked
     def gradient(self, delta: Float[Array, "B n"], activity: Float[Array, "B m"]) -> Dense:
         """Dense(δᵀ x, Σ_i δ_i): the gradient of the parameters, of δ at s and the activity x below."""
-        return Dense(delta.T @ activity, array_namespace(delta).sum(delta, axis=0))
+        return Dense(delta.T @ activity, namespace(delta).sum(delta, axis=0))

@@ -7,11 +7,12 @@ states, so that any kind can take part. The same φ follows each hidden layer.
 from __future__ import annotations
 
 import itertools
+from dataclasses import dataclass
 from typing import NamedTuple
 
-from array_api_compat import array_namespace, device
+from array_api_compat import device
 
-from nmnc_ref.arrays import Array, Float, Index, Layers, at_most, expect_units
+from nmnc_ref.arrays import Array, Float, Index, Layers, at_most, expect_units, namespace
 from nmnc_ref.checked import checked
 from nmnc_ref.nn.activation import Activation
 from nmnc_ref.nn.layer import Layer
@@ -40,8 +41,8 @@ class Forward(NamedTuple):
 class Backpropagation(NamedTuple):
     """Everything that backpropagation computes.
 
-    `error`: e = ∂loss/∂y; `activity_gradient`: (∂loss/∂x_0, …, ∂loss/∂x_L); `delta`: (∂loss/∂s_1, …, ∂loss/∂s_L);
-    `gradient`: the gradients of the parameters, in layers.
+    `error`: e = ∂loss/∂y; `activity_gradient`: (∂loss/∂x_0, …, ∂loss/∂x_L), that of x_0 if asked for;
+    `delta`: (∂loss/∂s_1, …, ∂loss/∂s_L); `gradient`: the gradients of the parameters, in layers.
     """
 
     forward: Forward
@@ -75,7 +76,8 @@ def _run(network: Network, activity: Array, activation: Activation) -> Forward:
     return Forward(tuple(activities), tuple(preactivations))
 
 
-class Tail(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Tail:
     """The tail f_l with y = f_l(x_l): the layers above l."""
 
     layers: Network
@@ -101,7 +103,8 @@ def tail(network: Network, layer: Index, activation: Activation) -> Tail:
     return Tail(tuple(network[layer:]), activation)
 
 
-class Injection(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Injection:
     """The output as a function of offsets to all hidden activities at once, side by side."""
 
     network: Network
@@ -151,7 +154,7 @@ def jacobian(
     """
     passed = forward(network, x, activation)
     at_most("layer", layer, len(network), "the number of layers of network")
-    xp, o = array_namespace(x), passed.output.shape[-1]
+    xp, o = namespace(x), passed.output.shape[-1]
     rows = xp.broadcast_to(xp.eye(o, dtype=x.dtype, device=device(x)), (*x.shape[:-1], o, o))
     for index in reversed(range(layer, len(network))):
         if index + 1 < len(network):
@@ -162,7 +165,13 @@ def jacobian(
 
 @checked
 def backpropagation(
-    network: Network, x: Float[Array, "B m"], target: Float[Array, "B o"], activation: Activation, loss: Loss
+    network: Network,
+    x: Float[Array, "B m"],
+    target: Float[Array, "B o"],
+    activation: Activation,
+    loss: Loss,
+    *,
+    to_input: bool = True,
 ) -> Backpropagation:
     """δ_L = e, g_l = δ_{l+1} W_{l+1}, δ_l = φ'(s_l) ⊙ g_l, ∂W_l = δ_lᵀ x_{l−1}: the exact gradients (F4).
 
@@ -172,12 +181,14 @@ def backpropagation(
         target: of the output.
         activation: φ.
         loss: of the output, with the batch mean inside.
+        to_input: compute ∂loss/∂x_0 too, which no learning needs.
     """
     passed = forward(network, x, activation)
     error = loss.error(passed.output, target)
     activity_gradients, deltas = [error], [error]
     for index in reversed(range(len(network))):
-        activity_gradients.append(network[index].pull_back(deltas[-1]))
+        if index or to_input:
+            activity_gradients.append(network[index].pull_back(deltas[-1]))
         if index:
             deltas.append(activation.slope(passed.preactivation[index - 1]) * activity_gradients[-1])
     deltas.reverse()

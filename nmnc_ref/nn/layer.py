@@ -12,6 +12,14 @@ class Layer(Protocol):
     """An affine map from the activity of one layer to the preactivation of the next; a NamedTuple of arrays."""
 
     @property
+    def weight(self) -> Array:
+        """The weights, for each unit (or channel) of the layer a row."""
+
+    @property
+    def bias(self) -> Array:
+        """What is added to each unit (or channel)."""
+
+    @property
     def inputs(self) -> int:
         """The number of units below."""
 
@@ -31,6 +39,10 @@ class Layer(Protocol):
 
     def gradient(self, delta: Array, activity: Array) -> Any:
         """The gradient of the parameters, in a layer, summed over the batch."""
+
+    @property
+    def _replace(self) -> Any:
+        """What makes another layer with some parameters changed."""
 
 
 def parameters(layer: Any) -> list[str]:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from array_api_compat import array_namespace
-
-from nmnc_ref.arrays import Array, Float
+from nmnc_ref.arrays import Array, Float, namespace
 from nmnc_ref.checked import checked
 
 
@@ -25,12 +23,12 @@ class Loss(NamedTuple):
 
 @checked
 def _half_squared_norms(output: Float[Array, "*draws B o"], target: Float[Array, "B o"]) -> Float[Array, "*draws B"]:
-    return array_namespace(output).sum((output - target) ** 2, axis=-1) / 2
+    return namespace(output).sum((output - target) ** 2, axis=-1) / 2
 
 
 @checked
 def _half_squared_norm(output: Float[Array, "B o"], target: Float[Array, "B o"]) -> Float[Array, ""]:
-    return array_namespace(output).mean(_half_squared_norms(output, target))
+    return namespace(output).mean(_half_squared_norms(output, target))
 
 
 @checked
@@ -39,24 +37,24 @@ def _difference(output: Float[Array, "B o"], target: Float[Array, "B o"]) -> Flo
 
 
 def _log_softmax(output: Array) -> Array:
-    xp = array_namespace(output)
+    xp = namespace(output)
     shifted = output - xp.max(output, axis=-1, keepdims=True)
     return shifted - xp.log(xp.sum(xp.exp(shifted), axis=-1, keepdims=True))
 
 
 @checked
 def _cross_entropies(output: Float[Array, "*draws B o"], target: Float[Array, "B o"]) -> Float[Array, "*draws B"]:
-    return -array_namespace(output).sum(target * _log_softmax(output), axis=-1)
+    return -namespace(output).sum(target * _log_softmax(output), axis=-1)
 
 
 @checked
 def _cross_entropy(output: Float[Array, "B o"], target: Float[Array, "B o"]) -> Float[Array, ""]:
-    return array_namespace(output).mean(_cross_entropies(output, target))
+    return namespace(output).mean(_cross_entropies(output, target))
 
 
 @checked
 def _cross_entropy_error(output: Float[Array, "B o"], target: Float[Array, "B o"]) -> Float[Array, "B o"]:
-    xp = array_namespace(output)
+    xp = namespace(output)
     mass = xp.sum(target, axis=-1, keepdims=True)
     return (mass * xp.exp(_log_softmax(output)) - target) / output.shape[0]
 

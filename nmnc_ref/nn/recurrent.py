@@ -9,11 +9,12 @@ The leak a is 1 for the vanilla network, dt/τ for leaky units of time constant 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from array_api_compat import array_namespace, device
+from array_api_compat import device
 
-from nmnc_ref.arrays import Array, Count, Float, Layers, PositiveFraction, at_most
+from nmnc_ref.arrays import Array, Count, Float, Layers, PositiveFraction, at_most, namespace
 from nmnc_ref.checked import checked
 from nmnc_ref.nn.activation import Activation
 from nmnc_ref.nn.layer import Layer, each_parameter
@@ -85,7 +86,8 @@ def forward(
     return Forward(tuple(activities), tuple(preactivations), output)
 
 
-class Tail(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Tail:
     """The tail h_t ↦ y: y_T, or y_t … y_T side by side if `every`; `drive` is what inputs add to s, x_t Vᵀ + b."""
 
     network: Network
@@ -148,7 +150,7 @@ def jacobian(
         every: read out at every step from t on, side by side, not at the last alone.
     """
     cell, read_out = network
-    xp = array_namespace(x)
+    xp = namespace(x)
     at_most("step", step, x.shape[1], "the number of steps of x")
     passed = forward(network, x, activation, leak=leak, every=every)
     read = read_out.pull_back(xp.eye(read_out.outputs, dtype=x.dtype, device=device(x)))
@@ -249,7 +251,7 @@ def weight_gradients(
             f"activities, deltas: expected {steps + 1} and {steps} for the steps of x, "
             f"got {len(activities)} and {len(deltas)}"
         )
-    xp = array_namespace(x)
+    xp = namespace(x)
     slopes = xp.stack(list(deltas), axis=1)  # [B, T, n]
     below = xp.stack(list(activities[:-1]), axis=1)
     gradient = Cell(
@@ -298,4 +300,4 @@ def _run(
 
 def _read(read_out: Layer, activities: list[Array], every: bool) -> Array:
     outputs = [read_out.preactivation(activity) for activity in (activities if every else activities[-1:])]
-    return array_namespace(outputs[0]).concat(outputs, axis=-1)
+    return namespace(outputs[0]).concat(outputs, axis=-1)

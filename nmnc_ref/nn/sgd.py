@@ -46,14 +46,11 @@ def step(
     """
     for name, layers in (("gradient", gradient), ("velocity", velocity)):
         _expect_alike(name, layers, network)
-    velocity = tuple(
-        each_parameter(lambda w, g, v: momentum * v + g + decay * w, *layers)
-        for layers in zip(network, gradient, velocity, strict=True)
-    )
-    moved = tuple(
-        each_parameter(lambda w, v: w - learning_rate * v, *layers) for layers in zip(network, velocity, strict=True)
-    )
-    return moved, velocity
+    moved, speeds = [], []
+    for layer, g, v in zip(network, gradient, velocity, strict=True):
+        speeds.append(each_parameter(lambda w, g, v: momentum * v + g + decay * w, layer, g, v))
+        moved.append(each_parameter(lambda w, v: w - learning_rate * v, layer, speeds[-1]))
+    return tuple(moved), tuple(speeds)
 
 
 def _expect_alike(name: str, layers: tuple[Any, ...], network: tuple[Any, ...]) -> None:

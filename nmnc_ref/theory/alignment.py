@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from array_api_compat import array_namespace
-
-from nmnc_ref.arrays import Array, Float, Fraction, Index, NonNegative, Positive
+from nmnc_ref.arrays import Array, Float, Fraction, Index, NonNegative, Positive, namespace
 from nmnc_ref.checked import checked
 
 
@@ -38,7 +36,7 @@ def missed_by_centring(
         mean: m of the activity below.
         projector: P_c on the whole span of the centred activity.
     """
-    return array_namespace(delta).sum(delta, axis=0)[:, None] * (mean - projector @ mean)[None, :]
+    return namespace(delta).sum(delta, axis=0)[:, None] * (mean - projector @ mean)[None, :]
 
 
 @checked

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from array_api_compat import array_namespace
-
-from nmnc_ref.arrays import Array, Count, Float, expect
+from nmnc_ref.arrays import Array, Count, Float, expect, namespace
 from nmnc_ref.checked import checked
 
 
@@ -18,7 +16,7 @@ def expected_participation_ratio(spectrum: Float[Array, "n"], samples: Count) ->
         spectrum: the true variances λ, none negative and not all 0.
         samples: N, the degrees of freedom: the number of samples, or one less on centred data.
     """
-    xp = array_namespace(spectrum)
+    xp = namespace(spectrum)
     expect(xp.all(spectrum >= 0), "spectrum: expected no negative variance, got one")
     expect(xp.any(spectrum > 0), "spectrum: expected a positive variance, got only zeros")
     total, square = xp.sum(spectrum) ** 2, xp.sum(spectrum**2)

@@ -8,15 +8,14 @@ of the coefficients: "gaussian", or "rademacher" or "fixed-norm", both with ‖z
 from __future__ import annotations
 
 import math
-from typing import Literal, get_args
+from collections.abc import Sequence
+from typing import Annotated
 
-from array_api_compat import array_namespace
-
-from nmnc_ref.arrays import Array, Count, Float, Fraction, NonNegative, Positive, at_most
+from nmnc_ref.arrays import Array, Choice, Count, Float, Fraction, NonNegative, Positive, at_most, namespace
 from nmnc_ref.checked import checked
 
-Law = Literal["gaussian", "rademacher", "fixed-norm"]
-LAWS = get_args(Law)
+LAWS = ("gaussian", "rademacher", "fixed-norm")
+Law = Annotated[str, Choice(*LAWS)]
 
 
 @checked
@@ -67,7 +66,7 @@ def squared_cosine_variance(gram: Float[Array, "d d"]) -> Float[Array, ""]:
     Args:
         gram: M = (JU)ᵀ(JU)/‖J‖², whose trace is α.
     """
-    xp, d = array_namespace(gram), gram.shape[0]
+    xp, d = namespace(gram), gram.shape[0]
     trace, square = xp.linalg.trace(gram), xp.sum(gram * gram.T)
     return (2 * square + trace**2) / (d * (d + 2)) - (trace / d) ** 2
 
@@ -121,7 +120,7 @@ def smoothed_jacobian(
         probabilities: of the points.
         projector: P.
     """
-    return array_namespace(jacobians).tensordot(probabilities, jacobians, axes=([0], [0])) @ projector
+    return namespace(jacobians).tensordot(probabilities, jacobians, axes=([0], [0])) @ projector
 
 
 @checked
@@ -135,7 +134,7 @@ def curvature_variance(hessians: Float[Array, "o d d"], sigma: Positive, draws: 
         sigma: σ.
         draws: K.
     """
-    xp, d = array_namespace(hessians), hessians.shape[-1]
+    xp, d = namespace(hessians), hessians.shape[-1]
     traces = xp.linalg.trace(hessians)
     total = xp.sum(traces**2) + 2 * xp.sum(hessians**2)
     return sigma**2 * (d + 4) / (4 * draws) * total
@@ -159,7 +158,7 @@ def covariance_shaped_variance(
     jacobian: Float[Array, "o n"], covariance: Float[Array, "n n"], draws: Count
 ) -> Float[Array, ""]:
     """E‖Ĝ − JC‖² = [tr(JCJᵀ) tr C + ‖JC‖²]/K of Ĝ = (1/K) Σ δy ξᵀ, ξ ~ N(0, C) (E11) [derived]."""
-    xp, mean = array_namespace(jacobian), jacobian @ covariance
+    xp, mean = namespace(jacobian), jacobian @ covariance
     energy = xp.sum(mean * jacobian) * xp.linalg.trace(covariance)
     return (energy + xp.sum(mean**2)) / draws
 
@@ -205,7 +204,7 @@ def least_squares_error(
 @checked
 def batch_mean(jacobians: Float[Array, "B o n"], projector: Float[Array, "n n"]) -> Float[Array, "o n"]:
     """mean_i(J_i) P (E14, F2) [derived]."""
-    return array_namespace(jacobians).mean(jacobians, axis=0) @ projector
+    return namespace(jacobians).mean(jacobians, axis=0) @ projector
 
 
 @checked
@@ -218,7 +217,7 @@ def batch_variance(
 ) -> Float[Array, ""]:
     """(1/(BK)) (d + 1) mean_i ‖J_i P‖², one fresh noise for each sample and draw (E14) [derived]."""
     at_most("dimension", dimension, projector.shape[0], "the width of projector")
-    energy = array_namespace(jacobians).sum((jacobians @ projector) ** 2)
+    energy = namespace(jacobians).sum((jacobians @ projector) ** 2)
     return energy * variance(draws, dimension, law) / jacobians.shape[0] ** 2
 
 
@@ -232,7 +231,7 @@ def shared_noise_weight_gradient(delta: Float[Array, "B n"], activity: Float[Arr
         delta: δ_i of each sample's own loss.
         activity: x_i of the layer below.
     """
-    xp = array_namespace(delta)
+    xp = namespace(delta)
     return xp.mean(delta, axis=0)[:, None] * xp.mean(activity, axis=0)[None, :]
 
 
@@ -265,7 +264,7 @@ def best_scaled_error(alignment: Fraction, draws: Count, dimension: Count, law: 
 
 
 @checked
-def best_dimension_for_error(alignments: tuple[Fraction, ...], draws: Count, law: Law = "gaussian") -> int:
+def best_dimension_for_error(alignments: Sequence[Fraction], draws: Count, law: Law = "gaussian") -> int:
     """argmin_d 1 − A(d) + A(d)(d + 1)/K (E17) [derived].
 
     Args:
@@ -279,7 +278,7 @@ def best_dimension_for_error(alignments: tuple[Fraction, ...], draws: Count, law
 
 
 @checked
-def best_dimension_for_cosine(alignments: tuple[Fraction, ...], draws: Count, law: Law = "gaussian") -> int:
+def best_dimension_for_cosine(alignments: Sequence[Fraction], draws: Count, law: Law = "gaussian") -> int:
     """argmax_d A(d)/(K + d + 1) (E17) [derived].
 
     Args:
@@ -292,6 +291,6 @@ def best_dimension_for_cosine(alignments: tuple[Fraction, ...], draws: Count, la
     return 1 + ratios.index(max(ratios))
 
 
-def _expect_some(alignments: tuple[float, ...]) -> None:
+def _expect_some(alignments: Sequence[float]) -> None:
     if not alignments:
         raise ValueError("alignments: expected at least one number, got none")

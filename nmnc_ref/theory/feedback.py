@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated
 
-from array_api_compat import array_namespace
-
-from nmnc_ref.arrays import Array, Basis, Count, Float, Fraction, Index, NonNegative, Positive, expect
+from nmnc_ref.arrays import (
+    Array,
+    Basis,
+    Choice,
+    Count,
+    Float,
+    Fraction,
+    Index,
+    NonNegative,
+    Positive,
+    expect,
+    namespace,
+)
 from nmnc_ref.checked import checked
 
 
@@ -69,7 +79,7 @@ def projected_progress(gradient: Float[Array, "*batch n"], projector: Float[Arra
         gradient: g, none zero.
         projector: P.
     """
-    xp = array_namespace(gradient)
+    xp = namespace(gradient)
     whole = xp.sum(gradient**2, axis=-1)
     expect(xp.all(whole > 0), "gradient: expected a non-zero norm, got 0")
     return xp.sum((gradient @ projector) ** 2, axis=-1) / whole
@@ -77,7 +87,7 @@ def projected_progress(gradient: Float[Array, "*batch n"], projector: Float[Arra
 
 @checked
 def student_error_factor(
-    rule: Literal["gradient descent", "node perturbation", "weight perturbation"],
+    rule: Annotated[str, Choice("gradient descent", "node perturbation", "weight perturbation")],
     learning_rate: Positive,
     inputs: Count,
     outputs: Count,
@@ -120,7 +130,7 @@ def weight_gradient_variance(
         basis: U.
         draws: K.
     """
-    xp = array_namespace(slope)
+    xp = namespace(slope)
     coordinates = gradient @ basis  # [B, d]
     projected = coordinates @ basis.T  # [B, n]
     gated = xp.sum((slope * projected) ** 2, axis=1)

@@ -8,8 +8,7 @@ from typing import NamedTuple
 from nmnc_ref import manifold, random
 from nmnc_ref.arrays import Array
 from nmnc_ref.nn import activation, feedforward, loss, sgd
-from nmnc_ref.nn.dense import Dense
-from nmnc_ref.nn.feedforward import Forward
+from nmnc_ref.nn.feedforward import Forward, Network
 from nmnc_ref.nn.initialisation import dense_network
 from paper_checks.data.dataset import Samples, batches
 from paper_checks.data.images import samples, uci_digits
@@ -27,7 +26,7 @@ MOMENTUM = 0.9
 class Classifier(NamedTuple):
     """A trained ReLU network, the images and one-hot targets it was trained on, and its forward pass on them."""
 
-    network: tuple[Dense, ...]
+    network: Network
     images: Array
     targets: Array
     forward: Forward

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 
+from nmnc_ref.arrays import Choice
 from nmnc_ref.checked import checked
 from nmnc_ref.nn import activation, feedforward, loss
 from nmnc_ref.nn.dense import Dense
 from nmnc_ref.theory.estimator import Law
 
-Returns = Literal["jacobian", "activity-gradient", "weight-gradient"]
-Target = Literal["full", "projected"]
-Response = Literal["output", "loss"]
-RETURNS, TARGETS, RESPONSES = map(get_args, (Returns, Target, Response))
-ActivationName = Literal["identity", "tanh", "relu"]
+RETURNS = ("jacobian", "activity-gradient", "weight-gradient")
+TARGETS = ("full", "projected")
+RESPONSES = ("output", "loss")
 ACTIVATIONS = {"identity": activation.identity, "tanh": activation.tanh, "relu": activation.relu}
+Returns = Annotated[str, Choice(*RETURNS)]
+Target = Annotated[str, Choice(*TARGETS)]
+Response = Annotated[str, Choice(*RESPONSES)]
+ActivationName = Annotated[str, Choice(*ACTIVATIONS)]
 LOSSES = {"mse": loss.squared_error, "softmax-cross-entropy": loss.softmax_cross_entropy}
 
 

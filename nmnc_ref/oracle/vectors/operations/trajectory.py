@@ -20,7 +20,7 @@ from nmnc_ref.oracle.vectors.operations.network import LOSSES, phi
 from nmnc_ref.oracle.vectors.operations.recurrent import cell_and_read_out
 from nmnc_ref.route import Direct, Layerwise, Route, ThroughTime
 
-ROUTES = {"direct": Direct(phi("tanh")), "layerwise": Layerwise(phi("tanh"))}
+ROUTES: dict[str, Route] = {"direct": Direct(phi("tanh")), "layerwise": Layerwise(phi("tanh"))}
 EQUATION = "state after steps first + 1 … last: parameters by layer, their velocities, feedback, flat and in a row"
 
 
@@ -114,7 +114,7 @@ def _run(
     for _ in range(steps[0]):
         key = random.fold_in(key, 0)
     current = (at_rest if flat is None else _filled(at_rest, flat))._replace(bases=bases, key=key)
-    advance = _advance(route, settings, compile)
+    advance = _advance(route, settings, compile)  # type: ignore[arg-type]  # routes are frozen
     for _ in range(*steps):
         current, _ = advance(current, x, target)
     arrays = list(_arrays(current))
