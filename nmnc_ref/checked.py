@@ -153,7 +153,7 @@ def _check(annotation: Any) -> Check | None:
         inner = [_check(part) for part in parts if part is not type(None)]
         return functools.partial(_optional, inner[0]) if len(inner) == 1 and inner[0] else None
     if origin is Sequence:
-        return functools.partial(_sequence, _check(tuple[parts[0], ...]))  # type: ignore[valid-type]
+        return functools.partial(_sequence, (_check(parts[0]),))
     if origin is tuple:
         return functools.partial(_tuple, tuple(_check(part) for part in parts if part is not ...), parts[-1] is ...)
     if annotation is Callable:
@@ -218,10 +218,10 @@ def _tuple(checks: tuple[Check | None, ...], alike: bool, path: str, value: Any,
     return value if unchanged else tuple(found)
 
 
-def _sequence(inner: Check, path: str, value: Any, scope: Scope) -> Any:
+def _sequence(checks: tuple[Check | None], path: str, value: Any, scope: Scope) -> Any:
     if not hasattr(value, "__iter__"):
         raise TypeError(f"{path}: expected a sequence, got {_kind(value)}")
-    return inner(path, tuple(value), scope)
+    return _tuple(checks, True, path, tuple(value), scope)
 
 
 def _callable(

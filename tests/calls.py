@@ -380,9 +380,9 @@ def _node(function: str, name: str, annotation: Any) -> Any:
     if origin is Annotated:
         kind = parts[1]
         if isinstance(kind, Arrays) and kind.kind == "words":
-            return Words(KEY, kind.shape)
+            return Words(KEY, " ".join(kind.names))
         if isinstance(kind, Arrays):
-            return floats(kind.shape, kind.kind == "basis")
+            return floats(" ".join(kind.names), kind.kind == "basis")
         if isinstance(kind, ArrayNamespace):
             return Given(lambda xp, dtype: xp)
         if isinstance(kind, Parameters):
