@@ -487,7 +487,7 @@ def public_functions() -> dict[str, Callable]:
         for name, value in vars(module).items():
             if name.startswith("_") or getattr(value, "__module__", "") != module.__name__:
                 continue
-            if inspect.isfunction(value) or is_dataclass(value):
+            if inspect.isfunction(value) or (is_dataclass(value) and hasattr(value, "__post_init__")):
                 found[f"{prefix}.{name}"] = value
             elif isinstance(value, type) and name in ("Dense", "Convolution"):
                 methods = {n: f for n, f in vars(value).items() if inspect.isfunction(f) and n[0] != "_"}
