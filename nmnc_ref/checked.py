@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import is_dataclass, replace
 from typing import Annotated, Any, TypeVar, Union
 
-from nmnc_ref.arrays import Arrays, Scalar, Scope
+from nmnc_ref.arrays import Arrays, Scope
+from nmnc_ref.scalars import Scalar
 
 Function = TypeVar("Function", bound=Callable)
 Check = Callable[[str, Any, Scope], Any]
@@ -219,9 +220,11 @@ def _tuple(checks: tuple[Check | None, ...], alike: bool, path: str, value: Any,
 
 
 def _sequence(checks: tuple[Check | None], path: str, value: Any, scope: Scope) -> Any:
-    if not hasattr(value, "__iter__"):
-        raise TypeError(f"{path}: expected a sequence, got {_kind(value)}")
-    return _tuple(checks, True, path, tuple(value), scope)
+    try:
+        items = tuple(value)
+    except TypeError:
+        raise TypeError(f"{path}: expected a sequence, got {_kind(value)}") from None
+    return _tuple(checks, True, path, items, scope)
 
 
 def _callable(

@@ -6,8 +6,9 @@ from types import ModuleType
 
 from array_api_compat import device
 
-from nmnc_ref.arrays import Array, Float, PositiveFraction, expect, is_concrete, namespace
+from nmnc_ref.arrays import Array, Float, expect, is_concrete, namespace
 from nmnc_ref.checked import checked
+from nmnc_ref.scalars import PositiveFraction
 
 ROWS = 128
 """Rows of the distance matrix that are held at a time."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from nmnc_ref.arrays import Array, Basis, Count, Float, Positive, Tail, expect, namespace
+from nmnc_ref.arrays import Array, Basis, Float, Tail, expect, namespace
 from nmnc_ref.checked import checked
+from nmnc_ref.scalars import Count, Positive
 
 
 @checked

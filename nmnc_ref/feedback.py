@@ -8,9 +8,10 @@ network there is one B for each lag between activity and output.
 
 from __future__ import annotations
 
-from nmnc_ref.arrays import Array, Float, Fraction, Positive, expect_units
+from nmnc_ref.arrays import Array, Float, expect_units
 from nmnc_ref.checked import checked
 from nmnc_ref.nn.layer import Layer
+from nmnc_ref.scalars import Fraction, Positive
 
 
 @checked

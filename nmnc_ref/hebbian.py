@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import math
 
-from nmnc_ref.arrays import Array, Basis, Float, Positive, expect, namespace
+from nmnc_ref.arrays import Array, Basis, Float, expect, namespace
 from nmnc_ref.checked import checked
+from nmnc_ref.scalars import Positive
 
 
 @checked

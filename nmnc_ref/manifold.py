@@ -10,8 +10,9 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any, NamedTuple
 
-from nmnc_ref.arrays import Array, Basis, Choice, Count, Float, PositiveFraction, expect, is_concrete, namespace
+from nmnc_ref.arrays import Array, Basis, Float, expect, is_concrete, namespace
 from nmnc_ref.checked import checked
+from nmnc_ref.scalars import Choice, Count, PositiveFraction
 
 CENTRINGS = ("uncentred", "centred", "mean-added")
 Centring = Annotated[str, Choice(*CENTRINGS)]

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from nmnc_ref.arrays import Array, Float, Fraction, expect, namespace
+from nmnc_ref.arrays import Array, Float, expect, namespace
 from nmnc_ref.checked import checked
+from nmnc_ref.scalars import Fraction
 
 
 class Moments(NamedTuple):

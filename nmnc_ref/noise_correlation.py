@@ -8,8 +8,9 @@ from typing import Any
 from array_api_compat import device
 
 from nmnc_ref import estimator, perturbation, random
-from nmnc_ref.arrays import Array, Basis, Count, Float, Key, Positive, Tail, Words, namespace
+from nmnc_ref.arrays import Array, Basis, Float, Key, Tail, Words, namespace
 from nmnc_ref.checked import checked
+from nmnc_ref.scalars import Count, Positive
 
 Law = Callable[[Words[Array, "K 2"], tuple[int, ...], Any], Float[Array, "K ..."]]
 Respond = Callable[[Tail, Float[Array, "*batch n"], Float[Array, "K *batch n"]], Float[Array, "K *batch o"]]

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 
-from nmnc_ref.arrays import Array, Basis, Count, Float, Positive, at_most, expect, namespace
+from nmnc_ref.arrays import Array, Basis, Float, at_most, expect, namespace
 from nmnc_ref.checked import checked
+from nmnc_ref.scalars import Count, Positive
 
 
 @checked

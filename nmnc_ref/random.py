@@ -19,21 +19,9 @@ from typing import Annotated, Any
 import numpy as np
 from array_api_compat import device
 
-from nmnc_ref.arrays import (
-    Array,
-    Count,
-    Dtype,
-    Float,
-    Integer,
-    Namespace,
-    Scalar,
-    Scope,
-    Words,
-    library,
-    namespace,
-    word_dtype,
-)
+from nmnc_ref.arrays import Array, Float, Scope, Words, library, namespace, word_dtype
 from nmnc_ref.checked import checked
+from nmnc_ref.scalars import Count, Dtype, Integer, Namespace, Scalar
 
 ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 PARITY = 0x1BD11BDA

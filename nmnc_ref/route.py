@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from nmnc_ref import credit, estimator, feedback
-from nmnc_ref.arrays import Array, Float, PositiveFraction, expect_number, namespace
+from nmnc_ref.arrays import Array, Float, expect_number, namespace
 from nmnc_ref.checked import check_fields, checked
 from nmnc_ref.nn import feedforward, recurrent
 from nmnc_ref.nn.activation import Activation
 from nmnc_ref.nn.loss import Loss
+from nmnc_ref.scalars import PositiveFraction
 
 Arrays = tuple[Array, ...]
 

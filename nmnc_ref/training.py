@@ -19,24 +19,12 @@ from dataclasses import dataclass
 from typing import Annotated, Any, NamedTuple
 
 from nmnc_ref import estimator, feedback, manifold, perturbation, random
-from nmnc_ref.arrays import (
-    Array,
-    Basis,
-    Choice,
-    Count,
-    Float,
-    Fraction,
-    Key,
-    Layers,
-    NonNegative,
-    Positive,
-    PositiveFraction,
-    namespace,
-)
+from nmnc_ref.arrays import Array, Basis, Float, Key, Layers, namespace
 from nmnc_ref.checked import check_fields, checked, validate
 from nmnc_ref.nn import sgd
 from nmnc_ref.nn.loss import Loss
 from nmnc_ref.route import Route
+from nmnc_ref.scalars import Choice, Count, Fraction, NonNegative, Positive, PositiveFraction
 
 RULES = ("backpropagation", "random feedback", "vnc", "nmnc")
 Rule = Annotated[str, Choice(*RULES)]

@@ -20,13 +20,14 @@ from conftest import to_library
 
 import nmnc_ref
 from nmnc_ref import nn, random, theory, training
-from nmnc_ref.arrays import ArrayNamespace, Arrays, Choice, FloatDtype, Integer, Number, Parameters
+from nmnc_ref.arrays import Arrays, Parameters
 from nmnc_ref.nn.activation import relu, tanh
 from nmnc_ref.nn.convolution import Convolution, Geometry
 from nmnc_ref.nn.dense import Dense
 from nmnc_ref.nn.initialisation import Kernel
 from nmnc_ref.nn.recurrent import Cell
 from nmnc_ref.route import Direct
+from nmnc_ref.scalars import ArrayNamespace, Choice, FloatDtype, Integer, Number
 
 LENGTHS = {"B": 5, "n": 4, "d": 2, "o": 3, "K": 6, "m": 7, "N": 8, "S": 9, "C": 4, "c": 3, "above": 3, "below": 4}
 LENGTHS |= {"*batch": (5,), "*draws": (5,), "*any": (5, 4), "*keys": (), "...": ()}
@@ -332,14 +333,14 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     "manifold.fit": {
         "explained": {
             "dimension": given(None),
-            "explained": Plain(0.9, nmnc_ref.arrays.PositiveFraction.__metadata__[0]),
+            "explained": Plain(0.9, nmnc_ref.scalars.PositiveFraction.__metadata__[0]),
             "centring": Plain("centred", Choice()),
         }
     },
     "manifold.from_moments": {
         "explained": {
             "dimension": given(None),
-            "explained": Plain(0.9, nmnc_ref.arrays.PositiveFraction.__metadata__[0]),
+            "explained": Plain(0.9, nmnc_ref.scalars.PositiveFraction.__metadata__[0]),
             "centring": Plain("centred", Choice()),
         }
     },
@@ -482,7 +483,7 @@ def public_functions() -> dict[str, Callable]:
     modules |= {f"theory.{name}": getattr(theory, name) for name in theory.__all__}
     found = {}
     for prefix, module in modules.items():
-        if not isinstance(module, ModuleType) or prefix in ("oracle", "arrays", "checked"):
+        if not isinstance(module, ModuleType) or prefix in ("oracle", "arrays", "checked", "scalars"):
             continue
         for name, value in vars(module).items():
             if name.startswith("_") or getattr(value, "__module__", "") != module.__name__:

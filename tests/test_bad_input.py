@@ -41,12 +41,13 @@ from nmnc_ref import (
     training,
 )
 from nmnc_ref import feedback as feedbacks
-from nmnc_ref.arrays import Choice, FloatDtype, Integer, Number, Scope
+from nmnc_ref.arrays import Scope
 from nmnc_ref.checked import _check
 from nmnc_ref.nn import activation, feedforward, initialisation, sgd
 from nmnc_ref.nn.dense import Dense
 from nmnc_ref.nn.initialisation import Kernel
 from nmnc_ref.random import Lengths
+from nmnc_ref.scalars import Choice, FloatDtype, Integer, Number
 from nmnc_ref.training import State
 from paper_checks.lab import BACKENDS
 

@@ -13,11 +13,12 @@ import pytest
 from conftest import to_library
 
 from nmnc_ref import arrays, estimator, noise_correlation, perturbation, random, training
-from nmnc_ref.arrays import Array, Float, Positive
+from nmnc_ref.arrays import Array, Float
 from nmnc_ref.checked import checked
 from nmnc_ref.nn import activation, feedforward, initialisation, loss
 from nmnc_ref.nn.activation import Activation
 from nmnc_ref.route import Direct
+from nmnc_ref.scalars import Positive
 
 NAN = np.array([[1.0, math.nan]])
 GOOD = np.array([[1.0, 2.0]])

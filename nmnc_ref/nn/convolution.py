@@ -17,8 +17,9 @@ from typing import NamedTuple
 
 from array_api_compat import device
 
-from nmnc_ref.arrays import Array, Basis, Count, Float, Index, at_most, expect_units, namespace
+from nmnc_ref.arrays import Array, Basis, Float, at_most, expect_units, namespace
 from nmnc_ref.checked import check_fields, checked
+from nmnc_ref.scalars import Count, Index
 
 
 @dataclass(frozen=True)

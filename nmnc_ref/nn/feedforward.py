@@ -12,11 +12,12 @@ from typing import NamedTuple
 
 from array_api_compat import device
 
-from nmnc_ref.arrays import Array, Float, Index, Layers, at_most, expect_units, namespace
+from nmnc_ref.arrays import Array, Float, Layers, at_most, expect_units, namespace
 from nmnc_ref.checked import checked
 from nmnc_ref.nn.activation import Activation
 from nmnc_ref.nn.layer import Layer
 from nmnc_ref.nn.loss import Loss
+from nmnc_ref.scalars import Index
 
 Network = tuple[Layer, ...]
 

@@ -8,12 +8,13 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from nmnc_ref import random
-from nmnc_ref.arrays import Array, Count, Dtype, Index, Key, Positive
+from nmnc_ref.arrays import Array, Key
 from nmnc_ref.checked import checked
 from nmnc_ref.nn import convolution
 from nmnc_ref.nn.dense import Dense
 from nmnc_ref.nn.feedforward import Network
 from nmnc_ref.nn.recurrent import Cell
+from nmnc_ref.scalars import Count, Dtype, Index, Positive
 
 Scheme = Callable[[int, int], Positive]
 """From the numbers of inputs and outputs of a unit, the standard deviation of its weights."""

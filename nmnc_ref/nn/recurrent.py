@@ -14,11 +14,12 @@ from typing import Any, NamedTuple
 
 from array_api_compat import device
 
-from nmnc_ref.arrays import Array, Count, Float, Layers, PositiveFraction, at_most, namespace
+from nmnc_ref.arrays import Array, Float, Layers, at_most, namespace
 from nmnc_ref.checked import checked
 from nmnc_ref.nn.activation import Activation
 from nmnc_ref.nn.layer import Layer, each_parameter
 from nmnc_ref.nn.loss import Loss
+from nmnc_ref.scalars import Count, PositiveFraction
 
 
 class Cell(NamedTuple):

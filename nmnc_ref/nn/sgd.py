@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from nmnc_ref.arrays import Fraction, Layers, NonNegative, Positive, expect_number
+from nmnc_ref.arrays import Layers, expect_number
 from nmnc_ref.checked import checked
 from nmnc_ref.nn.layer import each_parameter, parameters
+from nmnc_ref.scalars import Fraction, NonNegative, Positive
 
 
 @checked

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from nmnc_ref.arrays import Array, Float, Fraction, Index, NonNegative, Positive, namespace
+from nmnc_ref.arrays import Array, Float, namespace
 from nmnc_ref.checked import checked
+from nmnc_ref.scalars import Fraction, Index, NonNegative, Positive
 
 
 @checked

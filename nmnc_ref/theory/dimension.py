@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from nmnc_ref.arrays import Array, Count, Float, expect, namespace
+from nmnc_ref.arrays import Array, Float, expect, namespace
 from nmnc_ref.checked import checked
+from nmnc_ref.scalars import Count
 
 
 @checked

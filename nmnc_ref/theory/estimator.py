@@ -11,8 +11,9 @@ import math
 from collections.abc import Sequence
 from typing import Annotated
 
-from nmnc_ref.arrays import Array, Choice, Count, Float, Fraction, NonNegative, Positive, at_most, namespace
+from nmnc_ref.arrays import Array, Float, at_most, namespace
 from nmnc_ref.checked import checked
+from nmnc_ref.scalars import Choice, Count, Fraction, NonNegative, Positive
 
 LAWS = ("gaussian", "rademacher", "fixed-norm")
 Law = Annotated[str, Choice(*LAWS)]

@@ -4,20 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from nmnc_ref.arrays import (
-    Array,
-    Basis,
-    Choice,
-    Count,
-    Float,
-    Fraction,
-    Index,
-    NonNegative,
-    Positive,
-    expect,
-    namespace,
-)
+from nmnc_ref.arrays import Array, Basis, Float, expect, namespace
 from nmnc_ref.checked import checked
+from nmnc_ref.scalars import Choice, Count, Fraction, Index, NonNegative, Positive
 
 
 @checked

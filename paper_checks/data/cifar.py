@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from nmnc_ref.arrays import Count
 from nmnc_ref.checked import checked
+from nmnc_ref.scalars import Count
 from paper_checks.data.dataset import VALIDATION, Dataset, permutation
 from paper_checks.data.images import CLASSES, Pictures, samples
 from paper_checks.lab import Lab

@@ -7,8 +7,9 @@ from typing import Annotated
 from array_api_compat import array_namespace, device
 
 from nmnc_ref import random
-from nmnc_ref.arrays import Array, Count, Dtype, Integer, NonNegative, Words
+from nmnc_ref.arrays import Array, Words
 from nmnc_ref.checked import checked
+from nmnc_ref.scalars import Count, Dtype, Integer, NonNegative
 from paper_checks.data.dataset import Dataset, Samples
 from paper_checks.lab import Lab
 

@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nmnc_ref.arrays import Index
 from nmnc_ref.checked import checked
 from nmnc_ref.oracle.audit.problem import ACTIVATIONS, Declaration, Problem, forward, read_only
+from nmnc_ref.scalars import Index
 
 SIGMA = 0.01
 """Small enough for a linear response: one-sided and antithetic variances differ by far less than 1 %."""

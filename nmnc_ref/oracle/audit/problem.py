@@ -6,10 +6,10 @@ from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 
-from nmnc_ref.arrays import Choice
 from nmnc_ref.checked import checked
 from nmnc_ref.nn import activation, feedforward, loss
 from nmnc_ref.nn.dense import Dense
+from nmnc_ref.scalars import Choice
 from nmnc_ref.theory.estimator import Law
 
 RETURNS = ("jacobian", "activity-gradient", "weight-gradient")

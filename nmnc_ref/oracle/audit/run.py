@@ -8,7 +8,6 @@ from collections.abc import Callable
 
 import numpy as np
 
-from nmnc_ref.arrays import Index, Positive
 from nmnc_ref.checked import checked
 from nmnc_ref.oracle.audit.checks import (
     DEFECT,
@@ -27,6 +26,7 @@ from nmnc_ref.oracle.audit.drawing import Drawing
 from nmnc_ref.oracle.audit.problem import ACTIVATIONS, ActivationName, Response, Returns, Target, declare
 from nmnc_ref.oracle.audit.report import SOUND, Explanation, Report
 from nmnc_ref.oracle.audit.session import Fault, OutOfTime, Session
+from nmnc_ref.scalars import Index, Positive
 from nmnc_ref.theory.estimator import Law
 
 DIAGNOSED = 64
