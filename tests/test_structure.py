@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,17 @@ from paper_checks import catalogue
 from paper_checks.claim import FAMILIES
 
 ROOT = Path(__file__).parents[1]
-COMPOSITIONS = {"__init__", "credit", "initialisation", "noise_correlation", "training"}
-"""Modules of nmnc_ref that put others together; all others are mathematics."""
+FLOORS = (
+    {"arrays"},
+    {"scalars"},
+    {"checked"},
+    {"random", "theory", "perturbation", "estimator", "manifold", "moments", "hebbian"},
+    {"alignment", "dimension", "similarity", "noise_correlation", "nn"},
+    {"feedback", "credit"},
+    {"route"},
+    {"training"},
+)
+"""The rooms of nmnc_ref from below: what is annotated and checked, the mathematics, networks, learning."""
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 THEORY = (ROOT / "THEORY.md").read_text(encoding="utf-8")
 SOURCES = sorted((ROOT / "nmnc_ref").rglob("*.py"))
@@ -39,12 +49,30 @@ def imported(path: Path) -> set[str]:
     return names
 
 
+def modules(path: Path) -> set[str]:
+    """Return the modules of the library that a file imports, by dotted name."""
+    names = {name for name in imported(path) if name.startswith("nmnc_ref.")}
+    known = {".".join(each.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for each in SOURCES}
+    return {name if name in known else name.rpartition(".")[0] for name in names} - {"nmnc_ref"}
+
+
+def floor(module: str) -> int:
+    """Return the floor of a module of the library."""
+    room = module.split(".")[1]
+    return next(index for index, rooms in enumerate(FLOORS) if room in rooms)
+
+
 @pytest.mark.parametrize("path", LIBRARY, ids=lambda path: str(path.relative_to(ROOT)))
-def test_mathematics_depends_on_the_array_helpers_alone(path):
-    own = {name for name in imported(path) if name.startswith("nmnc_ref")}
-    if path.stem not in COMPOSITIONS:
-        assert all(name.startswith("nmnc_ref.arrays.") for name in own), own
-    assert not any(name.startswith(("paper_checks", "nmnc_ref.oracle")) for name in imported(path))
+def test_imports_go_down(path):
+    if path != ROOT / "nmnc_ref/__init__.py":
+        own = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for module in modules(path):
+            assert floor(module) < floor(own) or module.split(".")[1] == own.split(".")[1], module
+
+
+def test_no_import_goes_in_a_circle():
+    graph = {".".join(path.relative_to(ROOT).with_suffix("").parts): modules(path) for path in SOURCES}
+    assert list(TopologicalSorter(graph).static_order())  # or CycleError
 
 
 @pytest.mark.parametrize("path", ORACLE, ids=lambda path: str(path.relative_to(ROOT)))
@@ -53,8 +81,9 @@ def test_the_oracle_does_not_need_the_checks(path):
 
 
 @pytest.mark.parametrize("path", LIBRARY, ids=lambda path: str(path.relative_to(ROOT)))
-def test_nothing_in_the_library_knows_the_oracle(path):
-    assert not any(name.startswith("nmnc_ref.oracle") for name in imported(path))
+def test_nothing_in_the_library_knows_the_oracle_or_the_checks(path):
+    if path != ROOT / "nmnc_ref/__init__.py":
+        assert not any(name.startswith(("nmnc_ref.oracle", "paper_checks")) for name in imported(path))
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
