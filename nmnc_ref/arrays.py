@@ -72,7 +72,7 @@ def is_concrete(array: Array) -> bool:
 
 
 def expect(condition: Array, message: str, *values: Array) -> None:
-    """Raise ValueError if a condition, a boolean scalar, is known and false.
+    """Raise ValueError if a condition, True, False or a boolean scalar, is known and false.
 
     Args:
         condition: to be computed before it is asked about: while JAX traces, what is computed is unknown even if all
@@ -81,25 +81,23 @@ def expect(condition: Array, message: str, *values: Array) -> None:
         values: scalars, in the message.
     """
     if is_concrete(condition) and not bool(condition):
-        raise ValueError(message.format(*map(float, values)))
+        raise ValueError(message.format(*map(float, values)) if values else message)
 
 
 def at_most(name: str, value: int, most: int, what: str) -> None:
     """Raise ValueError if an integer is larger than `most`, which is `what`."""
-    if value > most:
-        raise ValueError(f"{name}: expected an integer of at most {what} = {most}, got {value}")
+    expect(value <= most, f"{name}: expected an integer of at most {what} = {most}, got {value}")
 
 
 def expect_number(name: str, items: tuple, number: int, like: str) -> None:
     """Raise ValueError unless there are as many items as another argument has."""
-    if len(items) != number:
-        raise ValueError(f"{name}: expected {number} as in {like}, got {len(items)}")
+    expect(len(items) == number, f"{name}: expected {number} as in {like}, got {len(items)}")
 
 
-def expect_units(name: str, array: Array, units: int, layer: str) -> None:
-    """Raise ValueError unless the last axis of an array is that of the units of a layer."""
-    if array.shape[-1] != units:
-        raise ValueError(f"{name}: expected {units} units as in {layer}, got shape {list(array.shape)}")
+def expect_length(name: str, array: Array, axis: int, length: int, like: str) -> None:
+    """Raise ValueError unless an axis of an array has a length, which is that of something else."""
+    shape = list(array.shape)
+    expect(shape[axis] == length, f"{name}: expected length {length} of axis {axis} as in {like}, got shape {shape}")
 
 
 def _expect_finite(xp: ModuleType, path: str, array: Array) -> None:

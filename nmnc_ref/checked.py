@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import is_dataclass, replace
 from typing import Annotated, Any, TypeVar, Union
 
-from nmnc_ref.arrays import Arrays, Scope
-from nmnc_ref.scalars import Scalar
+from nmnc_ref.arrays import Arrays, Scope, expect
+from nmnc_ref.scalars import Scalar, Some
 
 Function = TypeVar("Function", bound=Callable)
 Check = Callable[[str, Any, Scope], Any]
@@ -149,7 +149,7 @@ def _check(annotation: Any) -> Check | None:
     """Return the check that an annotation asks for, or None if it asks for none."""
     origin, parts = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is Annotated:
-        return parts[1]
+        return functools.partial(_some, _check(parts[0])) if parts[1] is Some else parts[1]
     if origin in (Union, types.UnionType):
         inner = [_check(part) for part in parts if part is not type(None)]
         return functools.partial(_optional, inner[0]) if len(inner) == 1 and inner[0] else None
@@ -217,6 +217,12 @@ def _tuple(checks: tuple[Check | None, ...], alike: bool, path: str, value: Any,
     scope.item = outer
     unchanged = isinstance(value, tuple) and all(map(lambda new, old: new is old, found, value))
     return value if unchanged else tuple(found)
+
+
+def _some(inner: Check | None, path: str, value: Any, scope: Scope) -> Any:
+    found = inner(path, value, scope) if inner else value
+    expect(bool(found), f"{path}: expected one or more items, got none")
+    return found
 
 
 def _sequence(checks: tuple[Check | None], path: str, value: Any, scope: Scope) -> Any:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from nmnc_ref.arrays import Array, Float, expect_number, expect_units
+from typing import Annotated
+
+from nmnc_ref.arrays import Array, Float, expect, expect_length, expect_number
 from nmnc_ref.checked import checked
 from nmnc_ref.nn.layer import Layer
 from nmnc_ref.nn.recurrent import by_step
+from nmnc_ref.scalars import Some
 
 
 @checked
@@ -18,11 +21,8 @@ def activity_gradient(signal: Float[Array, "B o"], feedback: Float[Array, "... o
     """
     if feedback.ndim == 2:
         return signal @ feedback
-    if feedback.shape[:-2] != signal.shape[:1]:
-        raise ValueError(
-            f"feedback: expected one for all inputs or for each of {signal.shape[0]} of signal, "
-            f"got shape {list(feedback.shape)}"
-        )
+    batch, shape = signal.shape[0], list(feedback.shape)
+    expect(shape[:-2] == [batch], f"feedback: expected one, or one for each of {batch} of signal, got shape {shape}")
     return (signal[:, None, :] @ feedback)[:, 0, :]
 
 
@@ -71,8 +71,8 @@ def layerwise_deltas(
     expect_number("slopes", slopes, len(mirrors), "mirrors")
     signals = [*((f"slopes[{l}]", slope) for l, slope in enumerate(slopes)), ("error", error)]
     for l, mirror in enumerate(mirrors):
-        expect_units(*signals[l], mirror.inputs, f"mirrors[{l}]")
-        expect_units(*signals[l + 1], mirror.outputs, f"mirrors[{l}]")
+        expect_length(*signals[l], 1, mirror.inputs, f"mirrors[{l}]")
+        expect_length(*signals[l + 1], 1, mirror.outputs, f"mirrors[{l}]")
     deltas = [error]
     for mirror, slope in zip(reversed(mirrors), reversed(slopes), strict=True):
         deltas.append(slope * mirror.pull_back(deltas[-1]))
@@ -81,7 +81,7 @@ def layerwise_deltas(
 
 @checked
 def activity_gradients_by_lag(
-    error: Float[Array, "B _"], feedbacks: tuple[Float[Array, "o n"], ...], *, every: bool = False
+    error: Float[Array, "B _"], feedbacks: Annotated[tuple[Float[Array, "o n"], ...], Some], *, every: bool = False
 ) -> tuple[Float[Array, "B n"], ...]:
     """(g_1, …, g_T) with g_t = Σ_lag e_{t+lag} B_lag over the steps that are read out (F5) [choice].
 
@@ -91,8 +91,6 @@ def activity_gradients_by_lag(
         every: read out at every step, not at the last alone.
     """
     steps = len(feedbacks)
-    if not steps:
-        raise ValueError("feedbacks: expected one or more arrays, one for each lag, got none")
     errors = by_step(error, steps, feedbacks[0].shape[0], every)
     gradients = []
     for t in range(steps):

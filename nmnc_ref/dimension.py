@@ -6,9 +6,9 @@ from types import ModuleType
 
 from array_api_compat import device
 
-from nmnc_ref.arrays import Array, Float, expect, is_concrete, namespace
+from nmnc_ref.arrays import Array, Float, expect, namespace
 from nmnc_ref.checked import checked
-from nmnc_ref.scalars import PositiveFraction
+from nmnc_ref.scalars import Share
 
 ROWS = 128
 """Rows of the distance matrix that are held at a time."""
@@ -30,19 +30,17 @@ def participation_ratio(spectrum: Float[Array, "*batch m"]) -> Float[Array, "*ba
 
 
 @checked
-def explained_variance_dimension(spectrum: Float[Array, "*batch m"], explained: PositiveFraction) -> Array:
+def explained_variance_dimension(spectrum: Float[Array, "*batch m"], explained: Share) -> Array:
     """The fewest leading variances whose share of the total is at least `explained`, integers from 1 to m.
 
     Args:
         spectrum: variances λ, descending, none negative and not all 0.
-        explained: share of the variance (known, also while tracing).
+        explained: share of the variance.
     """
     _expect_variances(spectrum)
     xp = namespace(spectrum)
     descending = xp.all(spectrum[..., 1:] <= spectrum[..., :-1])
     expect(descending, "spectrum: expected descending variances, got an increase")
-    if not is_concrete(explained):
-        raise ValueError(f"explained: expected a known number, got {explained}")
     share = xp.cumulative_sum(spectrum, axis=-1) / xp.sum(spectrum, axis=-1, keepdims=True)
     below = xp.sum(xp.astype(share[..., :-1] < explained, xp.int32), axis=-1)
     return below + 1
@@ -68,8 +66,7 @@ def two_nearest_neighbours(points: Float[Array, "*batch N n"]) -> Float[Array, "
             give NaN or infinity).
     """
     xp, total = namespace(points), points.shape[-2]
-    if total < 3:
-        raise ValueError(f"points: expected at least N = 3 points, got {total}")
+    expect(total >= 3, f"points: expected at least N = 3 points, got {total}")
     index = xp.arange(total, device=device(points))
     chunks = [slice(start, min(start + ROWS, total)) for start in range(0, total, ROWS)]
     repeated = xp.concat([_repeats(xp, points, index, rows) for rows in chunks], axis=-1)

@@ -116,8 +116,7 @@ def least_squares(
         within = outside <= xp.finfo(noise.dtype).eps ** 0.5 * xp.max(xp.abs(noise))
         expect(within, "noise: expected noise inside the span of basis, got {:.2g} outside", outside)
     draws, d = coordinates.shape[0], coordinates.shape[-1]
-    if draws < d:
-        raise ValueError(f"noise: expected at least d = {d} draws, got K = {draws}")
+    expect(draws >= d, f"noise: expected at least d = {d} draws, got K = {draws}")
     q, r = xp.linalg.qr(xp.moveaxis(coordinates, 0, -2))  # [..., K, d], [..., d, d]
     singular = xp.linalg.svdvals(r)
     full = xp.all(singular[..., -1] > singular[..., 0] * xp.finfo(r.dtype).eps * draws)

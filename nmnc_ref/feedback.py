@@ -8,10 +8,12 @@ network there is one B for each lag between activity and output.
 
 from __future__ import annotations
 
-from nmnc_ref.arrays import Array, Float, expect_units
+from typing import Annotated
+
+from nmnc_ref.arrays import Array, Float, expect_length
 from nmnc_ref.checked import checked
 from nmnc_ref.nn.layer import Layer
-from nmnc_ref.scalars import Fraction, Positive
+from nmnc_ref.scalars import Fraction, Positive, Some
 
 
 @checked
@@ -46,28 +48,25 @@ def mirror_estimate(
     Returns:
         A layer of the same kind with the estimate as weight, and zero bias.
     """
-    expect_units("noise", noise, layer.inputs, "layer")
-    expect_units("response", response, layer.outputs, "layer")
+    expect_length("noise", noise, 1, layer.inputs, "layer")
+    expect_length("response", response, 1, layer.outputs, "layer")
     found = layer.gradient(response, noise)
     return found._replace(weight=found.weight / (noise.shape[0] * layer.positions * sigma**2), bias=0 * found.bias)
 
 
 @checked
-def by_lag(estimates: tuple[Float[Array, "_ n"], ...], *, every: bool = False) -> tuple[Float[Array, "o n"], ...]:
+def by_lag(
+    estimates: Annotated[tuple[Float[Array, "_ n"], ...], Some], *, every: bool = False
+) -> tuple[Float[Array, "o n"], ...]:
     """One estimate for each lag 0 … T − 1 between activity and output: the mean over the steps that have it.
 
     Args:
         estimates: (Ĵ_1, …, Ĵ_T), of the Jacobians ∂y/∂h_t, with n_o rows, or (T − t + 1)·n_o if `every`.
         every: read out at every step, not at the last alone.
     """
-    steps = len(estimates)
-    if not steps:
-        raise ValueError("estimates: expected one or more arrays, one for each step, got none")
-    o = estimates[-1].shape[0]
+    steps, o = len(estimates), estimates[-1].shape[0]
     for t, each in enumerate(estimates):
-        rows = (steps - t) * o if every else o
-        if each.shape[0] != rows:
-            raise ValueError(f"estimates[{t}]: expected {rows} rows, got shape {list(each.shape)}")
+        expect_length(f"estimates[{t}]", each, 0, (steps - t) * o if every else o, "the outputs of the steps from t on")
     if not every:
         return tuple(reversed(estimates))
     found = []

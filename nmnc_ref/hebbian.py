@@ -72,5 +72,4 @@ def basis(weight: Float[Array, "d n"]) -> Basis[Array, "n d"]:
 
 def _expect_rows(weight: Array) -> None:
     d, n = weight.shape
-    if d > n:
-        raise ValueError(f"weight: expected at most n = {n} rows, got d = {d}")
+    expect(d <= n, f"weight: expected at most n = {n} rows, got d = {d}")

@@ -8,11 +8,11 @@ mean direction. All three versions are here.
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 from nmnc_ref.arrays import Array, Basis, Float, expect, is_concrete, namespace
 from nmnc_ref.checked import checked
-from nmnc_ref.scalars import Choice, Count, PositiveFraction
+from nmnc_ref.scalars import Choice, Count, Share
 
 CENTRINGS = ("uncentred", "centred", "mean-added")
 Centring = Annotated[str, Choice(*CENTRINGS)]
@@ -35,7 +35,7 @@ def fit(
     activity: Float[Array, "B n"],
     *,
     dimension: Count | None = None,
-    explained: PositiveFraction | None = None,
+    explained: Share | None = None,
     centring: Centring = "uncentred",
 ) -> Manifold:
     """X/√B = V diag(√λ) Uᵀ, keeping the first columns of U: the manifold of an activity matrix by PCA [summary].
@@ -56,16 +56,13 @@ def fit(
         same on every library. The `mean` is that of X whatever the centring, the spectrum has divisor B.
     """
     xp = namespace(activity)
-    _expect_one(dimension, explained)
+    expect_one(dimension, explained)
     samples, n = activity.shape
     mean = xp.mean(activity, axis=0)
     deviation = activity if centring == "uncentred" else activity - mean
     most = min(samples if centring == "uncentred" else samples - 1, n)
-    if most < (dimension or 1):
-        raise ValueError(
-            f"activity: expected enough samples and units for d = {dimension or 1} {centring} components, "
-            f"got shape [{samples}, {n}]"
-        )
+    wanted = f"enough samples and units for d = {dimension or 1} {centring} components"
+    expect(most >= (dimension or 1), f"activity: expected {wanted}, got shape [{samples}, {n}]")
     _, singular, components = xp.linalg.svd(deviation / math.sqrt(samples), full_matrices=False)
     spectrum = singular**2
     floor = xp.finfo(activity.dtype).eps * max(samples, n) * xp.linalg.vector_norm(activity) / math.sqrt(samples)
@@ -82,7 +79,7 @@ def from_moments(
     covariance: Float[Array, "n n"],
     *,
     dimension: Count | None = None,
-    explained: PositiveFraction | None = None,
+    explained: Share | None = None,
     centring: Centring = "uncentred",
 ) -> Manifold:
     """The manifold from the mean m and the covariance C of the activity: eigenvectors of C, or of C + m mᵀ [summary].
@@ -102,10 +99,9 @@ def from_moments(
         The manifold; variances that rounding made negative are 0.
     """
     xp = namespace(mean)
-    _expect_one(dimension, explained)
+    expect_one(dimension, explained)
     n, eps = mean.shape[0], xp.finfo(mean.dtype).eps
-    if n < (dimension or 1):
-        raise ValueError(f"covariance: expected at least n = {dimension} units for d = {dimension}, got n = {n}")
+    expect(n >= (dimension or 1), f"covariance: expected at least n = d = {dimension} units, got n = {n}")
     asymmetry = xp.max(xp.abs(covariance - covariance.T))
     symmetric = asymmetry <= math.sqrt(eps) * xp.max(xp.abs(covariance))
     expect(symmetric, "covariance: expected a symmetric matrix, got max |C − Cᵀ| = {:.2g}", asymmetry)
@@ -133,12 +129,10 @@ def projector(basis: Basis[Array, "n d"]) -> Float[Array, "n n"]:
     return basis @ basis.T
 
 
-def _expect_one(dimension: int | None, explained: Any) -> None:
-    if (dimension is None) == (explained is None):
-        got = "neither" if dimension is None else "both"
-        raise ValueError(f"dimension, explained: expected exactly one of the two, got {got}")
-    if not is_concrete(explained):
-        raise ValueError(f"explained: expected a known number, got {explained}")
+def expect_one(dimension: int | None, explained: float | None) -> None:
+    """Raise ValueError unless exactly one of the two is given."""
+    got = "neither" if dimension is None else "both"
+    expect((dimension is None) != (explained is None), f"dimension, explained: expected one of the two, got {got}")
 
 
 def _columns(
@@ -149,8 +143,8 @@ def _columns(
     independent = xp.sum(xp.astype(resolved, xp.int32))
     rank = int(independent) if is_concrete(independent) else resolved.shape[0]
     if dimension is None:
-        if not is_concrete(independent):
-            raise ValueError("explained: expected `dimension` in its place while tracing, got traced values")
+        known = is_concrete(independent)
+        expect(known, "explained: expected `dimension` in its place while tracing, got traced values")
         share = xp.cumulative_sum(spectrum) / xp.sum(spectrum) if rank else spectrum
         dimension = min(1 + int(xp.sum(xp.astype(share < explained, xp.int32))), max(rank, 1))
     if dimension > rank:

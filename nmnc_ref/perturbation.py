@@ -70,8 +70,7 @@ def orthonormal_frame(coefficients: Float[Array, "K *batch d"]) -> Float[Array, 
     """
     xp = namespace(coefficients)
     draws, d = coefficients.shape[0], coefficients.shape[-1]
-    if draws > d:
-        raise ValueError(f"coefficients: expected at most d = {d} draws, got K = {draws}")
+    expect(draws <= d, f"coefficients: expected at most d = {d} draws, got K = {draws}")
     q, r = xp.linalg.qr(xp.moveaxis(coefficients, 0, -1))  # [..., d, K], [..., K, K]
     diagonal = xp.linalg.diagonal(r)  # its sign, which libraries choose freely, would make the frame non-Haar
     floor = xp.finfo(r.dtype).eps * d * xp.max(xp.abs(coefficients))

@@ -19,7 +19,7 @@ from typing import Annotated, Any
 import numpy as np
 from array_api_compat import device
 
-from nmnc_ref.arrays import Array, Float, Scope, Words, library, namespace, word_dtype
+from nmnc_ref.arrays import Array, Float, Scope, Words, expect, library, namespace, word_dtype
 from nmnc_ref.checked import checked
 from nmnc_ref.scalars import Count, Dtype, Integer, Namespace, Scalar
 
@@ -100,8 +100,7 @@ def fold_in(key: Words[Array, "... 2"], data: int | Array) -> Words[Array, "... 
         data = xp.asarray(Integer(0, MASK)("data", data, Scope()), dtype=key.dtype, device=device(key))
     elif getattr(data, "dtype", None) != key.dtype or library("data", data) is not xp:
         raise TypeError(f"data: expected an int or words of {xp.__name__} like key, got {type(data).__name__}")
-    elif 0 in data.shape:
-        raise ValueError(f"data: expected a non-empty array, got shape {list(data.shape)}")
+    expect(0 not in data.shape, f"data: expected a non-empty array, got shape {list(data.shape)}")
     counter = data[..., None]
     return xp.concat(threefry2x32(key[..., :1], key[..., 1:], xp.zeros_like(counter), counter), axis=-1)
 
@@ -194,5 +193,5 @@ def rademacher(key: Words[Array, "*keys 2"], shape: Shape, dtype: Dtype) -> Floa
 def _expect_broadcastable(**arguments: Array) -> None:
     shapes = [tuple(array.shape) for array in arguments.values()]
     for lengths in itertools.zip_longest(*(reversed(shape) for shape in shapes), fillvalue=1):
-        if len(set(lengths) - {1}) > 1:
-            raise ValueError(f"{', '.join(arguments)}: expected shapes that broadcast, got {shapes}")
+        alike = len(set(lengths) - {1}) <= 1
+        expect(alike, f"{', '.join(arguments)}: expected shapes that broadcast, got {shapes}")

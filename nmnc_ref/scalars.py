@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from array_api_compat import is_jax_namespace
 
-from nmnc_ref.arrays import Scope, is_concrete, library
+from nmnc_ref.arrays import Scope, expect, is_concrete, library
 
 
 class Scalar:
@@ -22,8 +22,8 @@ class Scalar:
 class Number(Scalar):
     """A real number in a range: becomes a float, or while it is traced a scalar array, in the dtype of the call."""
 
-    def __init__(self, wanted: str, accepts: Callable[[float], bool], share: bool = False) -> None:
-        self.wanted, self.accepts, self.share = wanted, accepts, share
+    def __init__(self, wanted: str, accepts: Callable[[float], bool], share: bool = False, known: bool = False) -> None:
+        self.wanted, self.accepts, self.share, self.known = wanted, accepts, share, known
 
     def __call__(self, path: str, value: Any, scope: Scope) -> Any:
         """Return a number of a call as a float, or in the call's dtype."""
@@ -36,6 +36,7 @@ class Number(Scalar):
             if not xp.isdtype(value.dtype, ("real floating", "integral")):
                 raise TypeError(f"{path}: expected a real number, got {value.dtype}")
             if not is_concrete(value):
+                expect(not self.known, f"{path}: expected a known number, got {value}")
                 return value if scope.dtype is None else xp.astype(value, scope.dtype)
         elif isinstance(value, bool) or not isinstance(value, numbers.Real):
             raise TypeError(f"{path}: expected a number, got {type(value).__name__}")
@@ -58,6 +59,8 @@ Positive = Annotated[float, Number("positive number", lambda value: value > 0)]
 NonNegative = Annotated[float, Number("non-negative number", lambda value: value >= 0)]
 Fraction = Annotated[float, Number("number from 0 to 1", lambda value: 0 <= value <= 1, share=True)]
 PositiveFraction = Annotated[float, Number("number above 0 and at most 1", lambda value: 0 < value <= 1, share=True)]
+Share = Annotated[float, Number("number above 0 and at most 1", lambda value: 0 < value <= 1, share=True, known=True)]
+"""A share of the variance, which sets a shape and so must be known while JAX traces."""
 
 
 class Integer(Scalar):
@@ -117,6 +120,10 @@ class FloatDtype(Scalar):
 
 
 Dtype = Annotated[Any, FloatDtype()]
+
+
+class Some:
+    """`Annotated[tuple[X, ...], Some]`: one or more items."""
 
 
 class ArrayNamespace(Scalar):

@@ -59,8 +59,7 @@ def rsa(activity: Float[Array, "N n"], other_activity: Float[Array, "N m"]) -> F
         other_activity: Y, of the same stimuli in the same order.
     """
     xp, stimuli = namespace(activity), activity.shape[0]
-    if stimuli < 3:
-        raise ValueError(f"activity: expected at least N = 3 stimuli, got {stimuli}")
+    expect(stimuli >= 3, f"activity: expected at least N = 3 stimuli, got {stimuli}")
     scores = []
     for name, x in (("activity", activity), ("other_activity", other_activity)):
         pairs = _above_diagonal(xp, _dissimilarity(name, x))

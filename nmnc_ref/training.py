@@ -19,12 +19,12 @@ from dataclasses import dataclass
 from typing import Annotated, Any, NamedTuple
 
 from nmnc_ref import estimator, feedback, manifold, perturbation, random
-from nmnc_ref.arrays import Array, Basis, Float, Key, Layers, namespace
+from nmnc_ref.arrays import Array, Basis, Float, Key, Layers, expect, namespace
 from nmnc_ref.checked import check_fields, checked, validate
 from nmnc_ref.nn import sgd
 from nmnc_ref.nn.loss import Loss
 from nmnc_ref.route import Route
-from nmnc_ref.scalars import Choice, Count, Fraction, NonNegative, Positive, PositiveFraction
+from nmnc_ref.scalars import Choice, Count, Fraction, NonNegative, Positive, Share
 
 RULES = ("backpropagation", "random feedback", "vnc", "nmnc")
 Rule = Annotated[str, Choice(*RULES)]
@@ -57,15 +57,13 @@ class Settings:
     perturb_every: Count = 1
     fit_every: Count = 50
     dimension: Count | None = 16
-    explained: PositiveFraction | None = None
+    explained: Share | None = None
     centring: manifold.Centring = "uncentred"
     antithetic: bool = True
 
     def __post_init__(self) -> None:
         check_fields(self)
-        if (self.dimension is None) == (self.explained is None):
-            got = "neither" if self.dimension is None else "both"
-            raise ValueError(f"dimension, explained: expected exactly one of the two, got {got}")
+        manifold.expect_one(self.dimension, self.explained)
 
 
 class State(NamedTuple):
@@ -177,11 +175,10 @@ def learn_feedback(
         route: kind of network and of feedback.
         settings: how it learns.
     """
-    if settings.rule not in PERTURBING:
-        raise ValueError(f"settings.rule: expected vnc or nmnc, which perturb, got {settings.rule}")
-    if settings.samples > x.shape[0]:
-        raise ValueError(f"x: expected at least {settings.samples} samples to perturb, got {x.shape[0]}")
-    x = x[: settings.samples, ...]
+    rule, samples = settings.rule, settings.samples
+    expect(rule in PERTURBING, f"settings.rule: expected vnc or nmnc, which perturb, got {rule}")
+    expect(samples <= x.shape[0], f"x: expected at least {samples} samples to perturb, got {x.shape[0]}")
+    x = x[:samples, ...]
     hidden = route.forward(state.network, x).hidden
     _expect_of_rule(state, settings, len(hidden))
     key, fresh = namespace(state.key).unstack(random.split(state.key, 2))

@@ -27,7 +27,7 @@ from nmnc_ref.nn.dense import Dense
 from nmnc_ref.nn.initialisation import Kernel
 from nmnc_ref.nn.recurrent import Cell
 from nmnc_ref.route import Direct
-from nmnc_ref.scalars import ArrayNamespace, Choice, FloatDtype, Integer, Number
+from nmnc_ref.scalars import ArrayNamespace, Choice, FloatDtype, Integer, Number, Some
 
 LENGTHS = {"B": 5, "n": 4, "d": 2, "o": 3, "K": 6, "m": 7, "N": 8, "S": 9, "C": 4, "c": 3, "above": 3, "below": 4}
 LENGTHS |= {"*batch": (5,), "*draws": (5,), "*any": (5, 4), "*keys": (), "...": ()}
@@ -380,6 +380,8 @@ def _node(function: str, name: str, annotation: Any) -> Any:
         return node if len(inner) > 1 else replace(node, valid={"None": "None is the documented default"})
     if origin is Annotated:
         kind = parts[1]
+        if kind is Some:
+            return _node(function, name, parts[0])
         if isinstance(kind, Arrays) and kind.kind == "words":
             return Words(KEY, " ".join(kind.names))
         if isinstance(kind, Arrays):
@@ -486,7 +488,7 @@ def public_functions() -> dict[str, Callable]:
         if not isinstance(module, ModuleType) or prefix in ("oracle", "arrays", "checked", "scalars"):
             continue
         for name, value in vars(module).items():
-            if name.startswith("_") or getattr(value, "__module__", "") != module.__name__:
+            if name.startswith(("_", "expect_")) or getattr(value, "__module__", "") != module.__name__:
                 continue
             if inspect.isfunction(value) or (is_dataclass(value) and hasattr(value, "__post_init__")):
                 found[f"{prefix}.{name}"] = value

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from array_api_compat import device
 
-from nmnc_ref.arrays import Array, Basis, Float, at_most, expect_units, namespace
+from nmnc_ref.arrays import Array, Basis, Float, at_most, expect, expect_length, namespace
 from nmnc_ref.checked import check_fields, checked
 from nmnc_ref.scalars import Count, Index
 
@@ -126,11 +126,10 @@ class Convolution(NamedTuple):
     def _expect_fit(self, **arguments: tuple[Array, int]) -> None:
         shape = self.geometry
         wanted = (shape.image[0], shape.size, shape.size)
-        if tuple(self.weight.shape[1:]) != wanted:
-            got = list(self.weight.shape)
-            raise ValueError(f"weight: expected shape [o, {', '.join(map(str, wanted))}] of the geometry, got {got}")
+        got = tuple(self.weight.shape[1:])
+        expect(got == wanted, f"weight: expected kernels of shape {wanted} as in the geometry, got {got}")
         for name, (array, units) in arguments.items():
-            expect_units(name, array, units, "the geometry")
+            expect_length(name, array, -1, units, "the geometry")
 
     def _kernel(self) -> Array:
         return namespace(self.weight).reshape(self.weight, (self.weight.shape[0], -1))
@@ -172,8 +171,8 @@ def channel_vectors(activity: Float[Array, "*batch m"], channels: Count) -> Floa
         activity: x, flattened images of C·H·W units.
         channels: C.
     """
-    if activity.shape[-1] % channels:
-        raise ValueError(f"activity: expected a multiple of {channels} channels, got shape {list(activity.shape)}")
+    units = activity.shape[-1]
+    expect(units % channels == 0, f"activity: expected a multiple of {channels} channels, got {units} units")
     return namespace(activity).reshape(activity, (*activity.shape[:-1], channels, -1)).mT
 
 

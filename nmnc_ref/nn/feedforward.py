@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 from array_api_compat import device
 
-from nmnc_ref.arrays import Array, Float, Layers, at_most, expect_units, namespace
+from nmnc_ref.arrays import Array, Float, Layers, at_most, expect, expect_length, namespace
 from nmnc_ref.checked import checked
 from nmnc_ref.nn.activation import Activation
 from nmnc_ref.nn.layer import Layer
 from nmnc_ref.nn.loss import Loss
-from nmnc_ref.scalars import Index
+from nmnc_ref.scalars import Index, Some
 
-Network = tuple[Layer, ...]
+Network = Annotated[tuple[Layer, ...], Some]
 
 
 class Forward(NamedTuple):
@@ -63,12 +63,11 @@ def forward(network: Network, x: Float[Array, "*batch m"], activation: Activatio
         x: input x_0.
         activation: φ.
     """
-    _expect_layers(network)
-    expect_units("x", x, network[0].inputs, "network[0]")
+    expect_length("x", x, -1, network[0].inputs, "network[0]")
     return _run(network, x, activation)
 
 
-def _run(network: Network, activity: Array, activation: Activation) -> Forward:
+def _run(network: tuple[Layer, ...], activity: Array, activation: Activation) -> Forward:
     activities, preactivations = [activity], []
     for index, layer in enumerate(network):
         s = layer.preactivation(activities[-1])
@@ -81,7 +80,7 @@ def _run(network: Network, activity: Array, activation: Activation) -> Forward:
 class Tail:
     """The tail f_l with y = f_l(x_l): the layers above l."""
 
-    layers: Network
+    layers: tuple[Layer, ...]
     activation: Activation
 
     @checked
@@ -99,7 +98,6 @@ def tail(network: Network, layer: Index, activation: Activation) -> Tail:
         layer: l, from 0 (the tail is the whole network) to L (the identity).
         activation: φ.
     """
-    _expect_layers(network)
     at_most("layer", layer, len(network), "the number of layers of network")
     return Tail(tuple(network[layer:]), activation)
 
@@ -116,7 +114,7 @@ class Injection:
     def __call__(self, offset: Float[Array, "*draws B n"]) -> Float[Array, "*draws B o"]:
         """y with x_l = φ(s_l) + offset_l in every hidden layer."""
         bounds = list(itertools.accumulate((layer.inputs for layer in self.network[1:]), initial=0))
-        expect_units("offset", offset, bounds[-1], "the hidden layers of network")
+        expect_length("offset", offset, -1, bounds[-1], "the hidden layers of network")
         activity = self.x
         for layer, (start, stop) in zip(self.network, itertools.pairwise(bounds), strict=False):
             activity = self.activation.value(layer.preactivation(activity)) + offset[..., start:stop]
@@ -136,8 +134,7 @@ def injection(network: Network, x: Float[Array, "B m"], activation: Activation) 
         activation: φ.
     """
     forward(network, x, activation)  # for its checks
-    if len(network) == 1:
-        raise ValueError("network: expected at least one hidden layer, got none")
+    expect(len(network) > 1, "network: expected at least one hidden layer, got none")
     return Injection(network, x, activation)
 
 
@@ -200,8 +197,3 @@ def backpropagation(
     )
     value = loss.value(passed.output, target)
     return Backpropagation(passed, value, error, tuple(activity_gradients), tuple(deltas), gradient)
-
-
-def _expect_layers(network: Network) -> None:
-    if not network:
-        raise ValueError("network: expected one or more layers, got none")

@@ -5,16 +5,16 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 from nmnc_ref import random
-from nmnc_ref.arrays import Array, Key
+from nmnc_ref.arrays import Array, Key, expect
 from nmnc_ref.checked import checked
 from nmnc_ref.nn import convolution
 from nmnc_ref.nn.dense import Dense
 from nmnc_ref.nn.feedforward import Network
 from nmnc_ref.nn.recurrent import Cell
-from nmnc_ref.scalars import Count, Dtype, Index, Positive
+from nmnc_ref.scalars import Count, Dtype, Index, Positive, Some
 
 Scheme = Callable[[int, int], Positive]
 """From the numbers of inputs and outputs of a unit, the standard deviation of its weights."""
@@ -65,8 +65,7 @@ def dense_network(key: Key, widths: tuple[Count, ...], dtype: Dtype, scheme: Sch
         dtype: the library's float32 or float64.
         scheme: `he`, `glorot` or `lecun`, say.
     """
-    if len(widths) < 2:
-        raise ValueError(f"widths: expected at least two, got {len(widths)}")
+    expect(len(widths) > 1, f"widths: expected at least two, got {len(widths)}")
     return tuple(
         _dense(random.fold_in(key, index), inputs, outputs, dtype, scheme)
         for index, (inputs, outputs) in enumerate(itertools.pairwise(widths))
@@ -88,8 +87,8 @@ class Kernel(NamedTuple):
 def convolutional_network(
     key: Key,
     image: tuple[Count, Count, Count],
-    kernels: tuple[Kernel, ...],
-    widths: tuple[Count, ...],
+    kernels: Annotated[tuple[Kernel, ...], Some],
+    widths: Annotated[tuple[Count, ...], Some],
     dtype: Dtype,
     scheme: Scheme = he,
 ) -> Network:
@@ -103,9 +102,6 @@ def convolutional_network(
         dtype: the library's float32 or float64.
         scheme: of a convolution with C·size² inputs of a unit, and C'·size² outputs.
     """
-    for name, items in (("kernels", kernels), ("widths", widths)):
-        if not items:
-            raise ValueError(f"{name}: expected one or more, got none")
     layers: list = []
     for index, kernel in enumerate(kernels):
         geometry = convolution.Geometry(image, *kernel[1:])

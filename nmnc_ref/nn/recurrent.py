@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from array_api_compat import device
 
-from nmnc_ref.arrays import Array, Float, Layers, at_most, namespace
+from nmnc_ref.arrays import Array, Float, Layers, at_most, expect_length, expect_number, namespace
 from nmnc_ref.checked import checked
 from nmnc_ref.nn.activation import Activation
 from nmnc_ref.nn.layer import Layer, each_parameter
@@ -247,11 +247,8 @@ def weight_gradients(
     """
     _, read_out = network
     steps = x.shape[1]
-    if (len(activities), len(deltas)) != (steps + 1, steps):
-        raise ValueError(
-            f"activities, deltas: expected {steps + 1} and {steps} for the steps of x, "
-            f"got {len(activities)} and {len(deltas)}"
-        )
+    expect_number("deltas", deltas, steps, "the steps of x")
+    expect_number("activities", activities, steps + 1, "the steps of x, and h_0")
     xp = namespace(x)
     slopes = xp.stack(list(deltas), axis=1)  # [B, T, n]
     below = xp.stack(list(activities[:-1]), axis=1)
@@ -275,9 +272,7 @@ def by_step(error: Float[Array, "B _"], steps: Count, outputs: Count, every: boo
         outputs: n_o.
         every: read out at every step, not at the last alone.
     """
-    columns = (steps if every else 1) * outputs
-    if error.shape[1] != columns:
-        raise ValueError(f"error: expected {columns} columns for {steps} steps, got shape {list(error.shape)}")
+    expect_length("error", error, 1, (steps if every else 1) * outputs, f"the outputs of {steps} steps")
     if not every:
         return [None] * (steps - 1) + [error]
     return [error[:, t * outputs : (t + 1) * outputs] for t in range(steps)]

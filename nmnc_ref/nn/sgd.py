@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nmnc_ref.arrays import Layers, expect_number
+from nmnc_ref.arrays import Layers, expect, expect_number
 from nmnc_ref.checked import checked
 from nmnc_ref.nn.layer import each_parameter, parameters
 from nmnc_ref.scalars import Fraction, NonNegative, Positive
@@ -60,6 +60,5 @@ def _expect_alike(name: str, layers: tuple[Any, ...], network: tuple[Any, ...]) 
         if getattr(own, "_fields", None) != layer._fields:
             raise TypeError(f"{name}[{l}]: expected a {type(layer).__name__} as in network, got {type(own).__name__}")
         for field in parameters(layer):
-            got, wanted = getattr(own, field).shape, getattr(layer, field).shape
-            if got != wanted:
-                raise ValueError(f"{name}[{l}].{field}: expected shape {list(wanted)} as in network, got {list(got)}")
+            got, wanted = list(getattr(own, field).shape), list(getattr(layer, field).shape)
+            expect(got == wanted, f"{name}[{l}].{field}: expected shape {wanted} as in network, got {got}")

@@ -11,12 +11,13 @@ import math
 from collections.abc import Sequence
 from typing import Annotated
 
-from nmnc_ref.arrays import Array, Float, at_most, namespace
+from nmnc_ref.arrays import Array, Float, at_most, expect, namespace
 from nmnc_ref.checked import checked
-from nmnc_ref.scalars import Choice, Count, Fraction, NonNegative, Positive
+from nmnc_ref.scalars import Choice, Count, Fraction, NonNegative, Positive, Some
 
 LAWS = ("gaussian", "rademacher", "fixed-norm")
 Law = Annotated[str, Choice(*LAWS)]
+Alignments = Annotated[Sequence[Fraction], Some]
 
 
 @checked
@@ -197,8 +198,7 @@ def least_squares_error(
 
     Arguments are those of `response_noise_error`; zero response noise gives 0.
     """
-    if draws < dimension + 2:
-        raise ValueError(f"draws: expected at least {dimension + 2} for dimension = {dimension}, got {draws}")
+    expect(draws > dimension + 1, f"draws: expected at least {dimension + 2} for dimension = {dimension}, got {draws}")
     return (response_noise / sigma) ** 2 * outputs * dimension / (draws - dimension - 1)
 
 
@@ -265,7 +265,7 @@ def best_scaled_error(alignment: Fraction, draws: Count, dimension: Count, law: 
 
 
 @checked
-def best_dimension_for_error(alignments: Sequence[Fraction], draws: Count, law: Law = "gaussian") -> int:
+def best_dimension_for_error(alignments: Alignments, draws: Count, law: Law = "gaussian") -> int:
     """argmin_d 1 − A(d) + A(d)(d + 1)/K (E17) [derived].
 
     Args:
@@ -273,13 +273,12 @@ def best_dimension_for_error(alignments: Sequence[Fraction], draws: Count, law: 
         draws: K.
         law: of the coefficients.
     """
-    _expect_some(alignments)
     errors = [relative_error(a, draws, d, law) for d, a in enumerate(alignments, start=1)]
     return 1 + errors.index(min(errors))
 
 
 @checked
-def best_dimension_for_cosine(alignments: Sequence[Fraction], draws: Count, law: Law = "gaussian") -> int:
+def best_dimension_for_cosine(alignments: Alignments, draws: Count, law: Law = "gaussian") -> int:
     """argmax_d A(d)/(K + d + 1) (E17) [derived].
 
     Args:
@@ -287,11 +286,5 @@ def best_dimension_for_cosine(alignments: Sequence[Fraction], draws: Count, law:
         draws: K.
         law: of the coefficients.
     """
-    _expect_some(alignments)
     ratios = [cosine_ratio(a, draws, d, law) for d, a in enumerate(alignments, start=1)]
     return 1 + ratios.index(max(ratios))
-
-
-def _expect_some(alignments: Sequence[float]) -> None:
-    if not alignments:
-        raise ValueError("alignments: expected at least one number, got none")
