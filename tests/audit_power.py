@@ -23,12 +23,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
 from nmnc_ref import oracle
-from nmnc_ref.oracle import json_file
+from nmnc_ref.oracle import command_line
 from nmnc_ref.oracle.black_box import adapters, slips
 from nmnc_ref.oracle.black_box.checks import Measurement, compare
 from nmnc_ref.oracle.black_box.expectation import expected_parts
@@ -37,7 +36,7 @@ from nmnc_ref.oracle.black_box.problem import ACTIVATIONS, RESPONSES, RETURNS, T
 from nmnc_ref.oracle.black_box.reference import estimates
 from nmnc_ref.oracle.black_box.report import Report
 from nmnc_ref.oracle.black_box.statistics import MISSED
-from nmnc_ref.oracle.black_box.terminal import WIDTH
+from nmnc_ref.oracle.command_line import INTERRUPTED, UsageError
 from nmnc_ref.theory.estimator import LAWS
 from tests.slipped_estimators import SLIPS, UNKNOWN, stranger
 
@@ -236,28 +235,21 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.trial == "calibration":
         declaration = declare(options.returns, options.target, options.noise, options.response, options.simultaneous)
-        _print(calibration(declaration, range(options.first, options.first + options.seeds)))
+        command_line.console().print(calibration(declaration, range(options.first, options.first + options.seeds)))
         return 0
     try:
         wanted = tasks(options)
         if options.file:
-            json_file.expect_writable(options.file)
-    except ValueError as error:
+            command_line.expect_writable(options.file, "--file")
+    except (UsageError, ValueError) as error:
         parser.error(str(error))
-    except OSError as error:
-        parser.error(f"--file: cannot write {options.file}: {error.strerror}")
     try:
         lines = campaign(wanted, options.file, options.processes)
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from here if it has a --file", file=sys.stderr)
-        return 130
-    _print(summary(lines))
+        return INTERRUPTED
+    command_line.console().print(summary(lines))
     return 0 if all(map(right_verdict, lines)) else 1
-
-
-def _print(table: Table) -> None:
-    terminal = Console()
-    (terminal if terminal.is_terminal else Console(width=WIDTH)).print(table)
 
 
 if __name__ == "__main__":

@@ -471,22 +471,32 @@ def test_a_budget_for_no_call_at_all_is_undecided():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["math:sin", "--budget", "0"], "invalid number of seconds"),
+        (["math:sin", "--budget", "nan"], "invalid number of seconds"),
+        (["math:sin", "--seed", "-1"], "invalid seed"),
+        (["math:sin", "--noise", "cauchy"], "invalid choice"),
+    ],
+)
+def test_wrong_arguments_of_the_command(arguments, message, capsys):
+    with pytest.raises(SystemExit) as stop:
+        command(*arguments, "--returns", "jacobian")
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
         (["no_such_module:f"], "cannot import no_such_module"),
         (["math:no_such_name"], "math has no no_such_name"),
         (["math:pi"], "math:pi is not callable"),
         (["math"], "expected module:callable"),
-        (["math:sin", "--budget", "0"], "invalid number of seconds"),
-        (["math:sin", "--budget", "nan"], "invalid number of seconds"),
-        (["math:sin", "--seed", "-1"], "invalid seed"),
         (["math:sin", "--response", "loss"], "expected output for --returns jacobian"),
-        (["math:sin", "--noise", "cauchy"], "invalid choice"),
         (["math:sin", "--json", "/nowhere/at/all.json"], "cannot write"),
     ],
 )
 def test_wrong_usage(arguments, message, capsys):
-    with pytest.raises(SystemExit) as stop:
-        command(*arguments, "--returns", "jacobian")
-    assert stop.value.code == 2
+    assert command(*arguments, "--returns", "jacobian") == 2
     assert message in capsys.readouterr().err
 
 
