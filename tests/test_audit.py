@@ -8,7 +8,11 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import os
 import re
+import signal
+import subprocess
+import sys
 import time
 import warnings
 from pathlib import Path
@@ -18,7 +22,7 @@ import pytest
 
 from nmnc_ref import manifold, network, oracle, theory
 from nmnc_ref.__main__ import main
-from nmnc_ref.oracle.black_box import adapters, run, session, statistics
+from nmnc_ref.oracle.black_box import adapters, process, run, statistics
 from nmnc_ref.oracle.black_box.checks import Measurement, compare
 from nmnc_ref.oracle.black_box.coefficients import fourth_moment
 from nmnc_ref.oracle.black_box.diagnosis import explain
@@ -322,8 +326,6 @@ def broken(kind):
     def estimate(problem, seed):
         if kind == "raises":
             raise RuntimeError("out of luck")
-        if kind == "hangs":
-            time.sleep(60)
         if kind == "mutates its inputs":
             problem.x[0, 0] = 1.0
         if kind == "ignores its seed":
@@ -345,7 +347,6 @@ def broken(kind):
     ("kind", "message"),
     [
         ("raises", "RuntimeError: out of luck"),
-        ("hangs", "had not returned after"),
         ("mutates its inputs", "read-only"),
         ("ignores its seed", "1 different estimates from 4 seeds"),
         ("does not repeat", "differs between two calls with the seed"),
@@ -355,13 +356,24 @@ def broken(kind):
         ("returns a wrong type", "got float16"),
     ],
 )
-def test_misbehaviour_is_named(kind, message, monkeypatch):
-    monkeypatch.setattr(session, "PATIENCE", 3.0)
+def test_misbehaviour_is_named(kind, message):
     report = oracle.audit(broken(kind), "jacobian", budget=2, activations=("tanh",))
     assert report.verdict == "defect"
     assert report.headline.startswith(f"Defect: the estimator {kind}: ")
     assert message in report.headline
     json.dumps(report.document(), allow_nan=False)
+
+
+def test_to_exit_is_a_fault_and_to_interrupt_may_be_the_users():
+    def exits(problem, seed):
+        sys.exit(0)
+
+    def interrupted(problem, seed):
+        raise KeyboardInterrupt
+
+    assert oracle.audit(exits, "jacobian").headline == "Defect: the estimator raises: SystemExit: 0."
+    with pytest.raises(KeyboardInterrupt):
+        oracle.audit(interrupted, "jacobian")
 
 
 @pytest.mark.parametrize("answer", [None, 1.0, (), ([[1.0]],), (np.ones((5, 5)),) * 3])
@@ -446,13 +458,94 @@ def test_the_command_shows_a_defect_and_writes_json(tmp_path, capsys, monkeypatc
 
 
 def test_the_status_of_an_undecided_audit_is_3(capsys):
-    assert (
-        command(f"{adapters.__name__}:nmnc", "--returns", "jacobian", "--activations", "tanh", "--budget", "1.5") == 3
-    )
+    assert command(f"{adapters.__name__}:nmnc", "--returns", "jacobian", "--activations", "tanh", "--budget", "3") == 3
     assert "What is open" in capsys.readouterr().out
 
 
-def test_a_slow_first_call_does_not_hang():
+@pytest.fixture
+def unruly(tmp_path, monkeypatch):
+    """Return a function that audits, by the command, an estimator that does something at its third call."""
+    monkeypatch.chdir(tmp_path)
+
+    def audit(deed, *options):
+        (tmp_path / "unruly.py").write_text(UNRULY.format(deed=deed))
+        return command("unruly:estimate", "--returns", "jacobian", "--activations", "tanh", *options)
+
+    return audit
+
+
+UNRULY = """
+import ctypes, itertools, os, sys, time
+from nmnc_ref.oracle.black_box.adapters import nmnc
+calls = itertools.count(1)
+def estimate(problem, seed):
+    if next(calls) == 3:
+        {deed}
+    return nmnc(problem, seed)
+"""
+
+
+@pytest.mark.parametrize("deed", ["time.sleep(1000)", "ctypes.PyDLL(None).sleep(1000)"])  # which keeps the global lock
+def test_a_call_that_hangs_is_killed(deed, unruly, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(process, "PATIENCE", 5.0)
+    assert unruly(deed, "--budget", "4", "--json", "out.json") == 1
+    out = capsys.readouterr().out
+    assert re.match(r"Defect: the estimator hangs: a call had not returned after [789]\.\d s, past the budget\.", out)
+    document = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
+    assert (document["verdict"], document["calls"], document["explanations"]) == ("defect", 2, [])
+
+
+@pytest.mark.parametrize(
+    ("deed", "finding"),
+    [
+        ("os._exit(0)", "ends its process: exit code 0."),
+        ("os._exit(7)", "ends its process: exit code 7."),
+        ("os.kill(os.getpid(), 9)", "ends its process: exit code -9 (Killed)."),
+        ("sys.exit(0)", "raises: SystemExit: 0."),
+        ("raise KeyboardInterrupt", "raises: KeyboardInterrupt."),
+    ],
+)
+def test_an_estimator_that_ends_is_a_defect(deed, finding, unruly, capsys):
+    assert unruly(deed) == 1
+    assert capsys.readouterr().out.startswith(f"Defect: the estimator {finding}")
+
+
+def test_a_call_that_ends_after_the_budget_does_not_hang(unruly):
+    assert unruly("time.sleep(5)", "--budget", "4") == 3
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("raise SystemExit(0)", "cannot import imported: SystemExit: 0"),
+        ("raise KeyboardInterrupt", "cannot import imported:f: KeyboardInterrupt"),
+        ("import os; os._exit(0)", "cannot import imported:f: it ends its process: exit code 0"),
+        ("import time; time.sleep(1000)", "cannot import imported:f: it hangs: the import had not returned after 2."),
+    ],
+)
+def test_modules_that_do_not_let_themselves_be_imported(code, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "imported.py").write_text(code)
+    monkeypatch.setattr(process, "PATIENCE", 1.0)
+    budget = "1" if "sleep" in code else "60"
+    assert command("imported:f", "--returns", "jacobian", "--budget", budget) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_an_interrupt_ends_the_audit_and_its_process(tmp_path):
+    (tmp_path / "unruly.py").write_text(UNRULY.format(deed="print(os.getpid(), flush=True), time.sleep(1000)"))
+    words = [sys.executable, "-m", "nmnc_ref", "audit", "unruly:estimate", "--returns", "jacobian"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(tmp_path)))}
+    with subprocess.Popen(words, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as audit:
+        child = int(audit.stdout.readline())
+        audit.send_signal(signal.SIGINT)
+        assert audit.communicate(timeout=60)[1] == "nmnc_ref: interrupted\n"
+    assert audit.returncode == 130
+    with pytest.raises(ProcessLookupError):
+        os.kill(child, 0)
+
+
+def test_a_slow_first_call_is_undecided():
     right = stranger("jacobian")
 
     def compiled_first(problem, seed):

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
-import sys
 from pathlib import Path
 from typing import Any
 
 from nmnc_ref.oracle import command_line
 from nmnc_ref.oracle.black_box.problem import ACTIVATIONS, RESPONSES, RETURNS, TARGETS, declare
-from nmnc_ref.oracle.black_box.run import audit
+from nmnc_ref.oracle.black_box.process import audit_by_name
 from nmnc_ref.oracle.command_line import FAILED, OK, UNDECIDED, UsageError
 from nmnc_ref.theory.estimator import LAWS
 
@@ -68,25 +66,15 @@ _seed.__name__ = "seed"
 def _run(options: argparse.Namespace) -> int:
     from nmnc_ref.oracle.black_box import terminal
 
-    estimate = command_line.load(options.estimator, "callable")
-    if not callable(estimate):
-        raise UsageError(f"{options.estimator} is not callable")
-    declaration = {name: getattr(options, name) for name in ("returns", "target", "noise", "response", "simultaneous")}
+    words = (options.returns, options.target, options.noise, options.response, options.simultaneous)
     try:
-        declare(**declaration)
+        declaration = declare(*words)
     except ValueError as error:
         raise UsageError(str(error)) from None
     if options.json:
         command_line.expect_writable(options.json)
-    report = audit(
-        estimate, **declaration, budget=options.budget, seed=options.seed, activations=tuple(options.activations)
-    )
+    report = audit_by_name(options.estimator, declaration, options.budget, options.seed, tuple(options.activations))
     terminal.show(report, options.estimator)
     if options.json:
         command_line.write_json(options.json, report.document())
-    status = EXIT[report.verdict]
-    if report.abandoned:  # the interpreter's own end would wait for, or crash in, the code that hangs
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
-    return status
+    return EXIT[report.verdict]
