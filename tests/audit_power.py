@@ -80,7 +80,7 @@ def tasks(options: argparse.Namespace) -> list[Task]:
     """
     returns: dict[str, str]
     if options.trial == "correct":
-        returns = {name: own.declaration.returns for name, own in adapters.OWN.items()}
+        returns = {name: own.declaration.returns for name, own in adapters.ADAPTERS.items()}
         pairs = [(name, tuple(options.activations)) for name in returns]
     else:
         names = applicable(options.returns, options.target) if options.trial == "slips" else UNKNOWN
@@ -99,7 +99,7 @@ def tasks(options: argparse.Namespace) -> list[Task]:
 def perform(task: Task) -> Report:
     """Run one audit: of an adapter, or of a stranger with a slip, antithetic or one-sided by turns."""
     if task.trial == "correct":
-        own = adapters.OWN[task.name]
+        own = adapters.ADAPTERS[task.name]
         estimate, declared = on_library(own, task.backend), own.declaration._asdict()
     else:
         estimate = stranger(task.returns, task.name, antithetic=task.seed % 2 == 0)

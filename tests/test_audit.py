@@ -210,19 +210,19 @@ def measure(declaration, estimate, calls):
 
 
 @pytest.mark.parametrize("target", ["full", "projected"])
-@pytest.mark.parametrize("name", adapters.OWN)
+@pytest.mark.parametrize("name", adapters.ADAPTERS)
 def test_this_library_is_not_blamed(name, target):
-    own = adapters.OWN[name]
+    own = adapters.ADAPTERS[name]
     report = perform(Task("correct", name, own.declaration.returns, target, ("tanh",), "numpy", 0, 1.0))
     assert report.verdict != "defect", report.headline
     assert report.checks
 
 
 @pytest.mark.parametrize("backend", sorted(NAMESPACES.keys() - {"numpy"}))
-@pytest.mark.parametrize("name", adapters.OWN)
+@pytest.mark.parametrize("name", adapters.ADAPTERS)
 def test_adapters_agree_between_libraries(name, backend):
     pytest.importorskip(backend)
-    own = adapters.OWN[name]
+    own = adapters.ADAPTERS[name]
     problem = probes(own.declaration._replace(target="projected"), 0, ("tanh",))[3].problem
     for one, other in zip(flat(own(problem, 7)), flat(on_library(own, backend)(problem, 7)), strict=True):
         np.testing.assert_allclose(np.asarray(other), one, rtol=1e-9, atol=1e-9)
@@ -242,7 +242,7 @@ def flat(answer):
 
 def test_each_kind_of_problem_is_compiled_once():
     compiled = []
-    own = adapters.nmnc._replace(compiled=lambda function: compiled.append(function) or function)
+    own = adapters.ADAPTERS["nmnc"]._replace(compiled=lambda function: compiled.append(function) or function)
     first, second = (probes(own.declaration, seed, ("tanh",))[1].problem for seed in (0, 1))
     for problem in (first, second, first, first._replace(draws=8)):
         own(problem, 0)
