@@ -1,6 +1,6 @@
 """The audit: its predictions against closed forms, its verdicts on strangers' estimators, and its report.
 
-How often it is right on many seeds is measured by `python -m tests.audit_power`; here is a small sample.
+How often it is right on many seeds is measured by `paper_checks.campaigns.audit_power`; here is a small sample.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from nmnc_ref.oracle.black_box.problem import ACTIVATIONS, LOSSES, Declaration, 
 from nmnc_ref.oracle.black_box.reference import estimates
 from nmnc_ref.oracle.black_box.session import Session
 from nmnc_ref.oracle.black_box.slips import CATALOGUE
-from tests import audit_power
-from tests.audit_power import HARMLESS, NAMESPACES, Task, on_library, perform, used_by_chance
-from tests.slipped_estimators import SLIPS, UNKNOWN, stranger
+from paper_checks.campaigns import audit_power
+from paper_checks.campaigns.audit_power import HARMLESS, NAMESPACES, Task, on_library, perform, used_by_chance
+from paper_checks.campaigns.slipped_estimators import SLIPS, UNKNOWN, stranger
 
 ROOT = Path(__file__).parents[1]
 GUIDE = (ROOT / "AUDIT.md").read_text(encoding="utf-8")
