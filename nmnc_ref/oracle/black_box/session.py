@@ -32,14 +32,14 @@ class Session:
     """Calls an estimator until a deadline, which is looked at between calls."""
 
     def __init__(self, estimate: Callable[[Problem, int], Any], budget: float) -> None:
-        self.budget, self.started = budget, time.monotonic()
+        self.budget, self._started = budget, time.monotonic()
         self.calls = 0
         self._estimate = estimate
 
     @property
     def seconds(self) -> float:
         """Those since the start."""
-        return time.monotonic() - self.started
+        return time.monotonic() - self._started
 
     def estimates(self, problem: Problem, parts: tuple[Part, ...], seeds: Sequence[int]) -> Iterator[list[np.ndarray]]:
         """Yield an estimate for each seed, as `call` returns it.
