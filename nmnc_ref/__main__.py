@@ -8,12 +8,11 @@ import sys
 from collections.abc import Sequence
 
 from nmnc_ref.oracle.audit import command as audit
+from nmnc_ref.oracle.command_line import INTERRUPTED, USAGE, UsageError
 from nmnc_ref.oracle.vectors import command as vectors
 
 COMMANDS = (vectors, audit)
 """Modules that each register a command, whose options set `run`: a function of the options to an exit status."""
-INTERRUPTED = 130
-"""Exit status after Ctrl-C, as shells have it."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -25,12 +24,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if importlib.util.find_spec("rich") is None:
         print("nmnc_ref: rich is not installed; install it with: pip install 'nmnc_ref[oracle]'", file=sys.stderr)
-        return 2
+        return USAGE
     try:
         return options.run(options)
-    except vectors.UsageError as error:
+    except UsageError as error:
         print(f"nmnc_ref: {error}", file=sys.stderr)
-        return 2
+        return USAGE
     except KeyboardInterrupt:
         print("nmnc_ref: interrupted", file=sys.stderr)
         return INTERRUPTED

@@ -20,7 +20,8 @@ try:
         TimeRemainingColumn,
     )
 
-    from nmnc_ref.oracle import json_file
+    from nmnc_ref.oracle import command_line
+    from nmnc_ref.oracle.command_line import INTERRUPTED, UsageError
     from paper_checks import catalogue, report
     from paper_checks.claim import FAMILIES, TIERS, Claim, Outcome, Results, run
     from paper_checks.data.neural import Recording, recording
@@ -33,10 +34,6 @@ except ModuleNotFoundError as error:
     )
     sys.exit(2)
 
-INTERRUPTED = 130
-"""Exit status after Ctrl-C, as shells have it."""
-WIDTH = 132
-"""Columns of the tables where output is not a terminal."""
 PROFILES = ("quick", "full")
 DTYPE = {"theory": "float64", "training": "float32"}
 """The precision of a tier, if none is asked for."""
@@ -179,9 +176,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
     parser = _parser()
     options = parser.parse_args(arguments)
-    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
-    terminal = Console()
-    console = terminal if terminal.is_terminal else Console(width=WIDTH)
+    console = command_line.console()
     if options.processes < 1:
         parser.error(f"--processes: expected at least 1, got {options.processes}")
     try:
@@ -193,12 +188,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         tiers = dict.fromkeys(claim.tier for claim in claims)
         labs = {tier: Lab(options.backend, options.dtype or DTYPE[tier], seed) for tier in tiers}
         if options.json:
-            json_file.expect_writable(options.json)
+            command_line.expect_writable(options.json)
         neural = _neural(options.neural, claims)
-    except (ValueError, ModuleNotFoundError) as error:
+    except (UsageError, ValueError, ModuleNotFoundError) as error:
         parser.error(str(error))
-    except OSError as error:
-        parser.error(f"--json: cannot write {options.json}: {error.strerror}")
     try:
         outcomes = _outcomes(claims, options, labs, neural)
     except KeyboardInterrupt:
@@ -213,9 +206,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     report.show(outcomes, console)
     if options.json:
         try:
-            json_file.write(options.json, report.document(outcomes))
-        except OSError as error:
-            parser.error(f"--json: cannot write {options.json}: {error.strerror}")
+            command_line.write_json(options.json, report.document(outcomes))
+        except UsageError as error:
+            parser.error(str(error))
     return report.exit_status(outcomes)
 
 

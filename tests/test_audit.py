@@ -1,6 +1,6 @@
 """The audit: its predictions against closed forms, its verdicts on strangers' estimators, and its report.
 
-How often it is right on many seeds is measured by `python -m tests.audit_power`; here is a small sample.
+How often it is right on many seeds is measured by `paper_checks.campaigns.audit_power`; here is a small sample.
 """
 
 from __future__ import annotations
@@ -8,7 +8,11 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import os
 import re
+import signal
+import subprocess
+import sys
 import time
 import warnings
 from pathlib import Path
@@ -18,8 +22,7 @@ import pytest
 
 from nmnc_ref import manifold, oracle, theory
 from nmnc_ref.__main__ import main
-from nmnc_ref.nn import feedforward
-from nmnc_ref.oracle.audit import adapters, run, session, statistics
+from nmnc_ref.oracle.audit import adapters, process, run, statistics
 from nmnc_ref.oracle.audit.checks import Measurement, compare
 from nmnc_ref.oracle.audit.coefficients import fourth_moment
 from nmnc_ref.oracle.audit.diagnosis import explain
@@ -27,10 +30,11 @@ from nmnc_ref.oracle.audit.expectation import cross_covariance, expected_parts, 
 from nmnc_ref.oracle.audit.probes import probes
 from nmnc_ref.oracle.audit.problem import ACTIVATIONS, LOSSES, Declaration, basis, forward, layers
 from nmnc_ref.oracle.audit.reference import estimates
+from nmnc_ref.oracle.audit.session import Session
 from nmnc_ref.oracle.audit.slips import CATALOGUE
-from tests import audit_power
-from tests.audit_power import HARMLESS, NAMESPACES, Task, on_library, perform, used_by_chance
-from tests.slipped_estimators import SLIPS, UNKNOWN, stranger
+from paper_checks.campaigns import audit_power
+from paper_checks.campaigns.audit_power import HARMLESS, NAMESPACES, Task, on_library, perform, used_by_chance
+from paper_checks.campaigns.slipped_estimators import SLIPS, UNKNOWN, stranger
 
 ROOT = Path(__file__).parents[1]
 GUIDE = (ROOT / "AUDIT.md").read_text(encoding="utf-8")
@@ -206,20 +210,26 @@ def measure(declaration, estimate, calls):
 # verdicts
 
 
+class Counted(Session):
+    """A session whose budget is of calls, not of seconds, so that a busy machine does not shorten it."""
+
+    seconds = property(lambda self: float(self.calls))
+
+
 @pytest.mark.parametrize("target", ["full", "projected"])
-@pytest.mark.parametrize("name", adapters.OWN)
+@pytest.mark.parametrize("name", adapters.ADAPTERS)
 def test_this_library_is_not_blamed(name, target):
-    own = adapters.OWN[name]
-    report = perform(Task("correct", name, own.declaration.returns, target, ("tanh",), "numpy", 0, 1.0))
+    own = adapters.ADAPTERS[name]
+    report = run.conduct(Counted(own, 64), own.declaration._replace(target=target), 0, ("tanh",))
     assert report.verdict != "defect", report.headline
-    assert report.checks
+    assert {check.question for check in report.checks} >= {"scale", "direction", "variance"}
 
 
 @pytest.mark.parametrize("backend", sorted(NAMESPACES.keys() - {"numpy"}))
-@pytest.mark.parametrize("name", adapters.OWN)
+@pytest.mark.parametrize("name", adapters.ADAPTERS)
 def test_adapters_agree_between_libraries(name, backend):
     pytest.importorskip(backend)
-    own = adapters.OWN[name]
+    own = adapters.ADAPTERS[name]
     problem = probes(own.declaration._replace(target="projected"), 0, ("tanh",))[3].problem
     for one, other in zip(flat(own(problem, 7)), flat(on_library(own, backend)(problem, 7)), strict=True):
         np.testing.assert_allclose(np.asarray(other), one, rtol=1e-9, atol=1e-9)
@@ -239,7 +249,7 @@ def flat(answer):
 
 def test_each_kind_of_problem_is_compiled_once():
     compiled = []
-    own = adapters.nmnc._replace(compiled=lambda function: compiled.append(function) or function)
+    own = adapters.ADAPTERS["nmnc"]._replace(compiled=lambda function: compiled.append(function) or function)
     first, second = (probes(own.declaration, seed, ("tanh",))[1].problem for seed in (0, 1))
     for problem in (first, second, first, first._replace(draws=8)):
         own(problem, 0)
@@ -323,8 +333,6 @@ def broken(kind):
     def estimate(problem, seed):
         if kind == "raises":
             raise RuntimeError("out of luck")
-        if kind == "hangs":
-            time.sleep(60)
         if kind == "mutates its inputs":
             problem.x[0, 0] = 1.0
         if kind == "ignores its seed":
@@ -346,7 +354,6 @@ def broken(kind):
     ("kind", "message"),
     [
         ("raises", "RuntimeError: out of luck"),
-        ("hangs", "had not returned after"),
         ("mutates its inputs", "read-only"),
         ("ignores its seed", "1 different estimates from 4 seeds"),
         ("does not repeat", "differs between two calls with the seed"),
@@ -356,13 +363,24 @@ def broken(kind):
         ("returns a wrong type", "got float16"),
     ],
 )
-def test_misbehaviour_is_named(kind, message, monkeypatch):
-    monkeypatch.setattr(session, "PATIENCE", 3.0)
+def test_misbehaviour_is_named(kind, message):
     report = oracle.audit(broken(kind), "jacobian", budget=2, activations=("tanh",))
     assert report.verdict == "defect"
     assert report.headline.startswith(f"Defect: the estimator {kind}: ")
     assert message in report.headline
     json.dumps(report.document(), allow_nan=False)
+
+
+def test_to_exit_is_a_fault_and_to_interrupt_may_be_the_users():
+    def exits(problem, seed):
+        sys.exit(0)
+
+    def interrupted(problem, seed):
+        raise KeyboardInterrupt
+
+    assert oracle.audit(exits, "jacobian").headline == "Defect: the estimator raises: SystemExit: 0."
+    with pytest.raises(KeyboardInterrupt):
+        oracle.audit(interrupted, "jacobian")
 
 
 @pytest.mark.parametrize("answer", [None, 1.0, (), ([[1.0]],), (np.ones((5, 5)),) * 3])
@@ -447,13 +465,94 @@ def test_the_command_shows_a_defect_and_writes_json(tmp_path, capsys, monkeypatc
 
 
 def test_the_status_of_an_undecided_audit_is_3(capsys):
-    assert (
-        command(f"{adapters.__name__}:nmnc", "--returns", "jacobian", "--activations", "tanh", "--budget", "1.5") == 3
-    )
+    assert command(f"{adapters.__name__}:nmnc", "--returns", "jacobian", "--activations", "tanh", "--budget", "3") == 3
     assert "What is open" in capsys.readouterr().out
 
 
-def test_a_slow_first_call_does_not_hang():
+@pytest.fixture
+def unruly(tmp_path, monkeypatch):
+    """Return a function that audits, by the command, an estimator that does something at its third call."""
+    monkeypatch.chdir(tmp_path)
+
+    def audit(deed, *options):
+        (tmp_path / "unruly.py").write_text(UNRULY.format(deed=deed))
+        return command("unruly:estimate", "--returns", "jacobian", "--activations", "tanh", *options)
+
+    return audit
+
+
+UNRULY = """
+import ctypes, itertools, os, sys, time
+from nmnc_ref.oracle.audit.adapters import nmnc
+calls = itertools.count(1)
+def estimate(problem, seed):
+    if next(calls) == 3:
+        {deed}
+    return nmnc(problem, seed)
+"""
+
+
+@pytest.mark.parametrize("deed", ["time.sleep(1000)", "ctypes.PyDLL(None).sleep(1000)"])  # which keeps the global lock
+def test_a_call_that_hangs_is_killed(deed, unruly, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(process, "PATIENCE", 5.0)
+    assert unruly(deed, "--budget", "4", "--json", "out.json") == 1
+    out = capsys.readouterr().out
+    assert re.match(r"Defect: the estimator hangs: a call had not returned after [789]\.\d s, past the budget\.", out)
+    document = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
+    assert (document["verdict"], document["calls"], document["explanations"]) == ("defect", 2, [])
+
+
+@pytest.mark.parametrize(
+    ("deed", "finding"),
+    [
+        ("os._exit(0)", "ends its process: exit code 0."),
+        ("os._exit(7)", "ends its process: exit code 7."),
+        ("os.kill(os.getpid(), 9)", "ends its process: exit code -9 (Killed)."),
+        ("sys.exit(0)", "raises: SystemExit: 0."),
+        ("raise KeyboardInterrupt", "raises: KeyboardInterrupt."),
+    ],
+)
+def test_an_estimator_that_ends_is_a_defect(deed, finding, unruly, capsys):
+    assert unruly(deed) == 1
+    assert capsys.readouterr().out.startswith(f"Defect: the estimator {finding}")
+
+
+def test_a_call_that_ends_after_the_budget_does_not_hang(unruly):
+    assert unruly("time.sleep(5)", "--budget", "4") == 3
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("raise SystemExit(0)", "cannot import imported: SystemExit: 0"),
+        ("raise KeyboardInterrupt", "cannot import imported:f: KeyboardInterrupt"),
+        ("import os; os._exit(0)", "cannot import imported:f: it ends its process: exit code 0"),
+        ("import time; time.sleep(1000)", "cannot import imported:f: it hangs: the import had not returned after 2."),
+    ],
+)
+def test_modules_that_do_not_let_themselves_be_imported(code, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "imported.py").write_text(code)
+    monkeypatch.setattr(process, "PATIENCE", 1.0)
+    budget = "1" if "sleep" in code else "60"
+    assert command("imported:f", "--returns", "jacobian", "--budget", budget) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_an_interrupt_ends_the_audit_and_its_process(tmp_path):
+    (tmp_path / "unruly.py").write_text(UNRULY.format(deed="print(os.getpid(), flush=True), time.sleep(1000)"))
+    words = [sys.executable, "-m", "nmnc_ref", "audit", "unruly:estimate", "--returns", "jacobian"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(tmp_path)))}
+    with subprocess.Popen(words, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as audit:
+        child = int(audit.stdout.readline())
+        audit.send_signal(signal.SIGINT)
+        assert audit.communicate(timeout=60)[1] == "nmnc_ref: interrupted\n"
+    assert audit.returncode == 130
+    with pytest.raises(ProcessLookupError):
+        os.kill(child, 0)
+
+
+def test_a_slow_first_call_is_undecided():
     right = stranger("jacobian")
 
     def compiled_first(problem, seed):
@@ -472,22 +571,32 @@ def test_a_budget_for_no_call_at_all_is_undecided():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["math:sin", "--budget", "0"], "invalid number of seconds"),
+        (["math:sin", "--budget", "nan"], "invalid number of seconds"),
+        (["math:sin", "--seed", "-1"], "invalid seed"),
+        (["math:sin", "--noise", "cauchy"], "invalid choice"),
+    ],
+)
+def test_wrong_arguments_of_the_command(arguments, message, capsys):
+    with pytest.raises(SystemExit) as stop:
+        command(*arguments, "--returns", "jacobian")
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
         (["no_such_module:f"], "cannot import no_such_module"),
         (["math:no_such_name"], "math has no no_such_name"),
         (["math:pi"], "math:pi is not callable"),
         (["math"], "expected module:callable"),
-        (["math:sin", "--budget", "0"], "invalid number of seconds"),
-        (["math:sin", "--budget", "nan"], "invalid number of seconds"),
-        (["math:sin", "--seed", "-1"], "invalid seed"),
         (["math:sin", "--response", "loss"], "expected output for --returns jacobian"),
-        (["math:sin", "--noise", "cauchy"], "invalid choice"),
         (["math:sin", "--json", "/nowhere/at/all.json"], "cannot write"),
     ],
 )
 def test_wrong_usage(arguments, message, capsys):
-    with pytest.raises(SystemExit) as stop:
-        command(*arguments, "--returns", "jacobian")
-    assert stop.value.code == 2
+    assert command(*arguments, "--returns", "jacobian") == 2
     assert message in capsys.readouterr().err
 
 

@@ -34,7 +34,7 @@ SOURCES = sorted((ROOT / "nmnc_ref").rglob("*.py"))
 ORACLE = [path for path in SOURCES if "oracle" in path.parts or path.name == "__main__.py"]
 """The oracle and its command, which stand on top of the library."""
 LIBRARY = [path for path in SOURCES if path not in ORACLE]
-TERMINAL = {"command", "report", "terminal"}
+TERMINAL = {"command_line", "report", "terminal"}
 """Modules of the oracle that show something, and may use rich for it."""
 
 

@@ -7,6 +7,7 @@ import json
 import os
 import pickle
 import shutil
+import sys
 import zipfile
 
 import numpy as np
@@ -237,14 +238,23 @@ def test_arrays_read_back_exactly(dtype):
     ("arguments", "message"),
     [
         (["check", "--impl", "nothing"], "expected module:object"),
-        (["check", "--impl", "no_such_module:x"], "cannot be loaded"),
-        (["check", "--impl", "nmnc_ref:nothing"], "cannot be loaded"),
+        (["check", "--impl", "no_such_module:x"], "cannot import no_such_module: ModuleNotFoundError"),
+        (["check", "--impl", "nmnc_ref:nothing"], "nmnc_ref has no nothing"),
         (["check", "--impl", REFERENCE, "--json", "/nowhere/at/all.json"], "cannot write"),
         (["write", "/proc/nowhere"], "cannot be written"),
     ],
 )
 def test_wrong_usage(arguments, message, capsys):
     refused(arguments, message, capsys)
+
+
+@pytest.mark.parametrize("raised", ["SystemExit(0)", "SystemExit", "BaseException('one\\ntwo')", "RuntimeError"])
+def test_a_module_that_raises_when_it_is_imported(raised, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "raising_module", raising=False)
+    (tmp_path / "raising_module.py").write_text(f"raise {raised}\n")
+    message = f"cannot import raising_module: {raised.split('(')[0]}"
+    refused(["check", "--impl", "raising_module:port"], message, capsys)
 
 
 @pytest.mark.parametrize("arguments", [["check"], ["check", "--impl", "a:b", "--answers", "c"], ["write"], []])
@@ -271,6 +281,9 @@ class Raising:
     def slope(self, inputs):
         return None
 
+    def loss_value(self, inputs):
+        raise SystemExit
+
     def delta(self, inputs):
         return [[1.0], [2.0, 3.0]]
 
@@ -287,5 +300,6 @@ def test_an_implementation_that_raises_fails_and_is_no_traceback(capsys, tmp_pat
     assert main(["vectors", "check", "--impl", f"{__name__}:raising", "--json", str(file)]) == 1
     notes = {each["operation"]: each["note"] for each in json.loads(file.read_bytes())["stages"]}
     assert notes["correlation"] == "raised RuntimeError: one two"
+    assert notes["loss_value"] == "raised SystemExit"
     assert notes["jacobian"] == "not implemented"
     assert all(notes[name].startswith(("wrong dtype", "raised ")) for name in ("activity", "slope", "delta", "error"))

@@ -16,8 +16,8 @@ from array_api_compat import array_namespace
 
 from nmnc_ref import credit, estimator, noise_correlation, perturbation, random, training
 from nmnc_ref.arrays import Array
-from nmnc_ref.nn import dense, feedforward
-from nmnc_ref.oracle.audit.problem import ACTIVATIONS, LOSSES, Declaration, Problem, declare
+from nmnc_ref.nn import feedforward
+from nmnc_ref.oracle.audit.problem import ACTIVATIONS, LOSSES, Declaration, Problem, declare, layers
 from nmnc_ref.route import Direct, Route
 
 ARRAYS = ("weights", "biases", "x", "target", "bases")
@@ -32,7 +32,7 @@ def eager(function: Callable) -> Callable:
 class Adapter(NamedTuple):
     """An estimator of this library that can be audited, on any array library.
 
-    For JAX, `nmnc._replace(xp=jax.numpy, compiled=jax.jit)`.
+    For JAX, `ADAPTERS["nmnc"]._replace(xp=jax.numpy, compiled=jax.jit)`.
 
     `declaration`: what it computes, for either target; `rule`: (problem with arrays of `xp`, random key) ↦ tuple of
     arrays; `xp`: the array library; `compiled`: function of arrays ↦ the same function, compiled, such as `jax.jit`.
@@ -93,7 +93,7 @@ def adapter(
 
 def _estimate(declaration: Declaration, respond: Callable[..., Array], problem: Problem, key: Array) -> tuple:
     phi, loss = ACTIVATIONS[problem.activation], LOSSES[problem.loss]
-    net, x = _network(problem), problem.x
+    net, x = layers(problem), problem.x
     passed = feedforward.forward(net, x, phi)
     noise = _noise(declaration, problem, key)
     responses = _responses(declaration, respond, problem, passed, noise)
@@ -134,7 +134,7 @@ def _responses(
     noise: dict[int, Array],
 ) -> dict[int, Array]:
     """Return δy [K, B, n_o], or the responses of the samples' losses [K, B, 1], for each site."""
-    net, phi = _network(problem), ACTIVATIONS[problem.activation]
+    net, phi = layers(problem), ACTIVATIONS[problem.activation]
 
     def observed(tail: Callable[[Array], Array]) -> Callable[[Array], Array]:
         if declaration.response == "output":
@@ -154,7 +154,7 @@ def _responses(
 
 def _in_one_call(problem: Problem, key: Array) -> tuple:
     """Return the batch means of `noise_correlation.estimate_jacobian`."""
-    phi, net = ACTIVATIONS[problem.activation], _network(problem)
+    phi, net = ACTIVATIONS[problem.activation], layers(problem)
     activity = feedforward.forward(net, problem.x, phi).activity
     found = []
     for site in problem.sites:
@@ -206,7 +206,7 @@ def _state(problem: Problem, key: Array) -> tuple[training.State, Route]:
     """Return a state of training with the manifolds of a problem, so that none is fitted, and the direct route."""
     xp, route = array_namespace(problem.x), Direct(ACTIVATIONS[problem.activation])
     unfitted = training.Settings("backpropagation")
-    state = training.init(key, _network(problem), problem.x, route=route, settings=unfitted)
+    state = training.init(key, layers(problem), problem.x, route=route, settings=unfitted)
     everything = (xp.eye(len(bias), dtype=problem.x.dtype) for bias in problem.biases[:-1])
     return state._replace(bases=tuple(everything if problem.bases is None else problem.bases)), route
 
@@ -214,10 +214,6 @@ def _state(problem: Problem, key: Array) -> tuple[training.State, Route]:
 def _settings(problem: Problem, **others: Any) -> training.Settings:
     rule = "vnc" if problem.bases is None else "nmnc"
     return training.Settings(rule, sigma=problem.sigma, draws=problem.draws, **others)
-
-
-def _network(problem: Problem) -> feedforward.Network:
-    return tuple(dense.Dense(weight, bias) for weight, bias in zip(problem.weights, problem.biases, strict=True))
 
 
 def _pairs(gradients: tuple) -> tuple:
@@ -230,31 +226,33 @@ def _fixed_norm(key: Array, shape: tuple[int, ...], dtype: Any) -> Array:
 
 LAWS = {"gaussian": random.normal, "rademacher": random.rademacher, "fixed-norm": _fixed_norm}
 
-nmnc = adapter("jacobian")
-"""The Jacobian from antithetic pairs; on problems without bases this is VNC."""
-vnc = nmnc
-nmnc_one_sided = adapter("jacobian", respond=estimator.one_sided_response)
-nmnc_rademacher = adapter("jacobian", law="rademacher")
-nmnc_fixed_norm = adapter("jacobian", law="fixed-norm")
-nmnc_simultaneous = adapter("jacobian", simultaneous=True)
-nmnc_in_one_call = Adapter(Declaration("jacobian"), _in_one_call)
-nmnc_in_training = Adapter(Declaration("jacobian"), functools.partial(_observed, True))
-"""Ĵ_l as `training.learn_feedback` takes it, from which feedback is learned."""
-nmnc_in_training_one_sided = Adapter(Declaration("jacobian"), functools.partial(_observed, False))
-activity_gradient = adapter("activity-gradient")
-"""e Ĵ of each sample, from responses of the output."""
-activity_gradient_from_loss = adapter("activity-gradient", response="loss")
-"""Node perturbation: each sample's own loss is correlated with its noise."""
-activity_gradient_in_training = Adapter(
-    Declaration("activity-gradient"), functools.partial(_of_steps, "activity-gradient")
-)
-weight_gradient = adapter("weight-gradient")
-"""Direct feedback with fresh estimates: δ_l = φ'(s_l) ⊙ (e Ĵ_l)."""
-weight_gradient_one_sided = adapter("weight-gradient", respond=estimator.one_sided_response)
-weight_gradient_from_loss = adapter("weight-gradient", response="loss")
-weight_gradient_simultaneous = adapter("weight-gradient", simultaneous=True)
-weight_gradient_in_training = Adapter(Declaration("weight-gradient"), functools.partial(_of_steps, "weight-gradient"))
-"""The gradient by which a `training.step` moves the weights."""
+ADAPTERS = {
+    "nmnc": adapter("jacobian"),
+    "nmnc_one_sided": adapter("jacobian", respond=estimator.one_sided_response),
+    "nmnc_rademacher": adapter("jacobian", law="rademacher"),
+    "nmnc_fixed_norm": adapter("jacobian", law="fixed-norm"),
+    "nmnc_simultaneous": adapter("jacobian", simultaneous=True),
+    "nmnc_in_one_call": Adapter(Declaration("jacobian"), _in_one_call),
+    "nmnc_in_training": Adapter(Declaration("jacobian"), functools.partial(_observed, True)),
+    "nmnc_in_training_one_sided": Adapter(Declaration("jacobian"), functools.partial(_observed, False)),
+    "activity_gradient": adapter("activity-gradient"),
+    "activity_gradient_from_loss": adapter("activity-gradient", response="loss"),
+    "activity_gradient_in_training": Adapter(
+        Declaration("activity-gradient"), functools.partial(_of_steps, "activity-gradient")
+    ),
+    "weight_gradient": adapter("weight-gradient"),
+    "weight_gradient_one_sided": adapter("weight-gradient", respond=estimator.one_sided_response),
+    "weight_gradient_from_loss": adapter("weight-gradient", response="loss"),
+    "weight_gradient_simultaneous": adapter("weight-gradient", simultaneous=True),
+    "weight_gradient_in_training": Adapter(
+        Declaration("weight-gradient"), functools.partial(_of_steps, "weight-gradient")
+    ),
+}
+"""By name: on problems without bases, what is called nmnc is VNC; what is "from loss" is node perturbation."""
 
-OWN = {name: each for name, each in globals().items() if isinstance(each, Adapter) and name != "vnc"}
-"""All of these by name."""
+
+def __getattr__(name: str) -> Adapter:
+    """Return one of them as an attribute of this module, as the command names it."""
+    if name not in ADAPTERS:
+        raise AttributeError(name)
+    return ADAPTERS[name]

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import math
-import os
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from nmnc_ref.oracle import json_file
+from nmnc_ref.oracle import command_line
 from nmnc_ref.oracle.audit.problem import ACTIVATIONS, RESPONSES, RETURNS, TARGETS, declare
-from nmnc_ref.oracle.audit.run import audit
+from nmnc_ref.oracle.audit.process import audit_by_name
+from nmnc_ref.oracle.command_line import FAILED, OK, UNDECIDED, UsageError
 from nmnc_ref.theory.estimator import LAWS
 
-EXIT = {"sound": 0, "defect": 1, "undecided": 3}
-USAGE, INTERRUPTED = 2, 130
+EXIT = {"sound": OK, "defect": FAILED, "undecided": UNDECIDED}
 EPILOG = "Exit status: 0 sound; 1 defect found; 2 wrong usage; 3 undecided within the budget. AUDIT.md is the guide."
 
 
@@ -45,7 +41,7 @@ def register(subparsers: Any) -> None:
     )
     parser.add_argument("--seed", metavar="N", type=_seed, default=0, help="seed of problems and calls (default: 0)")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write all numbers to FILE")
-    parser.set_defaults(run=lambda options: _run(parser, options))
+    parser.set_defaults(run=_run)
 
 
 def _budget(text: str) -> float:
@@ -67,55 +63,18 @@ def _seed(text: str) -> int:
 _seed.__name__ = "seed"
 
 
-def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
+def _run(options: argparse.Namespace) -> int:
     from nmnc_ref.oracle.audit import terminal
 
-    estimate = _load(parser, options.estimator)
-    declaration = {name: getattr(options, name) for name in ("returns", "target", "noise", "response", "simultaneous")}
+    words = (options.returns, options.target, options.noise, options.response, options.simultaneous)
     try:
-        declare(**declaration)
-        if options.json:
-            json_file.expect_writable(options.json)
+        declaration = declare(*words)
     except ValueError as error:
-        parser.error(str(error))
-    except OSError as error:
-        parser.error(f"--json: cannot write {options.json}: {error.strerror}")
-    try:
-        report = audit(
-            estimate, **declaration, budget=options.budget, seed=options.seed, activations=tuple(options.activations)
-        )
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return INTERRUPTED
+        raise UsageError(str(error)) from None
+    if options.json:
+        command_line.expect_writable(options.json)
+    report = audit_by_name(options.estimator, declaration, options.budget, options.seed, tuple(options.activations))
     terminal.show(report, options.estimator)
     if options.json:
-        try:
-            json_file.write(options.json, report.document())
-        except OSError as error:
-            parser.error(f"--json: cannot write {options.json}: {error.strerror}")
-    status = EXIT[report.verdict]
-    if report.abandoned:  # the interpreter's own end would wait for, or crash in, the code that hangs
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
-    return status
-
-
-def _load(parser: argparse.ArgumentParser, name: str) -> Callable:
-    """Import the estimator; the current folder counts, as for `python -m`."""
-    module_name, _, attribute = name.partition(":")
-    if not (module_name and attribute):
-        parser.error(f"expected module:callable, got {name!r}")
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
-    try:
-        found: Any = importlib.import_module(module_name)
-    except Exception as error:
-        parser.error(f"cannot import {module_name}: {type(error).__name__}: {error}")
-    for part in attribute.split("."):
-        if not hasattr(found, part):
-            parser.error(f"{module_name} has no {attribute}")
-        found = getattr(found, part)
-    if not callable(found):
-        parser.error(f"{name} is not callable")
-    return found
+        command_line.write_json(options.json, report.document())
+    return EXIT[report.verdict]

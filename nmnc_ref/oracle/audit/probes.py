@@ -63,7 +63,7 @@ def _of_activation(draw: _Draw, activation: str) -> list[Probe]:
     repeated = single._replace(
         x=read_only(np.repeat(single.x, 6, axis=0)), target=read_only(np.repeat(single.target, 6, axis=0))
     )
-    wide = draw.problem(activation, (3, 23, 4), (5,), batch=2, draws=64, loss="softmax-cross-entropy")
+    wide = draw.problem(activation, (3, 23, 4), (5,), batch=2, draws=64, loss="softmax cross-entropy")
     silent = base._replace(weights=(*base.weights[:-1], read_only(0 * base.weights[-1])), draws=4)
     found = [
         Probe("layers alike", "equal widths, a fourth of σ; sites, where they set the order, in reverse", alike),
@@ -96,7 +96,7 @@ class _Draw(NamedTuple):
         batch: int,
         draws: int,
         sigma: float = SIGMA,
-        loss: str = "mse",
+        loss: str = "squared error",
         sites: tuple[int, ...] | None = None,
     ) -> Problem:
         """Return a problem with weights and inputs of order one and, where declared, bases of these dimensions."""
@@ -144,7 +144,7 @@ class _Draw(NamedTuple):
 
     def _target(self, output: np.ndarray, loss: str) -> np.ndarray:
         """Return targets; those of squared errors leave errors alike between samples, which then do not cancel."""
-        if loss == "mse":
+        if loss == "squared error":
             return output - self.generator.normal(size=output.shape[1]) - 0.4 * self.generator.normal(size=output.shape)
         return np.eye(output.shape[1])[self.generator.integers(output.shape[1], size=len(output))]
 

@@ -15,12 +15,12 @@ from nmnc_ref.theory.estimator import Law
 RETURNS = ("jacobian", "activity-gradient", "weight-gradient")
 TARGETS = ("full", "projected")
 RESPONSES = ("output", "loss")
-ACTIVATIONS = {"identity": activation.identity, "tanh": activation.tanh, "relu": activation.relu}
+ACTIVATIONS = {each.name: each for each in (activation.identity, activation.tanh, activation.relu)}
 Returns = Annotated[str, Choice(*RETURNS)]
 Target = Annotated[str, Choice(*TARGETS)]
 Response = Annotated[str, Choice(*RESPONSES)]
 ActivationName = Annotated[str, Choice(*ACTIVATIONS)]
-LOSSES = {"mse": loss.squared_error, "softmax-cross-entropy": loss.softmax_cross_entropy}
+LOSSES = {each.name: each for each in (loss.squared_error, loss.softmax_cross_entropy)}
 
 
 class Problem(NamedTuple):
@@ -30,9 +30,9 @@ class Problem(NamedTuple):
 
     `weights`: W_l [n_l, n_{l−1}], the output layer included; `biases`: b_l [n_l]; `activation`: "identity", "tanh" or
     "relu" (slope 0 at 0) of the hidden layers, the output being linear; `x`: [B, n_0]; `target`: [B, n_o], one-hot for
-    cross-entropy; `loss`: "mse", the batch mean of ½‖y − t‖², or "softmax-cross-entropy", a batch mean too; `sigma`: σ;
-    `draws`: K for each sample; `bases`: U_l [n_l, d_l] with orthonormal columns for each hidden layer, or None;
-    `sites`: the hidden layers to estimate at; one entry is to be returned for each, in this order (for weight
+    cross-entropy; `loss`: "squared error", the batch mean of ½‖y − t‖², or "softmax cross-entropy", a batch mean too;
+    `sigma`: σ; `draws`: K for each sample; `bases`: U_l [n_l, d_l] with orthonormal columns for each hidden layer, or
+    None; `sites`: the hidden layers to estimate at; one entry is to be returned for each, in this order (for weight
     gradients they are all hidden layers, upwards).
     """
 

@@ -24,7 +24,7 @@ class Report(NamedTuple):
 
     `verdict`: "sound", "defect" or "undecided"; `declaration`: what the estimator was said to compute; `seed`, `budget`
     and `seconds` of the audit; `calls` of the estimator; `checks`: all comparisons; `explanations`: best first, empty
-    where nothing in the catalogue fits; `advice`: which further run would tell more; `abandoned`: a call hangs still.
+    where nothing in the catalogue fits; `advice`: which further run would tell more.
     """
 
     verdict: str
@@ -36,7 +36,6 @@ class Report(NamedTuple):
     checks: tuple[Check, ...]
     explanations: tuple[Explanation, ...] = ()
     advice: str = ""
-    abandoned: bool = False
 
     def assert_ok(self) -> None:
         """Raise AssertionError, with the reason, unless the estimator is sound; undecided is not sound."""

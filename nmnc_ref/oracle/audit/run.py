@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
+from typing import Annotated
 
 import numpy as np
 
@@ -23,10 +23,10 @@ from nmnc_ref.oracle.audit.checks import (
 )
 from nmnc_ref.oracle.audit.diagnosis import MORE_TIME, explain
 from nmnc_ref.oracle.audit.drawing import Drawing
-from nmnc_ref.oracle.audit.problem import ACTIVATIONS, ActivationName, Response, Returns, Target, declare
+from nmnc_ref.oracle.audit.problem import ACTIVATIONS, ActivationName, Declaration, Response, Returns, Target, declare
 from nmnc_ref.oracle.audit.report import SOUND, Explanation, Report
 from nmnc_ref.oracle.audit.session import Fault, OutOfTime, Session
-from nmnc_ref.scalars import Index, Positive
+from nmnc_ref.scalars import Index, Positive, Some
 from nmnc_ref.theory.estimator import Law
 
 DIAGNOSED = 64
@@ -48,43 +48,34 @@ def audit(
     simultaneous: bool = False,
     budget: Positive = 60.0,
     seed: Index = 0,
-    activations: tuple[ActivationName, ...] = tuple(ACTIVATIONS),
+    activations: Annotated[tuple[ActivationName, ...], Some] = tuple(ACTIVATIONS),
 ) -> Report:
     """Audit an estimator that is known only by what it returns.
+
+    It is called in this process: what it raises is a defect, but for KeyboardInterrupt, and if it hangs, so does the
+    audit.
 
     Args:
         estimate: (problem, seed) ↦ tuple of arrays (NumPy, JAX or PyTorch), with noise of its own made from the seed,
             an int from 0 to 2³² − 1.
         returns, target, noise, response, simultaneous: what it computes, see `problem.Declaration`.
-        budget: seconds after which the audit ends; it ends before if everything is decided.
+        budget: seconds after which no further call is made; the audit ends before if everything is decided.
         seed: of the problems and of the seeds; another seed audits on other problems.
         activations: of the networks to ask about, for an estimator that does not know all.
     """
     declaration = declare(returns, target, noise, response, simultaneous)
-    if not activations:
-        raise ValueError("activations: expected one or more names, got none")
-    session = Session(estimate, budget)
-    drawing = Drawing(session, declaration, seed, tuple(activations))
-    try:
-        verdict, checks, fault = _decide(drawing)
-        explanations, advice = _explain(drawing, checks, fault) if verdict == DEFECT else ([], "")
-        if verdict == DEFECT and not fault and _verdict(later := _checks(drawing, _sharpest(drawing))) == DEFECT:
-            checks = later  # sharper, from the calls that the explanation took
-        seconds = time.monotonic() - session.started
-    finally:
-        session.close()
-    return Report(
-        verdict,
-        declaration,
-        seed,
-        budget,
-        seconds,
-        session.calls,
-        tuple(checks),
-        tuple(explanations),
-        advice,
-        session.abandoned,
-    )
+    return conduct(Session(estimate, budget), declaration, seed, activations)
+
+
+def conduct(session: Session, declaration: Declaration, seed: int, activations: tuple[str, ...]) -> Report:
+    """Audit the estimator that a session calls; arguments as of `audit`, and valid."""
+    drawing = Drawing(session, declaration, seed, activations)
+    verdict, checks, fault = _decide(drawing)
+    explanations, advice = _explain(drawing, checks, fault) if verdict == DEFECT else ([], "")
+    if verdict == DEFECT and not fault and _verdict(later := _checks(drawing, _sharpest(drawing))) == DEFECT:
+        checks = later  # sharper, from the calls that the explanation took
+    spent = (session.seconds, session.calls)
+    return Report(verdict, declaration, seed, session.budget, *spent, tuple(checks), tuple(explanations), advice)
 
 
 def _decide(drawing: Drawing) -> tuple[str, list[Check], Fault | None]:

@@ -1,10 +1,8 @@
-"""Calling an estimator that may raise, hang, write to its inputs, or return anything at all."""
+"""Calling an estimator that may raise, write to its inputs, or return anything at all."""
 
 from __future__ import annotations
 
 import functools
-import queue
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -13,14 +11,6 @@ import numpy as np
 
 from nmnc_ref.oracle.audit.expectation import Part
 from nmnc_ref.oracle.audit.problem import Problem
-
-PATIENCE = 20.0
-"""Seconds that a call may last past the budget before it is said to hang: compiling, or a busy machine, takes time."""
-SLOWNESS = 10
-"""The same, in units of the longest call that returned."""
-
-GRACE = 1.0
-"""Seconds that a call has to end after the audit. One that a process leaves running may crash it at its own end."""
 
 
 class Fault(Exception):
@@ -39,88 +29,52 @@ class OutOfTime(Exception):
 
 
 class Session:
-    """Calls an estimator in a thread of its own, until a deadline.
-
-    A call that hangs is left behind with its thread, `abandoned`, which ends with the process. (Code that never
-    releases Python's global lock cannot be left behind.)
-    """
+    """Calls an estimator until a deadline, which is looked at between calls."""
 
     def __init__(self, estimate: Callable[[Problem, int], Any], budget: float) -> None:
-        self.started = time.monotonic()
-        self.deadline = self.started + budget
+        self.budget, self._started = budget, time.monotonic()
         self.calls = 0
-        self._longest = 0.0
-        self._closed = False
         self._estimate = estimate
-        self._jobs: queue.SimpleQueue = queue.SimpleQueue()
-        self._answers: queue.SimpleQueue = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._work, daemon=True)
-        self._thread.start()
 
     @property
-    def abandoned(self) -> bool:
-        """Tell whether a call is still running after `close`."""
-        return self._thread.is_alive()
-
-    def close(self) -> None:
-        """Let the thread end; a call under way is waited for as long as a call may be expected to last."""
-        self._closed = True
-        self._jobs.put(None)
-        self._thread.join(GRACE + 2 * self._longest)
+    def seconds(self) -> float:
+        """Those since the start."""
+        return time.monotonic() - self._started
 
     def estimates(self, problem: Problem, parts: tuple[Part, ...], seeds: Sequence[int]) -> Iterator[list[np.ndarray]]:
-        """Yield an estimate for each seed, flattened to a float64 array [m] for each part.
+        """Yield an estimate for each seed, as `call` returns it.
 
         Raises:
-            Fault: the estimator raised or hung, or what it returned is not what was declared.
+            Fault: as `call`.
             OutOfTime: the budget is spent.
         """
-        self._jobs.put((problem, parts, seeds))
-        for _ in seeds:
-            began = time.monotonic()
-            try:
-                answer = self._answers.get(timeout=max(self.deadline - began, 0))
-            except queue.Empty:
-                self._expect_return(began)
-                raise OutOfTime from None
-            if isinstance(answer, Exception):
-                raise answer
-            yield answer
+        for seed in seeds:
+            if self.seconds >= self.budget:
+                raise OutOfTime
+            yield self.call(problem, parts, seed)
 
-    def _work(self) -> None:
-        """Answer one seed after another without waiting for the audit, which takes two changes of thread a call."""
-        while (job := self._jobs.get()) is not None:
-            problem, parts, seeds = job
-            for seed in seeds:
-                answer = self._call(problem, parts, seed)
-                self._answers.put(answer)
-                if isinstance(answer, Exception):
-                    break
+    def call(self, problem: Problem, parts: tuple[Part, ...], seed: int) -> list[np.ndarray]:
+        """Return an estimate, flattened to a float64 array [m] for each part.
 
-    def _call(self, problem: Problem, parts: tuple[Part, ...], seed: int) -> list[np.ndarray] | Exception:
-        began = time.monotonic()
-        if self._closed or began >= self.deadline:
-            return OutOfTime()
+        Raises:
+            Fault: the estimator raised, or what it returned is not what was declared.
+            KeyboardInterrupt: it may be the user's.
+        """
         try:
             return _arrays(self._estimate(problem, seed), parts)
-        except Fault as fault:
-            return fault
+        except (Fault, KeyboardInterrupt):
+            raise
         except BaseException as error:
-            if isinstance(error, ValueError) and "read-only" in str(error):
-                return Fault("mutates its inputs", f"it raised {type(error).__name__}: {error}")
-            return Fault("raises", f"{type(error).__name__}: {error}".rstrip(": "))
+            raise raised(error) from error
         finally:
             self.calls += 1
-            self._longest = max(self._longest, time.monotonic() - began)
 
-    def _expect_return(self, began: float) -> None:
-        """Wait for a call that is under way at the end of the budget, to tell a slow estimator from one that hangs."""
-        patience = max(PATIENCE, SLOWNESS * self._longest)
-        try:
-            self._answers.get(timeout=max(began + patience - time.monotonic(), 0))
-        except queue.Empty:
-            lasted = time.monotonic() - began
-            raise Fault("hangs", f"a call had not returned after {lasted:.1f} s, past the budget") from None
+
+def raised(error: BaseException) -> Fault:
+    """Return the fault that it is to raise something."""
+    if isinstance(error, ValueError) and "read-only" in str(error):
+        return Fault("mutates its inputs", f"it raised {type(error).__name__}: {error}")
+    return Fault("raises", f"{type(error).__name__}: {error}".removesuffix(": "))
 
 
 def fingerprint(problem: Problem) -> tuple[bytes, ...]:

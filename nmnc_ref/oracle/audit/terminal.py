@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import sys
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from nmnc_ref.oracle import command_line
 from nmnc_ref.oracle.audit.checks import DEFECT, UNDECIDED, Check
 from nmnc_ref.oracle.audit.report import SOUND, Report
 
@@ -16,16 +16,12 @@ COLOURS = {SOUND: "bold green", DEFECT: "bold red", UNDECIDED: "bold yellow", "p
 TITLES = {DEFECT: "What is wrong", UNDECIDED: "What is open"}
 ROWS = 12
 """Findings shown; the JSON has all."""
-WIDTH = 120
-"""Columns where output is not a terminal."""
 UNITS = {"direction": "°"}
 
 
 def show(report: Report, estimator: str) -> None:
     """Print a report."""
-    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
-    terminal = Console()
-    console = terminal if terminal.is_terminal else Console(width=WIDTH)
+    console = command_line.console()
     console.print(Text(report.headline, COLOURS[report.verdict]))
     declared = report.declaration
     how = f"{declared.target} {declared.returns}, {declared.noise} noise, response of the {declared.response}"

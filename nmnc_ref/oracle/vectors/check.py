@@ -6,13 +6,13 @@ stage is computed from the implementation's own earlier answers; its tolerance t
 
 from __future__ import annotations
 
-import importlib
 import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from nmnc_ref.oracle.command_line import in_one_line
 from nmnc_ref.oracle.vectors.hints import hints
 from nmnc_ref.oracle.vectors.pack import Case, Stage
 from nmnc_ref.oracle.vectors.tolerance import COARSE, PRECISIONS, Precision
@@ -103,17 +103,12 @@ def _check_stage(
         got = _cast(np.asarray(got), precision) if isinstance(got, (int, float)) else np.asarray(got)
     except Missing as missing:
         return Result(case, stage, "skipped", str(missing)), None
-    except Exception as error:
-        return Result(case, stage, "failed", f"raised {type(error).__name__}: {_one_line(str(error))}"), None
+    except (Exception, SystemExit) as error:
+        return Result(case, stage, "failed", f"raised {in_one_line(error)}"), None
     if problem := _problem(stage, got, precision):
         found = hints(case, stage, inputs, got, relative) if got.dtype.kind in "fiu" else ()
         return Result(case, stage, "failed", problem, hints=found), None
     return _compare(case, stage, inputs, got, relative, precision), got.astype(_cast(stage.value, precision).dtype)
-
-
-def _one_line(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= 200 else f"{line[:197]}..."
 
 
 def _problem(stage: Stage, got: np.ndarray, precision: Precision) -> str:
@@ -172,21 +167,3 @@ def implemented(implementation: Any) -> Answer:
         raise Missing("not implemented")
 
     return answer
-
-
-def load(target: str) -> Any:
-    """Import what `module:object` names.
-
-    Raises:
-        ValueError: not of that form, a module that cannot be imported, or an object that it does not have.
-    """
-    module, _, name = target.partition(":")
-    if not module or not name:
-        raise ValueError(f"expected module:object, got {target!r}")
-    try:
-        found = importlib.import_module(module)
-        for part in name.split("."):
-            found = getattr(found, part)
-    except Exception as error:
-        raise ValueError(f"{target} cannot be loaded: {type(error).__name__}: {_one_line(str(error))}") from None
-    return found

@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 
-from nmnc_ref.oracle import json_file
+from nmnc_ref.oracle import command_line
+from nmnc_ref.oracle.command_line import FAILED, OK, UsageError
 from nmnc_ref.oracle.vectors import pack
-from nmnc_ref.oracle.vectors.check import MODES, Result, check, implemented, load, recorded
+from nmnc_ref.oracle.vectors.check import MODES, Result, check, implemented, recorded
 from nmnc_ref.oracle.vectors.form import FormError
 from nmnc_ref.oracle.vectors.tolerance import PRECISIONS
-
-WIDTH = 132
-"""Columns of the tables where output is not a terminal."""
-
-
-class UsageError(Exception):
-    """What was asked for cannot be done; the message is one line."""
 
 
 def register(commands: argparse._SubParsersAction) -> None:
@@ -61,7 +54,7 @@ def _write(options: argparse.Namespace) -> int:
     except OSError as error:
         raise UsageError(f"{folder}: cannot be written: {error.strerror}") from None
     print(f"wrote {len(files)} files to {folder}")
-    return 0
+    return OK
 
 
 def _files(form: str) -> dict[str, bytes]:
@@ -75,36 +68,25 @@ def _files(form: str) -> dict[str, bytes]:
 
 def _check(options: argparse.Namespace) -> int:
     mode = options.mode or ("chained" if options.answers else "isolated")
+    if options.json:
+        command_line.expect_writable(options.json)
     try:
-        if options.json:
-            json_file.expect_writable(options.json)
         read = pack.read_pack()
         if options.answers:
             answer = recorded(dict(pack.read_answers(options.answers, read.cases)))
         else:
-            answer = implemented(load(options.impl))
+            answer = implemented(command_line.load(options.impl, "object"))
     except FormError as error:
         raise UsageError(str(error)) from None
-    except ValueError as error:
-        raise UsageError(f"--impl: {error}") from None
-    except OSError as error:
-        raise UsageError(f"--json: cannot write {options.json}: {error.strerror}") from None
     results = check(read.cases, answer, precision=options.dtype, mode=mode)
     _report(results, options, read.version, mode)
     statuses = {result.status for result in results}
-    return 0 if "passed" in statuses and "failed" not in statuses else 1
+    return OK if "passed" in statuses and "failed" not in statuses else FAILED
 
 
 def _report(results: list[Result], options: argparse.Namespace, version: str, mode: str) -> None:
-    from rich.console import Console
-
     from nmnc_ref.oracle.vectors import report
 
-    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
-    terminal = Console()
-    report.show(results, terminal if terminal.is_terminal else Console(width=WIDTH))
+    report.show(results, command_line.console())
     if options.json:
-        try:
-            json_file.write(options.json, report.document(results, version, options.dtype, mode))
-        except OSError as error:
-            raise UsageError(f"--json: cannot write {options.json}: {error.strerror}") from None
+        command_line.write_json(options.json, report.document(results, version, options.dtype, mode))

@@ -1,7 +1,7 @@
-"""How often the audit is right, measured on many seeds: `python -m tests.audit_power TRIAL [options]`.
+"""How often the audit is right, measured on many seeds: `python -m paper_checks.campaigns.audit_power TRIAL`.
 
 The test suite runs a small sample of this; the whole takes hours, and can be run in pieces: results are appended to
-`--file`, and what is there already is not run again.
+`--file`, and what is there already is not run again. `--help` lists the options.
 
     correct      no false alarm on this library's own estimators, on NumPy or another library
     slips        every slip of the catalogue, with each activation: detected, and named first
@@ -14,21 +14,19 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
-import multiprocessing
 import os
 import sys
 from collections.abc import Collection, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from rich.console import Console
+from joblib import Parallel, delayed
 from rich.progress import track
 from rich.table import Table
 
 from nmnc_ref import oracle
-from nmnc_ref.oracle import json_file
+from nmnc_ref.oracle import command_line
 from nmnc_ref.oracle.audit import adapters, slips
 from nmnc_ref.oracle.audit.checks import Measurement, compare
 from nmnc_ref.oracle.audit.expectation import expected_parts
@@ -37,9 +35,9 @@ from nmnc_ref.oracle.audit.problem import ACTIVATIONS, RESPONSES, RETURNS, TARGE
 from nmnc_ref.oracle.audit.reference import estimates
 from nmnc_ref.oracle.audit.report import Report
 from nmnc_ref.oracle.audit.statistics import MISSED
-from nmnc_ref.oracle.audit.terminal import WIDTH
+from nmnc_ref.oracle.command_line import INTERRUPTED, UsageError
 from nmnc_ref.theory.estimator import LAWS
-from tests.slipped_estimators import SLIPS, UNKNOWN, stranger
+from paper_checks.campaigns.slipped_estimators import SLIPS, UNKNOWN, stranger
 
 NAMESPACES = {"numpy": "numpy", "jax": "jax.numpy", "torch": "array_api_compat.torch"}
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "JAX_ENABLE_X64": "1", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
@@ -81,7 +79,7 @@ def tasks(options: argparse.Namespace) -> list[Task]:
     """
     returns: dict[str, str]
     if options.trial == "correct":
-        returns = {name: own.declaration.returns for name, own in adapters.OWN.items()}
+        returns = {name: own.declaration.returns for name, own in adapters.ADAPTERS.items()}
         pairs = [(name, tuple(options.activations)) for name in returns]
     else:
         names = applicable(options.returns, options.target) if options.trial == "slips" else UNKNOWN
@@ -99,8 +97,9 @@ def tasks(options: argparse.Namespace) -> list[Task]:
 
 def perform(task: Task) -> Report:
     """Run one audit: of an adapter, or of a stranger with a slip, antithetic or one-sided by turns."""
+    estimate: Any
     if task.trial == "correct":
-        own = adapters.OWN[task.name]
+        own = adapters.ADAPTERS[task.name]
         estimate, declared = on_library(own, task.backend), own.declaration._asdict()
     else:
         estimate = stranger(task.returns, task.name, antithetic=task.seed % 2 == 0)
@@ -135,11 +134,13 @@ def record(task: Task) -> dict[str, Any]:
 def read(file: Path | None) -> dict[Task, dict[str, Any]]:
     """Return the lines of a file of results by task; none if there is no file yet."""
     lines = file.read_text(encoding="utf-8").splitlines() if file and file.exists() else []
-    found = {}
-    for line in map(json.loads, lines):
-        fields = {name: line[name] for name in Task._fields}
-        found[Task(**{**fields, "activations": tuple(fields["activations"])})] = line
-    return found
+    return {task_of(line): line for line in map(json.loads, lines)}
+
+
+def task_of(line: dict[str, Any]) -> Task:
+    """Return the task whose line it is."""
+    fields = {name: line[name] for name in Task._fields}
+    return Task(**{**fields, "activations": tuple(fields["activations"])})
 
 
 def campaign(wanted: Collection[Task], file: Path | None, processes: int) -> list[dict[str, Any]]:
@@ -148,17 +149,12 @@ def campaign(wanted: Collection[Task], file: Path | None, processes: int) -> lis
     missing = [task for task in wanted if task not in done]
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)  # before the processes import anything
-    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
-        running = {pool.submit(record, task): task for task in missing}
-        try:
-            for future in track(as_completed(running), total=len(running), description="audits"):
-                done[running[future]] = future.result()
-                if file:
-                    with file.open("a", encoding="utf-8") as stream:
-                        stream.write(json.dumps(future.result(), ensure_ascii=False) + "\n")
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    lines = Parallel(processes, return_as="generator_unordered")(map(delayed(record), missing))
+    for line in track(lines, total=len(missing), description="audits"):
+        done[task_of(line)] = line
+        if file:
+            with file.open("a", encoding="utf-8") as stream:
+                stream.write(json.dumps(line, ensure_ascii=False) + "\n")
     return [done[task] for task in wanted]
 
 
@@ -218,7 +214,9 @@ def calibration(declaration: Declaration, seeds: Collection[int]) -> Table:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a trial, print its table, and return 1 if a verdict was wrong."""
-    parser = argparse.ArgumentParser(prog="python -m tests.audit_power", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m paper_checks.campaigns.audit_power", description=(__doc__ or "").partition(":")[0]
+    )
     parser.add_argument("trial", choices=("correct", "slips", "unknown", "calibration"))
     parser.add_argument("--names", nargs="+", metavar="NAME", help="some adapters or slips (default: all)")
     parser.add_argument("--returns", choices=RETURNS, default="weight-gradient", help="of slips and calibration")
@@ -236,28 +234,21 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.trial == "calibration":
         declaration = declare(options.returns, options.target, options.noise, options.response, options.simultaneous)
-        _print(calibration(declaration, range(options.first, options.first + options.seeds)))
+        command_line.console().print(calibration(declaration, range(options.first, options.first + options.seeds)))
         return 0
     try:
         wanted = tasks(options)
         if options.file:
-            json_file.expect_writable(options.file)
-    except ValueError as error:
+            command_line.expect_writable(options.file, "--file")
+    except (UsageError, ValueError) as error:
         parser.error(str(error))
-    except OSError as error:
-        parser.error(f"--file: cannot write {options.file}: {error.strerror}")
     try:
         lines = campaign(wanted, options.file, options.processes)
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from here if it has a --file", file=sys.stderr)
-        return 130
-    _print(summary(lines))
+        return INTERRUPTED
+    command_line.console().print(summary(lines))
     return 0 if all(map(right_verdict, lines)) else 1
-
-
-def _print(table: Table) -> None:
-    terminal = Console()
-    (terminal if terminal.is_terminal else Console(width=WIDTH)).print(table)
 
 
 if __name__ == "__main__":

@@ -144,7 +144,7 @@ def _estimate(problem, rng, returns, slip, noise, antithetic, simultaneous):
 
     activities, preactivations = run({})
     y, t = activities[-1], problem.target
-    if problem.loss == "mse":
+    if problem.loss == "squared error":
         e = (y - t) / B
     else:
         p = np.exp(y - y.max(axis=1, keepdims=True))
