@@ -170,7 +170,9 @@ def _outcomes(
                 progress.advance(task)
     except KeyboardInterrupt:
         kept = f"; finished training runs are kept in {options.runs}" if "training" in labs else ""
-        console.print(f"interrupted after {len(outcomes)} of {len(claims)} claims{kept}", highlight=False)
+        console.print(
+            f"interrupted after {len(outcomes)} of {len(claims)} claims{kept}", highlight=False, soft_wrap=True
+        )
         raise
     return outcomes
 
