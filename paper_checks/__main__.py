@@ -128,7 +128,7 @@ def _experiments(
         if failures:
             raise RuntimeError("; ".join(f"{each}: {reason}" for each, reason in failures.items()))
         grid.write(cells, lab)
-    wanted = dict.fromkeys(each for claim in claims if claim.experiments for each in claim.wanted(neural))
+    wanted = dict.fromkeys(each for claim in claims for each in claim.wanted(neural))
     return _perform(notebook, list(wanted), "training", options, console)
 
 
@@ -165,8 +165,7 @@ def _outcomes(
             task = progress.add_task("", total=len(claims))
             for claim in claims:
                 progress.update(task, description=f"checking {claim.id}")
-                given = (results, failures, neural) if claim.experiments else ()
-                outcomes.append(run(claim, labs[claim.tier], *given))
+                outcomes.append(run(claim, labs[claim.tier], results, failures, neural))
                 progress.advance(task)
     except KeyboardInterrupt:
         kept = f"; finished training runs are kept in {options.runs}" if "training" in labs else ""
