@@ -11,14 +11,7 @@ from typing import Any
 
 try:
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+    from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
 
     from nmnc_ref.oracle import json_file
     from paper_checks import catalogue, report
@@ -42,6 +35,12 @@ DTYPE = {"theory": "float64", "training": "float32"}
 """The precision of a tier, if none is asked for."""
 
 
+def _seed(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) < 2**64):
+        raise argparse.ArgumentTypeError(f"expected an integer from 0 to 2^64 - 1, got {text!r}")
+    return int(text)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m paper_checks",
@@ -61,7 +60,12 @@ def _parser() -> argparse.ArgumentParser:
         "--only", nargs="+", metavar="ID", default=[], help="check these claims only, e.g. --only E3 F1"
     )
     parser.add_argument("--family", choices=FAMILIES, help="check the claims of one family only")
-    parser.add_argument("--seed", help="seed of all random numbers (default: the environment's NMNC_SEED, or 0)")
+    parser.add_argument(
+        "--seed",
+        type=_seed,
+        default=os.environ.get("NMNC_SEED", "0"),
+        help="seed of all random numbers (default: the environment's NMNC_SEED, or 0)",
+    )
     parser.add_argument("--json", metavar="FILE", type=Path, help="write all numbers to FILE")
     parser.add_argument(
         "--runs",
@@ -87,13 +91,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--list", action="store_true", help="list the claims without checking them")
     return parser
-
-
-def _seed(text: str | None) -> int:
-    text = os.environ.get("NMNC_SEED", "0") if text is None else text
-    if not (text.isascii() and text.isdigit() and int(text) < 2**64):
-        raise ValueError(f"seed: expected an integer from 0 to 2^64 - 1, got {text!r}")
-    return int(text)
 
 
 def _neural(file: Path | None, claims: Sequence[Claim]) -> Recording | None:
@@ -138,8 +135,8 @@ def _perform(
     """Run what has not been run, and return all results and what experiments raised."""
     found = notebook.results(wanted)
     missing = [each for each in wanted if each not in found]
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=console) as progress:
+    columns = (*Progress.get_default_columns(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console) as progress:
         task = progress.add_task(what, total=len(wanted), completed=len(wanted) - len(missing))
         failures = notebook.run(missing, options.processes, lambda experiment: progress.advance(task))
     return notebook.results(wanted), failures
@@ -190,9 +187,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.list:
             console.print(report.listing(claims))
             return 0
-        seed = _seed(options.seed)
         tiers = dict.fromkeys(claim.tier for claim in claims)
-        labs = {tier: Lab(options.backend, options.dtype or DTYPE[tier], seed) for tier in tiers}
+        labs = {tier: Lab(options.backend, options.dtype or DTYPE[tier], options.seed) for tier in tiers}
         if options.json:
             json_file.expect_writable(options.json)
         neural = _neural(options.neural, claims)
