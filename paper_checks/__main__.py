@@ -11,14 +11,7 @@ from typing import Any
 
 try:
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+    from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
 
     from nmnc_ref.oracle import command_line
     from nmnc_ref.oracle.command_line import INTERRUPTED, UsageError
@@ -37,6 +30,12 @@ except ModuleNotFoundError as error:
 PROFILES = ("quick", "full")
 DTYPE = {"theory": "float64", "training": "float32"}
 """The precision of a tier, if none is asked for."""
+
+
+def _seed(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) < 2**64):
+        raise argparse.ArgumentTypeError(f"expected an integer from 0 to 2^64 - 1, got {text!r}")
+    return int(text)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -58,7 +57,12 @@ def _parser() -> argparse.ArgumentParser:
         "--only", nargs="+", metavar="ID", default=[], help="check these claims only, e.g. --only E3 F1"
     )
     parser.add_argument("--family", choices=FAMILIES, help="check the claims of one family only")
-    parser.add_argument("--seed", help="seed of all random numbers (default: the environment's NMNC_SEED, or 0)")
+    parser.add_argument(
+        "--seed",
+        type=_seed,
+        default=os.environ.get("NMNC_SEED", "0"),
+        help="seed of all random numbers (default: the environment's NMNC_SEED, or 0)",
+    )
     parser.add_argument("--json", metavar="FILE", type=Path, help="write all numbers to FILE")
     parser.add_argument(
         "--runs",
@@ -84,13 +88,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--list", action="store_true", help="list the claims without checking them")
     return parser
-
-
-def _seed(text: str | None) -> int:
-    text = os.environ.get("NMNC_SEED", "0") if text is None else text
-    if not (text.isascii() and text.isdigit() and int(text) < 2**64):
-        raise ValueError(f"seed: expected an integer from 0 to 2^64 - 1, got {text!r}")
-    return int(text)
 
 
 def _neural(file: Path | None, claims: Sequence[Claim]) -> Recording | None:
@@ -125,7 +122,7 @@ def _experiments(
         if failures:
             raise RuntimeError("; ".join(f"{each}: {reason}" for each, reason in failures.items()))
         grid.write(cells, lab)
-    wanted = dict.fromkeys(each for claim in claims if claim.experiments for each in claim.wanted(neural))
+    wanted = dict.fromkeys(each for claim in claims for each in claim.wanted(neural))
     return _perform(notebook, list(wanted), "training", options, console)
 
 
@@ -135,8 +132,8 @@ def _perform(
     """Run what has not been run, and return all results and what experiments raised."""
     found = notebook.results(wanted)
     missing = [each for each in wanted if each not in found]
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=console) as progress:
+    columns = (*Progress.get_default_columns(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console) as progress:
         task = progress.add_task(what, total=len(wanted), completed=len(wanted) - len(missing))
         failures = notebook.run(missing, options.processes, lambda experiment: progress.advance(task))
     return notebook.results(wanted), failures
@@ -162,12 +159,13 @@ def _outcomes(
             task = progress.add_task("", total=len(claims))
             for claim in claims:
                 progress.update(task, description=f"checking {claim.id}")
-                given = (results, failures, neural) if claim.experiments else ()
-                outcomes.append(run(claim, labs[claim.tier], *given))
+                outcomes.append(run(claim, labs[claim.tier], results, failures, neural))
                 progress.advance(task)
     except KeyboardInterrupt:
         kept = f"; finished training runs are kept in {options.runs}" if "training" in labs else ""
-        console.print(f"interrupted after {len(outcomes)} of {len(claims)} claims{kept}", highlight=False)
+        console.print(
+            f"interrupted after {len(outcomes)} of {len(claims)} claims{kept}", highlight=False, soft_wrap=True
+        )
         raise
     return outcomes
 
@@ -184,9 +182,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.list:
             console.print(report.listing(claims))
             return 0
-        seed = _seed(options.seed)
         tiers = dict.fromkeys(claim.tier for claim in claims)
-        labs = {tier: Lab(options.backend, options.dtype or DTYPE[tier], seed) for tier in tiers}
+        labs = {tier: Lab(options.backend, options.dtype or DTYPE[tier], options.seed) for tier in tiers}
         if options.json:
             command_line.expect_writable(options.json)
         neural = _neural(options.neural, claims)

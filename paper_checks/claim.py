@@ -48,8 +48,9 @@ class Claim(NamedTuple):
     needs: str = ""
 
     def wanted(self, supplied: Any = None) -> Sequence[Any]:
-        """Return the experiments that a claim about training needs, on the data that were supplied if it needs any."""
-        assert self.experiments is not None
+        """Return the experiments that it needs, on the data that were supplied if it needs any; none for the theory."""
+        if self.experiments is None:
+            return ()
         return self.experiments(supplied) if self.needs else self.experiments()
 
     @property
@@ -135,18 +136,17 @@ def run(
     A claim about training takes the `results` of its experiments; it fails if one of them is not there, and says why
     where `failures` does. One that needs data does not pass unless they were `supplied`.
     """
-    wanted = [] if results is None else claim.wanted(supplied)
-    missing = [each for each in wanted if each not in (results or {})]
+    wanted, results, failures = claim.wanted(supplied), results or {}, failures or {}
+    missing = [each for each in wanted if each not in results]
     if missing:
-        reasons = failures or {}
-        notes = tuple(f"{each} has no result: {reasons.get(each, 'it was not run')}" for each in missing)
+        notes = tuple(f"{each} has no result: {failures.get(each, 'it was not run')}" for each in missing)
         return Outcome(claim, lab, "fail", (), (), 0.0, notes, {})
-    found = None if results is None else {each: results[each] for each in wanted}
+    found = {each: results[each] for each in wanted}
     with threadpool_limits(1):  # the arrays are small: threads would cost more than they save
-        outcome = _run(claim, lab, () if found is None else (found,))
+        outcome = _run(claim, lab, (found,) if claim.experiments else ())
     if claim.needs and supplied is None and outcome.status == "pass":
         outcome = outcome._replace(status="needs-data", notes=(*outcome.notes, f"needs {claim.needs}"))
-    return outcome._replace(results=found or {})
+    return outcome._replace(results=found)
 
 
 def _run(claim: Claim, lab: Lab, given: tuple[Results, ...]) -> Outcome:

@@ -153,16 +153,15 @@ def slope_interval(sizes: Sequence[float], values: Sequence[float]) -> tuple[flo
 def slope_at_least(name: str, bound: float, sizes: Sequence[float], values: Sequence[float], seeds: int) -> Comparison:
     """Assert that the lower end of the interval of a log–log slope is at least a positive bound."""
     slope, half = slope_interval(sizes, values)
-    used = bound / (slope - half) if slope > half else math.inf
-    return Comparison(name, bound, slope, half, used, "the lower end of the 95 % interval", "≥", seeds=seeds)
+    reason = "the lower end of the 95 % interval"
+    return at_least(name, bound, slope - half)._replace(measured=slope, tolerance=half, reason=reason, seeds=seeds)
 
 
 def slope_at_most(name: str, bound: float, sizes: Sequence[float], values: Sequence[float], seeds: int) -> Comparison:
     """Assert that the upper end of the interval of a log–log slope is at most a positive bound."""
     slope, half = slope_interval(sizes, values)
-    return Comparison(
-        name, bound, slope, half, (slope + half) / bound, "the upper end of the 95 % interval", "≤", seeds=seeds
-    )
+    reason = "the upper end of the 95 % interval"
+    return at_most(name, bound, slope + half)._replace(measured=slope, tolerance=half, reason=reason, seeds=seeds)
 
 
 def monte_carlo(name: str, predicted: float, measured: float, standard_error: float) -> Comparison:

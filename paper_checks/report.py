@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import platform
 import textwrap
+from collections import Counter
 from collections.abc import Sequence
 from importlib import metadata
 from typing import Any
@@ -32,20 +33,11 @@ def listing(claims: Sequence[Claim]) -> Table:
 
 def results(outcomes: Sequence[Outcome]) -> Table:
     """Return the table of outcomes; numbers are those of the comparison that used most of its tolerance."""
-    table = Table("id", "claim", "status")
-    for heading in ("predicted", "measured", "tolerance used", "twins caught", "seconds"):
-        table.add_column(heading, justify="right", overflow="fold")  # a number must never be cut
+    table = _table(("id", "claim", "status"), ("predicted", "measured", "tolerance used", "twins caught", "seconds"))
     for outcome in outcomes:
-        tightest = outcome.tightest
-        numbers = (
-            (
-                f"{tightest.relation.strip('=')} {tightest.predicted:.6g}".strip(),
-                f"{tightest.measured:.6g}",
-                _share(tightest.used),
-            )
-            if tightest
-            else ("–", "–", "–")
-        )
+        numbers = ("–", "–", "–")
+        if tightest := outcome.tightest:
+            numbers = (_predicted(tightest, 6), f"{tightest.measured:.6g}", _share(tightest.used))
         caught = sum(twin.caught for twin in outcome.twins)
         table.add_row(
             outcome.claim.id,
@@ -65,16 +57,15 @@ def _claim_text(outcome: Outcome) -> Text:
 
 def measurements(outcomes: Sequence[Outcome]) -> Table:
     """Return the table of all that was measured over several seeds, with intervals."""
-    table = Table("id", "measured in trained networks")
-    for heading in ("predicted", "measured", "95 % interval", "seeds", "tolerance used"):
-        table.add_column(heading, justify="right", overflow="fold")
+    headings = ("predicted", "measured", "95 % interval", "seeds", "tolerance used")
+    table = _table(("id", "measured in trained networks"), headings)
     for outcome in outcomes:
         for each in outcome.comparisons:
             if each.seeds is not None:
                 table.add_row(
                     outcome.claim.id,
                     Text(each.name),
-                    "–" if math.isnan(each.predicted) else _predicted(each),
+                    "–" if math.isnan(each.predicted) else _predicted(each, 4),
                     f"{each.measured:.4g}",
                     f"± {each.tolerance:.2g}",
                     str(each.seeds),
@@ -83,9 +74,16 @@ def measurements(outcomes: Sequence[Outcome]) -> Table:
     return table
 
 
-def _predicted(comparison: Comparison) -> str:
+def _table(words: Sequence[str], numbers: Sequence[str]) -> Table:
+    table = Table(*words)
+    for heading in numbers:
+        table.add_column(heading, justify="right", overflow="fold")  # a number must never be cut
+    return table
+
+
+def _predicted(comparison: Comparison, digits: int) -> str:
     relation = comparison.relation if comparison.relation in "≥≤>" else ""
-    return f"{relation} {comparison.predicted:.4g}".strip()
+    return f"{relation} {comparison.predicted:.{digits}g}".strip()
 
 
 def _share(used: float) -> str:
@@ -112,7 +110,7 @@ def false_alarm(outcomes: Sequence[Outcome]) -> float:
 
 def summary(outcomes: Sequence[Outcome]) -> str:
     """Return the verdict of a run in one line."""
-    number = {status: sum(outcome.status == status for outcome in outcomes) for status in COLOURS}
+    number = Counter(outcome.status for outcome in outcomes)
     twins = [twin for outcome in outcomes for twin in outcome.twins]
     text = (
         f"{number['pass']} of {len(outcomes)} claims passed, {number['fail']} failed, {number['skipped']} skipped, "

@@ -7,10 +7,10 @@ import json
 import math
 import os
 import signal
+import subprocess
 import sys
 import time
 from multiprocessing import active_children
-from pathlib import Path
 
 import pytest
 
@@ -71,27 +71,68 @@ def test_a_failing_experiment_loses_no_other(tmp_path):
 
 
 @dataclasses.dataclass(frozen=True)
-class Late:
-    """An experiment that leaves a sign at its end, some seconds later."""
+class Endless:
+    """An experiment that no test waits for."""
 
-    sign: str
+    number: int
 
     def perform(self, lab: Lab) -> dict:
-        time.sleep(5)
-        Path(self.sign).touch()
+        time.sleep(600)
         return {}
 
 
-def test_an_interrupt_ends_what_is_running_and_keeps_what_is_finished(tmp_path):
-    def interrupted(experiment):
-        raise KeyboardInterrupt
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
+def test_what_ends_a_run_ends_its_processes(error, tmp_path):
+    def ended(experiment):
+        raise error
 
-    notebook, sign = Notebook(tmp_path, LAB), tmp_path / "sign"
-    with pytest.raises(KeyboardInterrupt):
-        notebook.run([Doubled(1.0), Late(str(sign))], 1, interrupted)
-    assert not sign.exists()
+    notebook = Notebook(tmp_path, LAB)
+    with pytest.raises(error):
+        notebook.run([Doubled(1.0), Endless(0), Endless(1)], 2, ended)
     assert notebook.results([Doubled(1.0)]) != {}
     assert not active_children()
+
+
+INTERRUPTED = """
+import sys
+from test_notebook import REGISTER, Doubled, Endless, main
+
+REGISTER["L7"] = REGISTER["L7"]._replace(experiments=lambda: [Doubled(1.0), Endless(0), Endless(1)])
+sys.exit(main(["--only", "L7", "--processes", "2", "--runs", sys.argv[1]]))
+"""
+
+
+def test_ctrl_c_ends_the_command_and_its_processes_and_keeps_what_is_finished(tmp_path):
+    command = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED, str(tmp_path)],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        start_new_session=True,  # a process group of its own, which hears Ctrl-C as that of a terminal does
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert eventually(lambda: list(tmp_path.glob("*.json")), 100)
+    os.killpg(command.pid, signal.SIGINT)
+    _, shown = command.communicate(timeout=20)
+    assert command.returncode == 130
+    assert shown.endswith(f"interrupted after 0 of 1 claims; finished training runs are kept in {tmp_path}\n")
+    assert "Traceback" not in shown
+    assert eventually(lambda: is_gone(command.pid), 10)
+    assert Notebook(tmp_path, LAB).results([Doubled(1.0), Endless(0)]).keys() == {Doubled(1.0)}
+
+
+def eventually(condition, seconds):
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.1)
+    return condition()
+
+
+def is_gone(group):
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return True
+    return False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,13 +147,13 @@ class Process:
 
 
 def test_what_is_to_be_alone_has_a_process_of_its_own(tmp_path):
-    experiments = [Process(number, alone) for number in range(3) for alone in (True, False)]
+    experiments = [Process(number, alone) for number in range(2) for alone in (True, False)]
     notebook = Notebook(tmp_path, LAB)
     notebook.run(experiments, 1, lambda experiment: None)
     by_kind = {True: set(), False: set()}
     for each, found in notebook.results(experiments).items():
         by_kind[each.alone].add(found["process"])
-    assert (len(by_kind[True]), len(by_kind[False])) == (3, 1)
+    assert (len(by_kind[True]), len(by_kind[False])) == (2, 1)
     assert not by_kind[True] & by_kind[False]
 
 

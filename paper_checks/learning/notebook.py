@@ -8,6 +8,7 @@ of another experiment is not believed: its experiment is run anew.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
@@ -17,8 +18,8 @@ import os
 import platform
 import signal
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from importlib import metadata
 from multiprocessing import active_children, get_context
 from pathlib import Path
@@ -65,21 +66,12 @@ class Notebook:
         """
         alone = [each for each in experiments if getattr(each, "alone", False)]
         together = [each for each in experiments if each not in alone]
-        return self._run(alone, processes, done, 1) | self._run(together, processes, done, None)
-
-    def _run(
-        self, experiments: Sequence[Any], processes: int, done: Callable[[Any], Any], tasks_of_a_process: int | None
-    ) -> dict[Any, str]:
         failures: dict[Any, str] = {}
-        pool = ProcessPoolExecutor(
-            processes, mp_context=get_context("spawn"), initializer=_initialise, max_tasks_per_child=tasks_of_a_process
-        )
-        try:
-            running: dict[Future, Any] = {pool.submit(_perform, each, self._place): each for each in experiments}
-            while running:
-                finished, _ = wait(running, return_when=FIRST_COMPLETED)
-                for future in finished:
-                    experiment = running.pop(future)
+        for group in (*([each] for each in alone), together):
+            with _workers(processes) as pool:
+                running = {pool.submit(_perform, each, self._place): each for each in group}
+                for future in as_completed(running):
+                    experiment = running[future]
                     try:
                         self._write(experiment, future.result())
                     except (ModuleNotFoundError, OSError):
@@ -87,12 +79,6 @@ class Notebook:
                     except Exception as error:
                         failures[experiment] = f"{type(error).__name__}: {error}"
                     done(experiment)
-        except KeyboardInterrupt:
-            for worker in active_children():
-                worker.terminate()
-            raise
-        finally:
-            pool.shutdown(cancel_futures=True)
         return failures
 
     @property
@@ -135,13 +121,23 @@ def _digest(document: Any) -> str:
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 
-def _initialise() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C is answered by the parent alone
-    threadpool_limits(1)  # one process for each core
+@contextlib.contextmanager
+def _workers(processes: int) -> Iterator[ProcessPoolExecutor]:
+    """Have up to so many new processes for a block, and end them at once where it raises, as on Ctrl-C."""
+    unheard = (signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is answered by the parent alone
+    with ProcessPoolExecutor(processes, get_context("spawn"), signal.signal, unheard) as pool:
+        try:
+            yield pool
+        except BaseException:
+            for worker in active_children():
+                worker.terminate()
+            raise
 
 
 def _perform(experiment: Any, place: tuple[str, str, int]) -> Result:
-    return experiment.perform(Lab(*place))
+    lab = Lab(*place)
+    with threadpool_limits(1):  # one process for each core; only now, as it reaches no library that is loaded later
+        return experiment.perform(lab)
 
 
 @functools.cache
