@@ -13,6 +13,8 @@ from nmnc_ref.oracle.vectors import command as vectors
 
 COMMANDS = (vectors, audit)
 """Modules that each register a command, whose options set `run`: a function of the options to an exit status."""
+NEEDED = ("jsonschema", "rich")
+"""What the commands need beyond what the library needs."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,8 +24,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for command in COMMANDS:
         command.register(subparsers)
     options = parser.parse_args(arguments)
-    if importlib.util.find_spec("rich") is None:
-        print("nmnc_ref: rich is not installed; install it with: pip install 'nmnc_ref[oracle]'", file=sys.stderr)
+    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        needed = f"{' and '.join(missing)} not installed; install with: pip install 'nmnc_ref[oracle]'"
+        print(f"nmnc_ref: {needed}", file=sys.stderr)
         return USAGE
     try:
         return options.run(options)

@@ -34,8 +34,8 @@ SOURCES = sorted((ROOT / "nmnc_ref").rglob("*.py"))
 ORACLE = [path for path in SOURCES if "oracle" in path.parts or path.name == "__main__.py"]
 """The oracle and its command, which stand on top of the library."""
 LIBRARY = [path for path in SOURCES if path not in ORACLE]
-TERMINAL = {"command_line", "report", "terminal"}
-"""Modules of the oracle that show something, and may use rich for it."""
+EXTRA = {"command_line": {"rich"}, "report": {"rich"}, "terminal": {"rich"}, "form": {"jsonschema"}}
+"""Modules of the oracle that show something, or read files from strangers, and what they may use for it."""
 
 
 def imported(path: Path) -> set[str]:
@@ -89,13 +89,14 @@ def test_nothing_in_the_library_knows_the_oracle_or_the_checks(path):
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_the_library_needs_numpy_and_array_api_compat_alone(path):
     roots = {name.split(".")[0] for name in imported(path)}
-    shown = {"rich"} if path in ORACLE and path.stem in TERMINAL else set()
-    assert roots <= set(sys.stdlib_module_names) | {"numpy", "array_api_compat", "nmnc_ref"} | shown
+    extra = EXTRA.get(path.stem, set()) if path in ORACLE else set()
+    assert roots <= set(sys.stdlib_module_names) | {"numpy", "array_api_compat", "nmnc_ref"} | extra
 
 
 @pytest.mark.parametrize("package", ["nmnc_ref", "nmnc_ref.oracle"])
 def test_importing_the_library_imports_no_backend(package):
-    code = f"import sys, {package}; print(sorted({{'jax', 'torch', 'scipy', 'sklearn', 'rich'}} & set(sys.modules)))"
+    others = {"jax", "torch", "scipy", "sklearn", "rich", "jsonschema"}
+    code = f"import sys, {package}; print(sorted({others} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 

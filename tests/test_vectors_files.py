@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -17,6 +18,7 @@ from nmnc_ref.__main__ import main
 from nmnc_ref.oracle.vectors import form, pack
 
 CASE = "perturbation_isotropic"
+SCHEMA = json.loads((pack.SHIPPED / pack.CASE_SCHEMA).read_bytes())
 REFERENCE = "nmnc_ref.oracle.vectors.adapter:on_numpy"
 
 
@@ -63,31 +65,43 @@ BAD_JSON = {
     "empty": (b"", "expected JSON"),
     "claim of 1 GB": (altered(shape=[1000, 1000, 125]), "expected at most 1048576 elements"),
     "claim beyond all": (altered(shape=[2**62, 2**62]), "expected at most 1048576 elements"),
-    "negative shape": (altered(shape=[-1, 30]), "none negative"),
-    "shape of words": (altered(shape="ab"), "expected a shape"),
-    "shape of booleans": (altered(shape=[True]), "expected a shape of integers"),
+    "claim beside nothing": (altered(shape=[0, 2**62, 2**62], data=[]), "expected at most 1048576 elements"),
+    "negative shape": (altered(shape=[-1, 30]), "expected minimum 0, got int -1"),
+    "shape of words": (altered(shape="ab"), "expected type 'array', got str 'ab'"),
+    "shape of booleans": (altered(shape=[True]), "expected type 'integer', got bool True"),
     "too few numbers": (altered(data=DATA[:-1]), "expected data of"),
     "data of words": (altered(data=["1"] * len(DATA)), "expected numbers of float64"),
     "data of lists": (altered(data=[[1]] * len(DATA)), "expected numbers of float64"),
     "data of booleans": (altered(data=[True] * len(DATA)), "expected numbers of float64"),
-    "unknown dtype": (altered(dtype="object"), "expected a dtype"),
-    "Fortran order": (altered(order="F"), "expected order C"),
-    "another field": (altered(more=1), "expected shape, dtype, order and data"),
+    "unknown dtype": (altered(dtype="object"), "expected enum ['float64', 'float32', 'uint32', 'int32']"),
+    "Fortran order": (altered(order="F"), "['order']: expected const 'C'"),
+    "another field": (
+        altered(more=1),
+        "expected additionalProperties False, got dict ['shape', 'dtype', 'order', 'data', 'more']",
+    ),
     "a huge integer": (WHOLE.replace(b"[3, 2, 5]", b"[" + b"9" * 5000 + b"]"), "expected JSON"),
     "an integer beyond floats": (altered(data=[10**400] * len(DATA)), "out of its range"),
     "words beyond 32 bits": (altered(dtype="uint32", data=[2**32] * len(DATA)), "out of its range"),
     "deep nesting": (b"[" * 10**6, "nested at most"),
     "deep objects": (b'{"a":' * 10**5, "nested at most"),
     "not UTF-8": (b'{"name": "\xff"}', "expected UTF-8"),
-    "a list": (b"[]", "expected an object"),
-    "no stages": (b"{}", "expected a list of stages"),
-    "a stage of words": (b'{"stages": ["a"]}', "expected an object"),
+    "a list": (b"[]", "expected type 'object', got list"),
+    "no stages": (b"{}", "expected required ['stages']"),
+    "a stage of words": (b'{"stages": ["a"]}', "['stages'][0]: expected type 'object', got str 'a'"),
     "a key twice": (b'{"stages": [], "stages": []}', "comes twice"),
+    "too many stages": (json.dumps({"stages": [{}] * (form.MOST_MEMBERS + 1)}).encode(), "expected maxItems 4096"),
     "a stage twice": (json.dumps({"stages": fields()["stages"] * 2}).encode(), "there twice"),
     "an unknown stage": (WHOLE.replace(b'"name": "isotropic_noise"', b'"name": "isotropic"'), "no stage of the name"),
-    "a path for a stage": (WHOLE.replace(b'"name": "isotropic_noise"', b'"name": "../../x"'), "expected a name"),
-    "a path for a case": (WHOLE.replace(b'"name": "perturbation_isotropic"', b'"name": "../x"'), "expected a name"),
-    "another case": (WHOLE.replace(b'"name": "perturbation_isotropic"', b'"name": "other"'), "case of the file's name"),
+    "a path for a stage": (WHOLE.replace(b'"name": "isotropic_noise"', b'"name": "../../x"'), "expected pattern"),
+    "a path for a case": (
+        WHOLE.replace(b'"name": "perturbation_isotropic"', b'"name": "../x"'),
+        "expected const 'perturbation_isotropic'",
+    ),
+    "another case": (WHOLE.replace(b'"name": "perturbation_isotropic"', b'"name": "other"'), "got str 'other'"),
+    "a line's end": (
+        WHOLE.replace(b'"name": "isotropic_noise"', rb'"name": "isotropic_noise\n"'),
+        "no stage of the name",
+    ),
     "a terminal's escape": (WHOLE.replace(b'"name": "isotropic_noise"', rb'"name": "\u001b[2J"'), r"\x1b"),
     "too large": (WHOLE + b" " * form.MOST_BYTES, "expected at most 8388608 bytes"),
 }
@@ -109,7 +123,7 @@ BAD_NPZ = {
     "a header that is cut": (archive("stages.isotropic_noise.npy", header("(3, 2, 5)")[:40]), "in npy form"),
     "a header of brackets": (archive("stages.isotropic_noise.npy", header("(" * 50)), "in npy form"),
     "no header": (archive("stages.isotropic_noise.npy", b"\x93NUMPY\x02"), "in npy form"),
-    "a path": (archive("../../stages.x.npy", header("(1,)")), "not of the form"),
+    "a path": (archive("../../stages.x.npy", header("(1,)")), "expected a name"),
     "a path in a name": (archive("stages.../x.npy", header("(1,)")), "expected a name"),
     "an unknown stage": (npz(**{"stages.other": VALUE}), "no stage of the name"),
 }
@@ -207,11 +221,11 @@ def test_the_pack_that_is_written_out_is_valid_as_its_own_answers(form_of_files,
     [
         (f"{CASE}.json", lambda text: text + b" ", "was changed"),
         (pack.CASE_SCHEMA, lambda text: text + b" ", "was changed"),
-        (pack.MANIFEST, lambda text: text.replace(b'"schema": 1', b'"schema": 2'), "expected schema 1"),
+        (pack.MANIFEST, lambda text: text.replace(b'"schema": 1', b'"schema": 2'), "expected const 1, got int 2"),
         (
             pack.MANIFEST,
             lambda text: text.replace(b"perturbation_isotropic.json", b"../../etc/passwd"),
-            "expected a name",
+            "expected pattern",
         ),
         (pack.MANIFEST, lambda text: text.replace(b"perturbation_isotropic.json", b"gone.json"), "cannot be read"),
         (pack.MANIFEST, lambda text: text[:100], "expected JSON"),
@@ -225,7 +239,18 @@ def test_a_pack_that_was_changed_is_refused(file, change, message, tmp_path):
         pack.read_pack(tmp_path / "pack")
 
 
-@pytest.mark.parametrize("dtype", form.DTYPES)
+def test_a_sealed_pack_whose_case_is_not_of_the_schema_is_refused(tmp_path):
+    shutil.copytree(pack.SHIPPED, tmp_path / "pack")
+    changed = WHOLE.replace(b'"class": "linear"', b'"class": "loose"')
+    (tmp_path / "pack" / f"{CASE}.json").write_bytes(changed)
+    manifest = tmp_path / "pack" / pack.MANIFEST
+    seals = [hashlib.sha256(content).hexdigest().encode() for content in (WHOLE, changed)]
+    manifest.write_bytes(manifest.read_bytes().replace(*seals))
+    with pytest.raises(form.FormError, match=r"\['class'\]: expected enum .*, got str 'loose'"):
+        pack.read_pack(tmp_path / "pack")
+
+
+@pytest.mark.parametrize("dtype", SCHEMA["$defs"]["array"]["properties"]["dtype"]["enum"])
 def test_arrays_read_back_exactly(dtype):
     numbers = [1 / 3, 5e-324, 1.7e308, -0.0] if dtype == "float64" else [1 / 3, 1e-45, 3.4e38, -0.0]
     array = np.array(numbers if dtype.startswith("f") else [0, 1, 2**31 - 1, 7], dtype=dtype).reshape(2, 2)

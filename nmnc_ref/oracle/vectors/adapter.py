@@ -9,6 +9,7 @@ library, calls the function of the stage and brings back the answer.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import os
 from collections.abc import Callable
@@ -28,13 +29,13 @@ class Reference:
 
     Args:
         xp: an Array API namespace.
-        compile: a compiler of functions of one dictionary of arrays, such as `jax.jit`. Parameters are not traced.
+        compile: `jax.jit` or its like, which takes the names of what is not traced as `static_argnames`, and compiles
+            the same function once however often it is given it.
     """
 
-    def __init__(self, xp: ModuleType, compile: Callable[[Callable], Callable] | None = None) -> None:
+    def __init__(self, xp: ModuleType, compile: Callable[..., Callable] | None = None) -> None:
         self.xp = xp
         self.compile = compile
-        self._compiled: dict[tuple, Callable] = {}
 
     def __getattr__(self, name: str) -> Callable[[dict[str, Any]], np.ndarray | float]:
         if name not in OPERATIONS:
@@ -42,25 +43,20 @@ class Reference:
         return lambda inputs: self._answer(OPERATIONS[name], inputs)
 
     def _answer(self, operation: Operation, inputs: dict[str, Any]) -> np.ndarray | float:
-        arrays = {name: self._array(value) for name, value in inputs.items() if isinstance(value, np.ndarray)}
-        parameters = {name: value for name, value in inputs.items() if name not in arrays}
-        answer = self._function(operation, parameters)(arrays)
+        own = {name: self._array(each) if isinstance(each, np.ndarray) else each for name, each in inputs.items()}
+        answer = self._function(operation)(**own)
         return answer if isinstance(answer, float) else np.asarray(answer)
 
-    def _function(self, operation: Operation, parameters: dict[str, Any]) -> Callable[[dict[str, Array]], Array]:
-        def function(arrays: dict[str, Array]) -> Array:
-            return operation({**arrays, **parameters})
-
+    def _function(self, operation: Operation) -> Callable[..., Array]:
         if operation.loops:
-            return lambda arrays: operation({**arrays, **parameters}, self.compile)
-        if self.compile is None or not operation.arrays:
-            return function
-        key = (operation.name, *sorted(parameters.items()))
-        return self._compiled.setdefault(key, self.compile(function))
+            return functools.partial(operation.function, compile=self.compile)
+        if self.compile and operation.arrays:
+            return self.compile(operation.function, static_argnames=operation.parameters)
+        return operation.function
 
     def _array(self, array: np.ndarray) -> Array:
         dtype = getattr(self.xp, array.dtype.name) if array.dtype.kind == "f" else word_dtype(self.xp)
-        return self.xp.asarray(array, dtype=dtype) if array.ndim else self.xp.asarray(array.item(), dtype=dtype)
+        return self.xp.asarray(array, dtype=dtype)
 
 
 LIBRARIES = {

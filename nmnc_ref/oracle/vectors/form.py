@@ -2,7 +2,7 @@
 
 An array is `{"shape": [2, 3], "dtype": "float64", "order": "C", "data": [six numbers]}`. Decimals are the shortest that
 read back exactly. Nothing here evaluates or unpickles what it reads, and all that is wrong with a file is raised as
-`FormError`, in one line.
+`FormError`, in one line. What JSON has to look like is said by a JSON Schema.
 """
 
 from __future__ import annotations
@@ -13,38 +13,31 @@ import math
 import re
 import stat
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
-DTYPES = ("float64", "float32", "uint32", "int32")
 MOST_BYTES = 8 * 2**20
 """The largest file that is read, and the most that one may hold after decompression."""
 MOST_NUMBERS = 2**20
 """The most elements of one array."""
+MOST_AXES = 8
+"""The most axes of one array."""
 MOST_MEMBERS = 4096
 """The most arrays of one file."""
 DEEPEST = 16
 """How deep the brackets of a JSON file may be nested."""
-
 MOST_HEADER = 4096
 """The most bytes of a header of an npy array that are looked at."""
 
+_MEMBER = re.compile(r"(?:(?:inputs|stages)\.)?[a-z][a-z0-9_]{0,63}")
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
 
 
 class FormError(ValueError):
     """A file that is not of the form; the message is one line and names the file."""
-
-
-def expect_name(kind: str, name: Any) -> str:
-    """Return `name` if it is a name (no path, so no way out of a folder), or raise FormError."""
-    if not isinstance(name, str) or not NAME.fullmatch(name):
-        raise FormError(f"{kind} {_shown(name)}: expected a name of a to z, 0 to 9 and _, beginning with a letter")
-    return name
 
 
 def _shown(value: Any) -> str:
@@ -66,8 +59,8 @@ def read_bytes(path: Path) -> bytes:
         raise FormError(f"{path}: cannot be read: {error.strerror}") from None
 
 
-def parse_json(name: str, content: bytes) -> dict[str, Any]:
-    """Parse an object of JSON from a file called `name`, or raise FormError.
+def parse_json(name: str, content: bytes, schema: Mapping[str, Any]) -> Any:
+    """Parse JSON that is of a JSON Schema from a file called `name`, or raise FormError.
 
     NaN and Infinity, which JSON does not have but some writers write, are let through for the runner to report.
     """
@@ -84,7 +77,8 @@ def parse_json(name: str, content: bytes) -> dict[str, Any]:
         raise FormError(f"{name}: expected JSON; line {error.lineno}, column {error.colno}: {error.msg}") from None
     except (ValueError, RecursionError) as error:
         raise FormError(f"{name}: expected JSON: {_shown(str(error))}") from None
-    return expect_object(name, value)
+    _expect(schema, name, value)
+    return value
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -95,30 +89,31 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return result
 
 
-def expect_object(name: str, value: Any) -> dict[str, Any]:
-    """Return `value` if it is an object, or raise FormError."""
-    if not isinstance(value, dict):
-        raise FormError(f"{name}: expected an object, got {type(value).__name__}")
-    return value
+def _expect(schema: Mapping[str, Any], name: str, value: Any) -> None:
+    """Raise FormError about the first thing in `value` that is not of the schema."""
+    from jsonschema import Draft202012Validator
+
+    error = next(Draft202012Validator(schema).iter_errors(value), None)
+    if error is not None:
+        where = "".join(f"[{_shown(key)}]" for key in error.absolute_path)
+        got = list(error.instance) if isinstance(error.instance, dict) else error.instance
+        wanted, kind = f"{error.validator} {error.validator_value!r}", type(error.instance).__name__
+        raise FormError(f"{name}{where}: expected {wanted}, got {kind} {_shown(got)}")
 
 
-def decode(name: str, value: Any) -> np.ndarray:
-    """Return the array that an object of JSON stands for, or raise FormError. A null among the data is read as NaN."""
-    fields = expect_object(name, value)
-    if set(fields) != {"shape", "dtype", "order", "data"}:
-        raise FormError(f"{name}: expected shape, dtype, order and data, got {_shown(sorted(fields))}")
-    dtype, data = fields["dtype"], fields["data"]
-    shape = _expect_shape(name, fields["shape"])
-    if dtype not in DTYPES:
-        raise FormError(f"{name}: expected a dtype of {', '.join(DTYPES)}, got {_shown(dtype)}")
-    if fields["order"] != "C":
-        raise FormError(f"{name}: expected order C (the last axis runs fastest), got {_shown(fields['order'])}")
-    if not isinstance(data, list) or len(data) != math.prod(shape):
-        got = len(data) if isinstance(data, list) else type(data).__name__
-        raise FormError(f"{name}: expected data of {math.prod(shape)} numbers for shape {list(shape)}, got {got}")
-    real = dtype.startswith("float")
+def decode(name: str, value: Mapping[str, Any]) -> np.ndarray:
+    """Return the array that an object of the form stands for; a null among its data is NaN.
+
+    Raises:
+        FormError: data that are not numbers of the dtype, or not as many as the shape has elements.
+    """
+    shape = [int(length) for length in value["shape"]]  # 3.0 is an integer to JSON Schema
+    dtype, data = value["dtype"], value["data"]
+    if len(data) != _size(name, shape):
+        raise FormError(f"{name}: expected data of {math.prod(shape)} numbers for shape {shape}, got {len(data)}")
+    kinds = (int, float, type(None)) if dtype.startswith("float") else (int,)
     for index, number in enumerate(data):
-        if type(number) not in ((int, float, type(None)) if real else (int,)):
+        if type(number) not in kinds:
             raise FormError(f"{name}: expected numbers of {dtype}, got {_shown(number)} at data[{index}]")
     try:
         with np.errstate(over="ignore"):
@@ -127,18 +122,17 @@ def decode(name: str, value: Any) -> np.ndarray:
         raise FormError(f"{name}: expected numbers of {dtype}, got one out of its range") from None
 
 
-def _expect_shape(name: str, shape: Any) -> tuple[int, ...]:
-    if not isinstance(shape, (list, tuple)) or len(shape) > 8:
-        raise FormError(f"{name}: expected a shape of at most 8 lengths, got {_shown(shape)}")
-    if any(type(length) is not int or length < 0 for length in shape):
-        raise FormError(f"{name}: expected a shape of integers, none negative, got {_shown(shape)}")
-    if math.prod(shape) > MOST_NUMBERS:
-        raise FormError(f"{name}: expected at most {MOST_NUMBERS} elements, got a claim of {_shown(shape)}")
-    return tuple(shape)
+def _size(name: str, shape: Sequence[int]) -> int:
+    """Return the number of elements of a shape, or raise FormError if that is too many, lengths of 0 aside."""
+    if len(shape) > MOST_AXES or math.prod(max(length, 1) for length in shape) > MOST_NUMBERS:
+        raise FormError(
+            f"{name}: expected at most {MOST_NUMBERS} elements and {MOST_AXES} axes, got a claim of {_shown(shape)}"
+        )
+    return math.prod(shape)
 
 
 def encode(array: np.ndarray) -> dict[str, Any]:
-    """Return the object of JSON that stands for an array of one of `DTYPES`."""
+    """Return the object of JSON that stands for an array, of a dtype of the schema."""
     single = array.dtype == np.float32  # str gives its shortest decimal, tolist that of the same float64
     data = [float(str(number)) for number in array.ravel()] if single else array.ravel().tolist()
     return {"shape": list(array.shape), "dtype": array.dtype.name, "order": "C", "data": data}
@@ -172,12 +166,11 @@ def read_npz(name: str, content: bytes, wanted: Callable[[str], bool]) -> dict[s
                 raise FormError(f"{name}: expected at most {MOST_MEMBERS} arrays of {MOST_BYTES} bytes together")
             arrays: dict[str, np.ndarray] = {}
             for member in members:
-                kind, _, own = member.filename.removesuffix(".npy").rpartition(".")
-                expect_name(f"{name}: member", own)
-                if kind not in ("", "inputs", "stages") or f"{kind}.{own}" in arrays:
-                    raise FormError(f"{name}: member {_shown(member.filename)}: not of the form, or there twice")
-                if wanted(f"{kind}.{own}"):
-                    arrays[f"{kind}.{own}"] = _read_npy(f"{name}: {own}", archive.read(member))
+                own = member.filename.removesuffix(".npy")
+                if not _MEMBER.fullmatch(own) or own in arrays:
+                    raise FormError(f"{name}: expected a name like stages.output, once, got {_shown(member.filename)}")
+                if wanted(own):
+                    arrays[own] = _read_npy(f"{name}: {own}", archive.read(member))
             return arrays
     except FormError:
         raise
@@ -206,10 +199,10 @@ def _read_npy(name: str, content: bytes) -> np.ndarray:
     if not (descr and fortran and lengths):
         raise FormError(f"{name}: expected an array of real numbers in npy form, got the header {_shown(header)}")
     dtype = np.dtype(descr[1])
-    shape = _expect_shape(name, [int(length[:20]) for length in lengths[1].replace(",", " ").split()])
-    data, needed = content[start:], math.prod(shape) * dtype.itemsize
+    shape = [int(length[:20]) for length in lengths[1].replace(",", " ").split()]
+    data, needed = content[start:], _size(name, shape) * dtype.itemsize
     if len(data) != needed:
-        raise FormError(f"{name}: expected {needed} bytes for shape {list(shape)}, got {len(data)}")
+        raise FormError(f"{name}: expected {needed} bytes for shape {shape}, got {len(data)}")
     array = np.frombuffer(data, dtype=dtype).reshape(shape, order="F" if fortran[1] == "True" else "C")
     return np.ascontiguousarray(array.astype(dtype.newbyteorder("="))).reshape(shape)
 

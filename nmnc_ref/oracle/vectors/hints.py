@@ -80,7 +80,7 @@ def _variants(case: Case, stage: Stage, inputs: Mapping[str, Any]) -> Iterator[t
     """Yield the slips that compute something else: name, and a function that computes it."""
 
     def computed(operation: str, **replaced: Any) -> Callable[[], Any]:
-        return lambda: OPERATIONS[operation](dict(inputs) | replaced)
+        return lambda: OPERATIONS[operation].function(**{**inputs, **replaced})
 
     if "centring" in inputs:
         spectral = stage.operation == "spectrum"  # where the mean is added, it is that of the centred activity
@@ -94,7 +94,7 @@ def _variants(case: Case, stage: Stage, inputs: Mapping[str, Any]) -> Iterator[t
     elif stage.operation == "activity":
         yield "pre- for post-activation", lambda: inputs["preactivation"]
     elif stage.operation == "slope":
-        activity = OPERATIONS["activity"](inputs)
+        activity = OPERATIONS["activity"].function(**inputs)
         yield "post- for pre-activation", computed("slope", preactivation=activity)
     elif stage.operation == "projected_jacobian":
         yield "projector left out", lambda: inputs["jacobian"]

@@ -9,6 +9,7 @@ answers.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,12 +17,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nmnc_ref.oracle.vectors.form import (
+    MOST_MEMBERS,
     FormError,
     decode,
     document,
     encode,
-    expect_name,
-    expect_object,
     parse_json,
     read_bytes,
     read_npz,
@@ -34,6 +34,20 @@ SCHEMA = 1
 SHIPPED = Path(__file__).parent / "data"
 MANIFEST = "manifest.json"
 CASE_SCHEMA = "case.schema.json"
+
+
+def _object(**fields: Any) -> dict[str, Any]:
+    """Return the JSON Schema of an object that has these fields, among others."""
+    return {"type": "object", "required": list(fields), "properties": fields}
+
+
+_CASE = json.loads((SHIPPED / CASE_SCHEMA).read_bytes())
+_DEFS = _CASE["$defs"]
+del _DEFS["array"]["properties"]["data"]["items"]  # `decode` looks at the numbers, as their dtype says what they may be
+_ANSWER = _object(name=_DEFS["name"], value=_DEFS["array"])
+_ANSWERS = {"type": "array", "maxItems": MOST_MEMBERS, "items": _ANSWER}
+_FILES = {"type": "object", "propertyNames": {"pattern": r"^[a-z][a-z0-9_]{0,63}(\.schema)?\.json\Z"}}
+_MANIFEST = _object(schema={"const": SCHEMA}, version={"type": "string"}, files=_FILES)
 
 
 class Stage(NamedTuple):
@@ -121,39 +135,27 @@ def read_pack(folder: Path = SHIPPED) -> Pack:
     Raises:
         FormError: a file that is missing, altered or not of the form.
     """
-    manifest = parse_json(str(folder / MANIFEST), read_bytes(folder / MANIFEST))
-    files = expect_object(f"{folder / MANIFEST}: files", manifest.get("files"))
-    if manifest.get("schema") != SCHEMA:
-        raise FormError(f"{folder / MANIFEST}: expected schema {SCHEMA}, got {manifest.get('schema')!r}")
+    manifest = parse_json(str(folder / MANIFEST), read_bytes(folder / MANIFEST), _MANIFEST)
     cases = []
-    for file, digest in files.items():
-        if file != CASE_SCHEMA:
-            expect_name(f"{folder / MANIFEST}: file", file.removesuffix(".json"))
+    for file, digest in manifest["files"].items():
         content = read_bytes(folder / file)
         if hashlib.sha256(content).hexdigest() != digest:
             raise FormError(f"{folder / file}: expected the sha256 of the manifest, got a file that was changed")
         if file != CASE_SCHEMA:
-            cases.append(_case(str(folder / file), parse_json(str(folder / file), content)))
-    return Pack(str(manifest.get("version")), tuple(cases))
+            cases.append(_case(str(folder / file), parse_json(str(folder / file), content, _CASE)))
+    return Pack(manifest["version"], tuple(cases))
 
 
 def _case(file: str, fields: dict[str, Any]) -> Case:
-    try:
-        inputs = {name: decode(f"{file}: {name}", value) for name, value in fields["inputs"].items()}
-        stages = tuple(_stage(file, stage) for stage in fields["stages"])
-        return Case(fields["name"], fields["family"], fields["why"], fields["precision"], inputs, stages)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise FormError(f"{file}: not a case of schema {SCHEMA}: {error!r}") from None
+    inputs = {name: decode(f"{file}: {name!a}", value) for name, value in fields["inputs"].items()}
+    stages = tuple(_stage(file, stage) for stage in fields["stages"])
+    return Case(fields["name"], fields["family"], fields["why"], fields["precision"], inputs, stages)
 
 
 def _stage(file: str, fields: dict[str, Any]) -> Stage:
-    kind = fields["tolerance"]["class"]
-    if kind not in CLASSES:
-        raise FormError(f"{file}: expected a class of tolerance of {', '.join(CLASSES)}, got {kind!r}")
-    tolerance = Tolerance(kind, int(fields["tolerance"]["terms"]), float(fields["tolerance"]["condition"]))
-    value = decode(f"{file}: {fields['name']}", fields["value"])
-    name, operation = expect_name(f"{file}: stage", fields["name"]), fields["operation"]
-    return Stage(name, operation, fields["claim"], fields["inputs"], fields["parameters"], tolerance, value)
+    tolerance = Tolerance(*(fields["tolerance"][name] for name in ("class", "terms", "condition")))
+    value = decode(f"{file}: {fields['name']!a}", fields["value"])
+    return Stage(**{**fields, "tolerance": tolerance, "value": value})
 
 
 def read_answers(folder: Path, cases: tuple[Case, ...]) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
@@ -180,23 +182,18 @@ def read_answers(folder: Path, cases: tuple[Case, ...]) -> Iterator[tuple[str, d
         answers = read(str(path), read_bytes(path))
         unknown = set(answers) - {stage.name for stage in known[name].stages}
         if unknown:
-            raise FormError(f"{path}: the case has no stage of the name {min(unknown)}")
+            raise FormError(f"{path}: the case has no stage of the name {min(unknown)!a}")
         yield name, answers
 
 
 def _json_answers(file: str, content: bytes) -> dict[str, np.ndarray]:
-    fields = parse_json(file, content)
-    stages = fields.get("stages")
-    if not isinstance(stages, list):
-        raise FormError(f"{file}: expected a list of stages")
-    if "name" in fields and expect_name(f"{file}: case", fields["name"]) != Path(file).stem:
-        raise FormError(f"{file}: expected the case of the file's name, got {fields['name']}")
+    schema = _object(stages=_ANSWERS)
+    schema["properties"]["name"] = {"const": Path(file).stem}
     answers: dict[str, np.ndarray] = {}
-    for index, stage in enumerate(stages):
-        name = expect_name(f"{file}: stage", expect_object(f"{file}: stages[{index}]", stage).get("name"))
-        if name in answers:
-            raise FormError(f"{file}: the stage {name} is there twice")
-        answers[name] = decode(f"{file}: {name}", stage.get("value"))
+    for stage in parse_json(file, content, schema)["stages"]:
+        if stage["name"] in answers:
+            raise FormError(f"{file}: the stage {stage['name']!a} is there twice")
+        answers[stage["name"]] = decode(f"{file}: {stage['name']!a}", stage["value"])
     return answers
 
 

@@ -82,7 +82,7 @@ class Draft:
         if arguments:
             raise TypeError(f"{self.name}, {name}: no such arguments: {', '.join(arguments)}")
         inputs = {argument: self.values[source] for argument, source in sources.items()} | parameters
-        value = _stored(np.asarray(operation(inputs)), self.precision)
+        value = _stored(np.asarray(operation.function(**inputs)), self.precision)
         condition = operation.condition(inputs, value) if operation.condition else 1.0
         terms = max((self.values[source].size for source in sources.values()), default=1)
         tolerance = Tolerance(operation.kind, terms, float(f"{max(1.0, condition):.3g}"))

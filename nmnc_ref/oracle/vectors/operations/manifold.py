@@ -1,5 +1,4 @@
 """Manifolds: bases have free signs, so their projectors are compared."""
-# ruff: noqa: D103
 
 from __future__ import annotations
 
@@ -8,59 +7,51 @@ from typing import Any
 
 import numpy as np
 
-from nmnc_ref import alignment as alignments
+from nmnc_ref import alignment, manifold
 from nmnc_ref import dimension as dimensions
-from nmnc_ref import manifold
 from nmnc_ref.arrays import Array
 from nmnc_ref.oracle.vectors.operation import operation
 
 
-def _gap(inputs: Mapping[str, Any], value: np.ndarray) -> float:
-    """Return λ_1/(λ_d − λ_{d+1}), by which an error of the covariance turns the span of the first d components."""
-    variances = np.append(spectrum(inputs["activity"], centring=inputs["centring"]), 0.0)
-    return float(variances[0] / (variances[inputs["dimension"] - 1] - variances[inputs["dimension"]]))
-
-
-@operation("D1", "λ: squared singular values of X/√B, or of X minus its mean", "nonlinear")
-def spectrum(activity: Array, *, centring: str) -> Array:
+def _spectrum(activity: Array, centring: str) -> Array:
     return manifold.fit(activity, dimension=1, centring=centring).spectrum
 
 
-@operation("A4", "P = U Uᵀ, U the first d principal components of X/√B", "inverse", _gap)
-def manifold_projector(activity: Array, *, dimension: int, centring: str) -> Array:
-    return manifold.projector(manifold.fit(activity, dimension=dimension, centring=centring).basis)
+def _gap(inputs: Mapping[str, Any], value: np.ndarray) -> float:
+    """Return λ_1/(λ_d − λ_{d+1}), by which an error of the covariance turns the span of the first d components."""
+    variances = np.append(_spectrum(inputs["activity"], inputs["centring"]), 0.0)
+    return float(variances[0] / (variances[inputs["dimension"] - 1] - variances[inputs["dimension"]]))
 
 
-@operation("E2", "J P, P = U Uᵀ", "linear")
-def projected_jacobian(jacobian: Array, basis: Array) -> Array:
-    return jacobian @ manifold.projector(basis)
-
-
-@operation("E5", "α = ‖J P‖² / ‖J‖²", "nonlinear")
-def alignment(jacobian: Array, basis: Array) -> Array:
-    return alignments.alignment(jacobian, basis)
-
-
-@operation("E4", "α = Σ_i ‖J_i P‖² / Σ_i ‖J_i‖²", "nonlinear")
-def pooled_alignment(jacobian: Array, basis: Array) -> Array:
-    return alignments.pooled_alignment(jacobian, basis)
-
-
-@operation("E5", "cos θ_i: singular values of U₁ᵀU₂, ascending θ", "nonlinear")
-def principal_angles(basis: Array, other_basis: Array) -> Array:
-    return alignments.principal_angles(basis, other_basis)
-
-
-@operation("D1", "(Σλ)² / Σλ²", "nonlinear")
-def participation_ratio(spectrum: Array) -> Array:
-    return dimensions.participation_ratio(spectrum)
-
-
-@operation("D1", "the fewest leading λ whose share of Σλ is at least `explained`", "exact")
-def explained_dimension(spectrum: Array, *, explained: float) -> Array:
-    return dimensions.explained_variance_dimension(spectrum, explained)
-
-
-@operation("D2", "1 / mean log(r₂/r₁), each repeated point counted once", "nonlinear")
-def two_nearest_neighbours(points: Array) -> Array:
-    return dimensions.two_nearest_neighbours(points)
+OPERATIONS = (
+    operation("spectrum", "D1", "λ: squared singular values of X/√B, or of X minus its mean", "nonlinear")(
+        ("activity",), ("centring",), _spectrum
+    ),
+    operation("manifold_projector", "A4", "P = U Uᵀ, U the first d principal components of X/√B", "inverse")(
+        ("activity",),
+        ("dimension", "centring"),
+        lambda activity, dimension, centring: manifold.projector(
+            manifold.fit(activity, dimension=dimension, centring=centring).basis
+        ),
+        _gap,
+    ),
+    operation("projected_jacobian", "E2", "J P, P = U Uᵀ", "linear")(
+        ("jacobian", "basis"), (), lambda jacobian, basis: jacobian @ manifold.projector(basis)
+    ),
+    operation("alignment", "E5", "α = ‖J P‖² / ‖J‖²", "nonlinear")(("jacobian", "basis"), (), alignment.alignment),
+    operation("pooled_alignment", "E4", "α = Σ_i ‖J_i P‖² / Σ_i ‖J_i‖²", "nonlinear")(
+        ("jacobian", "basis"), (), alignment.pooled_alignment
+    ),
+    operation("principal_angles", "E5", "cos θ_i: singular values of U₁ᵀU₂, ascending θ", "nonlinear")(
+        ("basis", "other_basis"), (), alignment.principal_angles
+    ),
+    operation("participation_ratio", "D1", "(Σλ)² / Σλ²", "nonlinear")(
+        ("spectrum",), (), dimensions.participation_ratio
+    ),
+    operation("explained_dimension", "D1", "the fewest leading λ whose share of Σλ is at least `explained`", "exact")(
+        ("spectrum",), ("explained",), dimensions.explained_variance_dimension
+    ),
+    operation("two_nearest_neighbours", "D2", "1 / mean log(r₂/r₁), each repeated point counted once", "nonlinear")(
+        ("points",), (), dimensions.two_nearest_neighbours
+    ),
+)

@@ -1,11 +1,9 @@
 """Trajectories: the whole of training, many steps at a time, of dense, convolutional and recurrent networks."""
-# ruff: noqa: D103
 
 from __future__ import annotations
 
-import functools
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from array_api_compat import array_namespace
@@ -15,125 +13,71 @@ from nmnc_ref.arrays import Array
 from nmnc_ref.nn.dense import Dense
 from nmnc_ref.nn.layer import each_parameter, parameters
 from nmnc_ref.oracle.vectors.operation import operation
-from nmnc_ref.oracle.vectors.operations.convolution import layer_without_bias
-from nmnc_ref.oracle.vectors.operations.network import LOSSES, phi
-from nmnc_ref.oracle.vectors.operations.recurrent import cell_and_read_out
+from nmnc_ref.oracle.vectors.operations.convolution import GEOMETRY, unbiased
+from nmnc_ref.oracle.vectors.operations.network import ACTIVATIONS, LOSSES, layers
+from nmnc_ref.oracle.vectors.operations.recurrent import NETWORK, cell_and_read_out
 from nmnc_ref.route import Direct, Layerwise, Route, ThroughTime
 
-ROUTES: dict[str, Route] = {"direct": Direct(phi("tanh")), "layerwise": Layerwise(phi("tanh"))}
+TANH = ACTIVATIONS["tanh"]
+ROUTES: dict[str, Route] = {"direct": Direct(TANH), "layerwise": Layerwise(TANH)}
+RATES = ("learning_rate", "momentum", "decay", "feedback_rate", "sigma", "draws")
 EQUATION = "state after steps first + 1 … last: parameters by layer, their velocities, feedback, flat and in a row"
 
-
-@operation("F1", EQUATION, "trajectory")
-def training_state(
-    x: Array,
-    target: Array,
-    key: Array,
-    basis_1: Array,
-    basis_2: Array,
-    network: tuple,
-    state: Array | None = None,
-    *,
-    rule: str,
-    route: str,
-    first: int,
-    last: int,
-    rates: Mapping[str, Any],
-    compile: Callable | None = None,
-) -> Array:
-    start = (network, (basis_1, basis_2), key, state)
-    return _run(start, x, target, (first, last), ROUTES[route], _settings(rule, x, rates), compile)
+Start = tuple[tuple, tuple[Array, ...], Route]
+"""What is trained, along which bases, by which route."""
 
 
-@operation("F1", EQUATION, "trajectory")
-def convolutional_training_state(
-    x: Array,
-    target: Array,
-    key: Array,
-    basis: Array,
-    kernel: Array,
-    kernel_bias: Array,
-    weight: Array,
-    bias: Array,
-    state: Array | None = None,
-    *,
-    geometry: Mapping[str, int],
-    rule: str,
-    first: int,
-    last: int,
-    rates: Mapping[str, Any],
-    compile: Callable | None = None,
-) -> Array:
-    network = (layer_without_bias(kernel, geometry)._replace(bias=kernel_bias), Dense(weight, bias))
-    start = (network, (basis,), key, state)
-    return _run(start, x, target, (first, last), ROUTES["direct"], _settings(rule, x, rates), compile)
+def _dense(x: Array, basis_1: Array, basis_2: Array, *, route: str, **network: Array) -> Start:
+    return layers(network), (basis_1, basis_2), ROUTES[route]
 
 
-@operation("F1", EQUATION, "trajectory")
-def recurrent_training_state(
-    x: Array,
-    target: Array,
-    key: Array,
-    basis: Array,
-    recurrent_network: Mapping[str, Array],
-    state: Array | None = None,
-    *,
-    leak: float,
-    every: int,
-    rule: str,
-    first: int,
-    last: int,
-    rates: Mapping[str, Any],
-    compile: Callable | None = None,
-) -> Array:
-    start = (cell_and_read_out(recurrent_network), (basis,) * x.shape[1], key, state)
-    return _run(start, x, target, (first, last), _through_time(leak, bool(every)), _settings(rule, x, rates), compile)
+def _convolutional(
+    x: Array, basis: Array, kernel: Array, kernel_bias: Array, weight: Array, bias: Array, **geometry: int
+) -> Start:
+    network = (unbiased(kernel, **geometry)._replace(bias=kernel_bias), Dense(weight, bias))
+    return network, (basis,), ROUTES["direct"]
 
 
-@functools.cache
-def _through_time(leak: float, every: bool) -> Route:
-    return ThroughTime(phi("tanh"), leak=leak, every=every)
+def _recurrent(x: Array, basis: Array, *, leak: float, every: int, **network: Array) -> Start:
+    return cell_and_read_out(**network), (basis,) * x.shape[1], ThroughTime(TANH, leak, bool(every))
 
 
-def _settings(rule: str, x: Array, rates: Mapping[str, Any]) -> training.Settings:
-    """Return settings with every sample perturbed."""
-    return training.Settings(rule, **rates, samples=x.shape[0])
+def _trained(start: Callable[..., Start]) -> Callable[..., Array]:
+    """Return the training of what `start` makes of the inputs x and of arguments of its own."""
 
+    def state_after(
+        x: Array,
+        target: Array,
+        key: Array,
+        state: Array | None = None,
+        *,
+        rule: str,
+        first: int,
+        last: int,
+        compile: Callable | None = None,
+        **more: Any,
+    ) -> Array:
+        rates = {name: more.pop(name) for name in RATES}
+        settings = training.Settings(rule, **rates, samples=x.shape[0])  # every sample is perturbed
+        network, bases, route = start(x, **more)
+        at_rest = training.init(key, network, x, route=route, settings=training.Settings("backpropagation"))
+        for _ in range(first):
+            key = random.fold_in(key, 0)
+        current = (at_rest if state is None else _filled(at_rest, state))._replace(bases=bases, key=key)
+        step = compile(training.step, static_argnames=("route", "loss", "settings")) if compile else training.step
+        for _ in range(first, last):
+            current, _ = step(current, x, target, route=route, loss=LOSSES["squared_error"], settings=settings)
+        arrays = list(_arrays(current))
+        xp = array_namespace(*arrays)
+        return xp.concat([xp.reshape(each, (-1,)) for each in arrays])
 
-def _run(
-    start: tuple[tuple, tuple, Array, Array | None],
-    x: Array,
-    target: Array,
-    steps: tuple[int, int],
-    route: Route,
-    settings: training.Settings,
-    compile: Callable | None,
-) -> Array:
-    network, bases, key, flat = start
-    at_rest = training.init(key, network, x, route=route, settings=training.Settings("backpropagation"))
-    for _ in range(steps[0]):
-        key = random.fold_in(key, 0)
-    current = (at_rest if flat is None else _filled(at_rest, flat))._replace(bases=bases, key=key)
-    advance = _advance(route, settings, compile)  # type: ignore[arg-type]  # routes are frozen
-    for _ in range(*steps):
-        current, _ = advance(current, x, target)
-    arrays = list(_arrays(current))
-    xp = array_namespace(*arrays)
-    return xp.concat([xp.reshape(each, (-1,)) for each in arrays])
-
-
-@functools.cache
-def _advance(route: Route, settings: training.Settings, compile: Callable | None) -> Callable:
-    """Return one step, compiled if there is a compiler; the same for the same arguments, to compile it once."""
-    parts: dict[str, Any] = {"route": route, "loss": LOSSES["squared_error"], "settings": settings}
-    step = functools.partial(training.step, **parts)
-    return compile(step) if compile else step
+    return state_after
 
 
 def _arrays(state: training.State) -> Iterator[Array]:
     """Yield parameters by layer, velocities in the same order, and feedback."""
-    for layers in (state.network, state.velocity):
-        for layer in layers:
+    for network in (state.network, state.velocity):
+        for layer in network:
             yield from (getattr(layer, name) for name in parameters(layer))
     yield from state.feedback
 
@@ -151,3 +95,25 @@ def _filled(state: training.State, flat: Array) -> training.State:
         for layers in (state.network, state.velocity)
     )
     return state._replace(network=network, velocity=velocity, feedback=tuple(filled))
+
+
+OPERATIONS = (
+    operation("training_state", "F1", EQUATION, "trajectory")(
+        ("x", "target", "key", "basis_1", "basis_2", "network", "state"),
+        ("rule", "route", "first", "last", *RATES),
+        _trained(_dense),
+        loops=True,
+    ),
+    operation("convolutional_training_state", "F1", EQUATION, "trajectory")(
+        ("x", "target", "key", "basis", "kernel", "kernel_bias", "weight", "bias", "state"),
+        (*GEOMETRY, "rule", "first", "last", *RATES),
+        _trained(_convolutional),
+        loops=True,
+    ),
+    operation("recurrent_training_state", "F1", EQUATION, "trajectory")(
+        ("x", "target", "key", "basis", *NETWORK, "state"),
+        ("leak", "every", "rule", "first", "last", *RATES),
+        _trained(_recurrent),
+        loops=True,
+    ),
+)
