@@ -47,10 +47,10 @@ class Settings:
     """
 
     rule: Rule = "nmnc"
-    learning_rate: Positive = 0.05
+    learning_rate: Positive = 0.02
     momentum: Fraction = 0.9
     decay: NonNegative = 0.0
-    feedback_rate: Fraction = 0.05
+    feedback_rate: Fraction = 0.01
     sigma: Positive = 0.01
     draws: Count = 1
     samples: Count = 1

@@ -22,6 +22,7 @@ import pytest
 
 from nmnc_ref import manifold, oracle, theory
 from nmnc_ref.__main__ import main
+from nmnc_ref.nn import feedforward
 from nmnc_ref.oracle.audit import adapters, process, run, statistics
 from nmnc_ref.oracle.audit.checks import Measurement, compare
 from nmnc_ref.oracle.audit.coefficients import fourth_moment

@@ -47,7 +47,7 @@ class Scale:
         layers = convolutional_network(random.fold_in(key, 0), IMAGE, KERNELS, DENSE, lab.dtype)
         images, target = _enlarged(lab)
         route = Layerwise(activation.relu)
-        settings = training.Settings("nmnc", learning_rate=1e-3, dimension=DIMENSION, sigma=SIGMA)
+        settings = training.Settings("nmnc", learning_rate=1e-3, feedback_rate=0.05, dimension=DIMENSION, sigma=SIGMA)
         state = training.init(random.fold_in(key, 1), layers, images, route=route, settings=settings)
         start = time.perf_counter()
         _, info = training.step(
