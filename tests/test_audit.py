@@ -239,7 +239,8 @@ def test_adapters_agree_between_libraries(name, backend):
 @pytest.mark.parametrize("backend", sorted(NAMESPACES.keys() - {"numpy"}))
 def test_answers_of_other_libraries_are_understood(backend):
     pytest.importorskip(backend)
-    report = perform(Task("correct", "weight_gradient", "weight-gradient", "projected", ("tanh",), backend, 0, 5.0))
+    own = on_library(adapters.ADAPTERS["weight_gradient"], backend)
+    report = run.conduct(Counted(own, 16), own.declaration._replace(target="projected"), 0, ("tanh",))
     assert report.verdict != "defect", report.headline
     assert report.checks
 
@@ -493,12 +494,12 @@ def estimate(problem, seed):
 """
 
 
-@pytest.mark.parametrize("deed", ["time.sleep(1000)", "ctypes.PyDLL(None).sleep(1000)"])  # which keeps the global lock
-def test_a_call_that_hangs_is_killed(deed, unruly, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(process, "PATIENCE", 5.0)
-    assert unruly(deed, "--budget", "4", "--json", "out.json") == 1
+def test_a_call_that_hangs_is_killed(unruly, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(process, "PATIENCE", 4.0)
+    keeps_the_lock = "ctypes.PyDLL(None).sleep(1000)"
+    assert unruly(keeps_the_lock, "--budget", "8", "--json", "out.json") == 1
     out = capsys.readouterr().out
-    assert re.match(r"Defect: the estimator hangs: a call had not returned after [789]\.\d s, past the budget\.", out)
+    assert re.match(r"Defect: the estimator hangs: a call had not returned after \d+\.\d s, past the budget\.", out)
     document = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
     assert (document["verdict"], document["calls"], document["explanations"]) == ("defect", 2, [])
 
@@ -528,7 +529,7 @@ def test_a_call_that_ends_after_the_budget_does_not_hang(unruly):
         ("raise SystemExit(0)", "cannot import imported: SystemExit: 0"),
         ("raise KeyboardInterrupt", "cannot import imported:f: KeyboardInterrupt"),
         ("import os; os._exit(0)", "cannot import imported:f: it ends its process: exit code 0"),
-        ("import time; time.sleep(1000)", "cannot import imported:f: it hangs: the import had not returned after 2."),
+        ("import time; time.sleep(1000)", "cannot import imported:f: it hangs: the import had not returned after"),
     ],
 )
 def test_modules_that_do_not_let_themselves_be_imported(code, message, tmp_path, monkeypatch, capsys):
@@ -540,9 +541,17 @@ def test_modules_that_do_not_let_themselves_be_imported(code, message, tmp_path,
     assert message in capsys.readouterr().err
 
 
+INTERRUPTIBLE = """
+import signal, sys
+from nmnc_ref.__main__ import main
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's "&" turns off
+sys.exit(main())
+"""
+
+
 def test_an_interrupt_ends_the_audit_and_its_process(tmp_path):
     (tmp_path / "unruly.py").write_text(UNRULY.format(deed="print(os.getpid(), flush=True), time.sleep(1000)"))
-    words = [sys.executable, "-m", "nmnc_ref", "audit", "unruly:estimate", "--returns", "jacobian"]
+    words = [sys.executable, "-c", INTERRUPTIBLE, "audit", "unruly:estimate", "--returns", "jacobian"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(tmp_path)))}
     with subprocess.Popen(words, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as audit:
         child = int(audit.stdout.readline())
@@ -640,9 +649,10 @@ def test_a_campaign_goes_on_where_it_stopped(tmp_path, capsys):
     assert "right first" in capsys.readouterr().out
 
 
-def test_a_campaign_with_a_wrong_verdict_fails():
-    options = ["slips", "--names", "sign", "--activations", "tanh", "--seeds", "1", "--budget", "0.001"]
-    assert audit_power.main(options) == 1
+@pytest.mark.parametrize(("trial", "name", "status"), [("slips", "sign", 1), ("correct", "nmnc", 0)])
+def test_a_campaign_with_a_wrong_verdict_fails(trial, name, status):
+    options = [trial, "--names", name, "--activations", "tanh", "--seeds", "1", "--budget", "0.001"]
+    assert audit_power.main(options) == status  # undecided
 
 
 @pytest.mark.parametrize(
