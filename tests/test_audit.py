@@ -494,10 +494,10 @@ def estimate(problem, seed):
 """
 
 
-def test_a_call_that_hangs_is_killed(unruly, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("deed", ["time.sleep(1000)", "ctypes.PyDLL(None).sleep(1000)"])  # which keeps the global lock
+def test_a_call_that_hangs_is_killed(deed, unruly, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(process, "PATIENCE", 4.0)
-    keeps_the_lock = "ctypes.PyDLL(None).sleep(1000)"
-    assert unruly(keeps_the_lock, "--budget", "8", "--json", "out.json") == 1
+    assert unruly(deed, "--budget", "8", "--json", "out.json") == 1
     out = capsys.readouterr().out
     assert re.match(r"Defect: the estimator hangs: a call had not returned after \d+\.\d s, past the budget\.", out)
     document = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
