@@ -283,16 +283,26 @@ def train(
     Raises:
         Divergence: the loss became infinite, or units died until the activity had too few dimensions for a manifold.
     """
+    index = 0
     for index, (x, target) in enumerate(batches):
         validate(step, x=x, target=target)
         if index and index % settings.fit_every == 0:
+            _expect_finite(state, index)
             state = _refitted(state, sample, route, settings, index)
         perturbs = index % settings.perturb_every == 0
         moved, info = advance(state if perturbs else state._replace(key=None), x, target, annealing=annealing(index))
         if not math.isfinite(float(info.loss)):
             raise Divergence(index, f"loss {float(info.loss)}")
         state = moved if perturbs else moved._replace(key=state.key)
+    _expect_finite(state, index)
     return state
+
+
+def _expect_finite(state: State, index: int) -> None:
+    try:
+        validate(step, state=state)
+    except ValueError as error:
+        raise Divergence(index, str(error)) from error
 
 
 def _refitted(state: State, sample: Array, route: Route, settings: Settings, index: int) -> State:
