@@ -19,7 +19,7 @@ Centring = Annotated[str, Choice(*CENTRINGS)]
 
 
 class RankError(ValueError):
-    """More components were asked for than the activity has dimensions."""
+    """More components were asked for than the activity has dimensions, or it is too large to tell."""
 
 
 class Manifold(NamedTuple):
@@ -63,9 +63,12 @@ def fit(
     most = min(samples if centring == "uncentred" else samples - 1, n)
     wanted = f"enough samples and units for d = {dimension or 1} {centring} components"
     expect(most >= (dimension or 1), f"activity: expected {wanted}, got shape [{samples}, {n}]")
+    norm = xp.linalg.vector_norm(activity)
+    if is_concrete(norm) and not math.isfinite(float(norm)):  # the SVD of some libraries fails on such values
+        raise RankError(f"activity: expected a finite norm, got {float(norm)}")
     _, singular, components = xp.linalg.svd(deviation / math.sqrt(samples), full_matrices=False)
     spectrum = singular**2
-    floor = xp.finfo(activity.dtype).eps * max(samples, n) * xp.linalg.vector_norm(activity) / math.sqrt(samples)
+    floor = xp.finfo(activity.dtype).eps * max(samples, n) * norm / math.sqrt(samples)
     d = _columns("activity", spectrum, (singular > floor)[:most], dimension, explained, centring)
     basis = _signed(components[:d, :].T)
     if centring == "mean-added":

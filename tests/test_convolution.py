@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -20,7 +21,7 @@ GEOMETRIES = [
     Geometry((1, 5, 6), size=5, padding=2),
     Geometry((2, 9, 8), size=2, stride=3, padding=1, pool=2),
 ]
-ids = [str(tuple(geometry)) for geometry in GEOMETRIES]
+ids = [str(dataclasses.astuple(geometry)) for geometry in GEOMETRIES]
 rng = np.random.default_rng(1)
 
 
@@ -50,7 +51,7 @@ def by_loops(geometry, weight, bias, x):
 def test_preactivation_against_loops(geometry, xp, dtype_name):
     weight, bias = weights(geometry)
     x = rng.normal(size=(3, np.prod(geometry.image)))
-    layer = convolution.of(geometry)(*(to_library(each, xp, dtype_name) for each in (weight, bias)))
+    layer = convolution.layer(*(to_library(each, xp, dtype_name) for each in (weight, bias)), geometry)
     got = np.asarray(layer.preactivation(to_library(x, xp, dtype_name)))
     want = np.stack([by_loops(geometry, weight, bias, row) for row in x])
     assert got.dtype == dtype_name
@@ -61,7 +62,7 @@ def test_preactivation_against_loops(geometry, xp, dtype_name):
 @pytest.mark.parametrize("geometry", GEOMETRIES, ids=ids)
 def test_pull_back_and_gradient_are_transposes(geometry, xp):
     """⟨δ, s(x) − b⟩ = ⟨pull_back(δ), x⟩ = ⟨gradient(δ, x), W⟩ fixes both, as it holds for every δ, x and W."""
-    layer = convolution.of(geometry)(*(to_library(each, xp, "float64") for each in weights(geometry)))
+    layer = convolution.layer(*(to_library(each, xp, "float64") for each in weights(geometry)), geometry)
     x = rng.normal(size=(3, layer.inputs))
     delta = rng.normal(size=(3, 4 * layer.positions))
     x, delta = to_library(x, xp, "float64"), to_library(delta, xp, "float64")
@@ -84,7 +85,7 @@ def test_against_pytorch(geometry):
     s = torch.nn.functional.conv2d(pooled, w, b, stride=geometry.stride, padding=geometry.padding).reshape(3, -1)
     delta = rng.normal(size=s.shape)
     (s * torch.tensor(delta)).sum().backward()
-    layer = convolution.of(geometry)(weight, bias)
+    layer = convolution.layer(weight, bias, geometry)
     assert np.allclose(layer.preactivation(x), s.detach())
     assert np.allclose(layer.pull_back(delta), t.grad)
     gradient = layer.gradient(delta, x)
@@ -94,7 +95,7 @@ def test_against_pytorch(geometry):
 
 def test_a_kernel_as_large_as_the_image_is_a_dense_layer():
     weight, bias = rng.normal(size=(4, 2, 5, 5)), rng.normal(size=4)
-    layer = convolution.of(Geometry((2, 5, 5), size=5))(weight, bias)
+    layer = convolution.layer(weight, bias, Geometry((2, 5, 5), size=5))
     dense, x, delta = Dense(weight.reshape(4, -1), bias), rng.normal(size=(3, 50)), rng.normal(size=(3, 4))
     assert np.allclose(layer.preactivation(x), dense.preactivation(x))
     assert np.allclose(layer.pull_back(delta), dense.pull_back(delta))
@@ -104,8 +105,8 @@ def test_a_kernel_as_large_as_the_image_is_a_dense_layer():
 def test_networks_of_convolutions_have_exact_gradients():
     first, second = Geometry((1, 8, 8), 3, padding=1), Geometry((3, 8, 8), 3, stride=2, pool=2, pool_stride=1)
     layers = (
-        convolution.of(first)(*weights(first, 3)),
-        convolution.of(second)(*weights(second, 2)),
+        convolution.layer(*weights(first, 3), first),
+        convolution.layer(*weights(second, 2), second),
         Dense(rng.normal(size=(5, 18)), rng.normal(size=5)),
     )
     x, target = rng.normal(size=(4, 64)), rng.normal(size=(4, 5))
@@ -128,18 +129,31 @@ def test_networks_of_convolutions_have_exact_gradients():
         assert slope == pytest.approx(np.sum(truth.gradient[l].weight * direction), rel=1e-6, abs=1e-6)
 
 
-def test_the_same_geometry_makes_the_same_type():
+def test_the_same_geometry_makes_the_same_structure():
+    """What JAX compiles for one layer serves another of the same geometry, and for one of another geometry does not."""
+    jax = pytest.importorskip("jax")
+
+    def structure(geometry):
+        return jax.tree.structure(convolution.layer(*weights(geometry), geometry))
+
     geometry = Geometry((1, 5, 6), 3)
-    assert convolution.of(geometry) is convolution.of(Geometry((1, 5, 6), size=3, stride=1))
-    assert convolution.of(geometry) is not convolution.of(geometry._replace(stride=2))
-    with pytest.raises(TypeError, match=r"expected a type made by convolution\.of"):
-        convolution.Convolution(rng.normal(size=(2, 1, 3, 3)), rng.normal(size=2)).preactivation(rng.normal(size=30))
+    assert structure(geometry) == structure(Geometry((1, 5, 6), size=3, stride=1))
+    assert structure(geometry) != structure(dataclasses.replace(geometry, stride=2))
+
+
+@pytest.mark.parametrize("static", [None, {}, {"geometry": None}, dict.fromkeys(GEOMETRIES[:2])])
+def test_layers_without_a_geometry_are_refused(static):
+    with pytest.raises(TypeError, match=r"static: expected \{geometry: None\}, as `layer` makes it, got"):
+        convolution.Convolution(*weights(GEOMETRIES[0]), static).preactivation(rng.normal(size=126))
 
 
 def test_kernels_of_another_shape_are_refused():
-    kind = convolution.of(Geometry((2, 5, 6), 3))
-    with pytest.raises(ValueError, match=r"weight: expected shape \[o, 2, 3, 3\], got \[4, 1, 3, 3\]"):
-        kind(rng.normal(size=(4, 1, 3, 3)), rng.normal(size=4)).preactivation(rng.normal(size=60))
+    geometry = Geometry((2, 5, 6), 3)
+    fitting = convolution.layer(*weights(geometry), geometry)
+    with pytest.raises(ValueError, match=r"weight: expected shape \[o, 2, 3, 3\] of the geometry, got \[4, 1, 3, 3\]"):
+        convolution.layer(rng.normal(size=(4, 1, 3, 3)), rng.normal(size=4), geometry)
+    with pytest.raises(ValueError, match=r"weight: expected shape \[o, 2, 3, 3\] of the geometry, got \[4, 1, 3, 3\]"):
+        fitting._replace(weight=rng.normal(size=(4, 1, 3, 3))).preactivation(rng.normal(size=60))
 
 
 def test_shared_basis_applies_a_basis_at_every_place(xp):
@@ -158,7 +172,7 @@ def test_shared_basis_applies_a_basis_at_every_place(xp):
 @pytest.mark.parametrize("geometry", GEOMETRIES, ids=ids)
 def test_mirror_estimate_is_the_kernel_times_the_mean_patch_covariance(geometry):
     """Noise with a finite law: ±√n e_i for each unit i, of covariance I, so that the mean over it is exact."""
-    layer = convolution.of(geometry)(*weights(geometry))
+    layer = convolution.layer(*weights(geometry), geometry)
     n, sigma = layer.inputs, 0.3
     factor = rng.normal(size=(n, n)) / n**0.5
     noise = sigma * np.sqrt(n) * np.concatenate([factor.T, -factor.T])  # 2n draws, of covariance σ² factor factorᵀ

@@ -19,7 +19,15 @@ from nmnc_ref.nn.initialisation import dense_network
 from paper_checks.claim import REGISTER
 from paper_checks.data import images, neural, sequences
 from paper_checks.lab import Lab
-from paper_checks.learning.experiments import course, scale, tasks
+from paper_checks.learning.experiments import (
+    accuracy,
+    course,
+    dimension,
+    gradient,
+    representation,
+    scale,
+    tasks,
+)
 from paper_checks.learning.experiments.accuracy import Learner
 from paper_checks.learning.experiments.alignment import LAYERS, Alignment
 from paper_checks.learning.experiments.course import complement, random_subspace
@@ -87,7 +95,8 @@ def test_mirrors_are_compared_with_their_mean(monkeypatch, kind):
         "padded and pooled": convolution.Geometry((2, 6, 6), 3, padding=1, pool=3, pool_stride=2),
     }
     weight = LAB.normal(f"test: {kind}", 5, *((72,) if kind == "dense" else (2, 3, 3)))
-    layer = (Dense if kind == "dense" else convolution.of(geometry[kind]))(weight, 0 * LAB.normal("test: bias", 5))
+    bias = 0 * LAB.normal("test: bias", 5)
+    layer = Dense(weight, bias) if kind == "dense" else convolution.layer(weight, bias, geometry[kind])
     image = LAB.normal("test: image", 2, 72)
     seen = np.einsum("ri,dip->drp", weight.reshape(5, -1), scale._patches(image, layer))
     np.testing.assert_allclose(seen.reshape(2, -1), layer.preactivation(image), atol=1e-5)
@@ -107,7 +116,7 @@ def test_mirrors_are_compared_with_their_mean(monkeypatch, kind):
 def test_a_course_perturbs_at_every_interval_alone():
     data = images.digits(LAB)
     layers = dense_network(random.key(0, np), (64, 20, 10), np.float32)
-    settings = training.Settings("vnc", dimension=2, refresh=6, interval=3)
+    settings = training.Settings("vnc", dimension=2, fit_every=6, perturb_every=3)
     given = {"route": ROUTE, "settings": settings, "epochs": 1, "batch": 100}
     first, *_, last = course.course(LAB, random.key(1, np), layers, data, **given)
     key = first.key
@@ -126,7 +135,7 @@ def test_the_complement_is_orthogonal_to_the_manifold():
 def test_a_control_replaces_every_manifold(monkeypatch):
     data = images.digits(LAB)
     layers = dense_network(random.key(0, np), (64, 20, 10), np.float32)
-    settings = training.Settings("nmnc", dimension=2, refresh=5)
+    settings = training.Settings("nmnc", dimension=2, fit_every=5)
     used = []
 
     def control(key, basis):
@@ -135,7 +144,7 @@ def test_a_control_replaces_every_manifold(monkeypatch):
 
     given = {"route": ROUTE, "settings": settings, "epochs": 1, "batch": 100, "control": control}
     *_, state = course.course(LAB, random.key(1, np), layers, data, **given)
-    assert len({tuple(key) for key, _ in used}) == 3  # 12 steps, refreshed after 5
+    assert len({tuple(key) for key, _ in used}) == 3  # 12 steps, fitted after 5
     np.testing.assert_array_equal(state.bases[0], used[-1][1])
     learned = state.feedback[0]  # of noise in the three subspaces, and in nothing else
     span = np.linalg.qr(np.concatenate([basis for _, basis in used], axis=1))[0]
@@ -166,7 +175,7 @@ def small(monkeypatch):
         monkeypatch.setitem(
             tasks.TASKS,
             name,
-            task._replace(data=data, network=network, epochs=2, dimension=4, refresh=6),
+            task._replace(data=data, network=network, epochs=2, dimension=4, fit_every=6),
         )
 
 
@@ -176,7 +185,7 @@ def test_learners_of_every_rule_in_small(monkeypatch, task):
     found = {rule: Learner(task, rule, 0.02, 0.03, 0).perform(LAB) for rule in (*training.RULES, *accuracy.CONTROLS)}
     settings = tasks.TASKS[task]
     data = settings.data(LAB)
-    steps = math.ceil(2 * (data.train.inputs.shape[0] // tasks.BATCH) / settings.interval)
+    steps = math.ceil(2 * (data.train.inputs.shape[0] // tasks.BATCH) / settings.perturb_every)
     for rule, result in found.items():
         assert result["diverged"] is None
         assert 0.02 < result["test"] <= 1
@@ -209,7 +218,7 @@ def test_feedback_is_compared_with_what_it_estimates(monkeypatch):
         state = training.init(
             random.key(2, np), layers, data.train.inputs[:200, ...], route=task.route, settings=settings
         )
-        state, _ = training.observe(state, x, route=task.route, settings=settings)
+        state, _ = training.learn_feedback(state, x, route=task.route, settings=settings)
         for feedback, basis, each in zip(state.feedback, state.bases, task.targets(layers, x), strict=True):
             want = each.mean(axis=0) @ basis @ basis.T
             np.testing.assert_allclose(feedback, want, atol=0.1 * np.linalg.norm(want))
@@ -279,7 +288,7 @@ RATES = (("backpropagation", 0.05, None), ("nmnc", 0.02, 0.03), ("vnc", 1e6, 0.9
 
 def test_without_an_end_of_backpropagation_there_is_no_resemblance(monkeypatch):
     small(monkeypatch)
-    with pytest.raises(accuracy.Divergence):
+    with pytest.raises(accuracy.DIVERGENCE):
         Resemblance((("backpropagation", 1e6, None), *RATES[1:]), 0).perform(LAB)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nmnc_ref import feedback, random
+from nmnc_ref import credit, feedback, random
 from nmnc_ref.nn import sgd
 from nmnc_ref.nn.dense import Dense
 
@@ -16,11 +16,11 @@ def draw(seed, *shape):
 
 def test_deltas_against_loops():
     error, slopes = draw(1, 4, 3), (np.abs(draw(2, 4, 6)), np.abs(draw(3, 4, 5)))
-    direct = feedback.direct_deltas(error, (draw(4, 3, 6), draw(5, 3, 5)), slopes)
+    direct = credit.direct_deltas(error, (draw(4, 3, 6), draw(5, 3, 5)), slopes)
     assert np.allclose(direct[0], slopes[0] * np.stack([error[i] @ draw(4, 3, 6) for i in range(4)]))
     assert direct[2] is error
     mirrors = (Dense(draw(6, 5, 6), draw(8, 5)), Dense(draw(7, 3, 5), draw(9, 3)))
-    layerwise = feedback.layerwise_deltas(error, mirrors, slopes)
+    layerwise = credit.layerwise_deltas(error, mirrors, slopes)
     upper = slopes[1] * (error @ mirrors[1].weight)
     assert np.allclose(layerwise[1], upper)
     assert np.allclose(layerwise[0], slopes[0] * (upper @ mirrors[0].weight))
@@ -28,14 +28,14 @@ def test_deltas_against_loops():
 
 def test_feedback_for_each_sample():
     error, each = draw(1, 4, 3), draw(2, 4, 3, 6)
-    got = feedback.activity_gradient(error, each)
+    got = credit.activity_gradient(error, each)
     assert np.allclose(got, np.stack([error[i] @ each[i] for i in range(4)]))
 
 
 def test_weight_gradients_against_outer_products():
     network = (Dense(draw(1, 6, 5), draw(2, 6)),)
     x, delta = draw(3, 4, 5), draw(4, 4, 6)
-    (got,) = feedback.weight_gradients(network, (x,), (delta,))
+    (got,) = credit.weight_gradients(network, (x,), (delta,))
     assert np.allclose(got.weight, sum(np.outer(delta[i], x[i]) for i in range(4)))
     assert np.allclose(got.bias, delta.sum(axis=0))
 

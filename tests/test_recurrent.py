@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from conftest import to_library
 
+from nmnc_ref import credit, feedback
 from nmnc_ref.nn import activation, loss, recurrent
 from nmnc_ref.nn.dense import Dense
 from nmnc_ref.nn.recurrent import Cell
@@ -113,8 +114,8 @@ def test_one_feedback_for_each_lag_is_exact_in_a_linear_network(every):
         recurrent.jacobian(NETWORK, x, step, activation.identity, leak=0.4, every=every)[0]
         for step in range(1, STEPS + 1)
     )
-    feedbacks = recurrent.by_lag(jacobians, every=every)
-    gradients = recurrent.activity_gradients(truth.error, feedbacks, every=every)
+    feedbacks = feedback.by_lag(jacobians, every=every)
+    gradients = credit.activity_gradients_by_lag(truth.error, feedbacks, every=every)
     for got, want in zip(gradients, truth.activity_gradient, strict=True):
         assert np.allclose(got, want)
     deltas = tuple(
@@ -129,6 +130,6 @@ def test_one_feedback_for_each_lag_is_exact_in_a_linear_network(every):
 
 def test_wrong_shapes_of_estimates_are_refused():
     with pytest.raises(ValueError, match=r"estimates\[0\]: expected 4 rows, got shape \[3, 5\]"):
-        recurrent.by_lag((np.ones((3, 5)), np.ones((2, 5))), every=True)
-    with pytest.raises(TypeError, match=r"network\[0\]: expected a Cell, got Dense"):
+        feedback.by_lag((np.ones((3, 5)), np.ones((2, 5))), every=True)
+    with pytest.raises(TypeError, match=r"network\[0\]: expected Cell, got Dense"):
         recurrent.forward((READ_OUT, READ_OUT), X, activation.tanh)

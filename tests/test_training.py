@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import pickle
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +13,7 @@ from conftest import to_library
 
 from nmnc_ref import manifold, perturbation, random, training
 from nmnc_ref.nn import activation, feedforward, initialisation, loss, sgd
-from nmnc_ref.nn.initialisation import Stage
+from nmnc_ref.nn.initialisation import Kernel
 from nmnc_ref.route import Direct, Layerwise, ThroughTime
 from nmnc_ref.training import RULES, Settings
 
@@ -45,8 +48,8 @@ def problem(name, xp, dtype="float64"):
     elif name.startswith("dense"):
         layers = initialisation.dense_network(key, (36, 12, 9, OUTPUTS), kind)
     else:
-        stages = (Stage(4, 3, padding=1), Stage(3, 2, pool=2, pool_stride=2))
-        layers = initialisation.convolutional_network(key, (1, 6, 6), stages, (7, OUTPUTS), kind)
+        kernels = (Kernel(4, 3, padding=1), Kernel(3, 2, pool=2, pool_stride=2))
+        layers = initialisation.convolutional_network(key, (1, 6, 6), kernels, (7, OUTPUTS), kind)
     return layers, to_library(images, xp, dtype), to_library(targets, xp, dtype)
 
 
@@ -60,20 +63,24 @@ def run(name, xp, settings, steps=20, jit=lambda function: function, dtype="floa
     for step in range(steps):
         start = B * step % 36
         if step and step % 7 == 0:
-            state = training.refresh(state, x, route=route, settings=settings)
+            state = training.fit_manifolds(state, x, route=route, settings=settings)
         state, info = advance(state, x[start : start + B, ...], target[start : start + B, ...])
         losses.append(float(info.loss))
     return state, losses, info
 
 
 def arrays(value):
-    return [np.asarray(array) for _, array in leaves(value)]
+    return [np.asarray(part) for _, part in parts(value) if not isinstance(part, dict)]
 
 
-def leaves(value, path="state"):
+def statics(value):
+    return [part for _, part in parts(value) if isinstance(part, dict)]
+
+
+def parts(value, path="state"):
     for index, item in enumerate(value):
         if isinstance(item, tuple):
-            yield from leaves(item, f"{path}.{index}")
+            yield from parts(item, f"{path}.{index}")
         elif item is not None:
             yield f"{path}.{index}", item
 
@@ -141,8 +148,8 @@ def test_backpropagation_is_that_of_the_route(name):
     want, _ = sgd.step(layers, truth.gradient, sgd.zero_velocity(layers), learning_rate=0.1, momentum=0.9, decay=0.3)
     assert all(np.array_equal(a, b) for a, b in zip(arrays(moved.network), arrays(want), strict=True))
     assert info.observation is None
-    sites = route.sites(route.forward(layers, x))
-    assert [each.shape for each in info.activity_gradient] == [each.shape for each in sites]
+    hidden = route.forward(layers, x).hidden
+    assert [each.shape for each in info.activity_gradient] == [each.shape for each in hidden]
 
 
 def test_a_perturbation_step_is_the_method_by_hand():
@@ -180,7 +187,7 @@ def test_both_noises_have_the_same_energy(name):
     for rule in NOISE:
         settings = Settings(rule, dimension=4, draws=300, samples=1)
         state = training.init(random.key(6, np), layers, x, route=route, settings=settings)
-        _, observation = training.observe(state, x, route=route, settings=settings)
+        _, observation = training.learn_feedback(state, x, route=route, settings=settings)
         for noise, basis in zip(observation.noise, state.bases, strict=True):
             energy = np.mean(np.sum(noise**2, axis=1)) / (settings.sigma**2 * 4)
             assert abs(energy - 1) <= 6 * np.sqrt(2 / 4 / 300)
@@ -193,15 +200,15 @@ def test_a_complete_frame_of_noise_makes_a_route_backpropagation(name):
     """Orthonormal noise √n e_i in place of random draws makes the estimate of a route exact up to O(σ²) (E8, E10)."""
     layers, x, _ = problem(name, np)
     route, x = ROUTES[name], x[:1, ...]
-    sites = route.sites(route.forward(layers, x))
+    hidden = route.forward(layers, x).hidden
     noises, responses, sigma = [], [], 1e-4
-    for index, site in enumerate(sites):
-        noise = perturbation.isotropic(np.sqrt(site.shape[1]) * np.eye(site.shape[1]), sigma)
-        tail = route.tail(layers, x, index)
-        both = [tail(site + sign * noise[:, None, :])[:, 0, :] for sign in (1, -1)]
+    for site, activity in enumerate(hidden):
+        noise = perturbation.isotropic(np.sqrt(activity.shape[1]) * np.eye(activity.shape[1]), sigma)
+        tail = route.tail(layers, x, site)
+        both = [tail(activity + sign * noise[:, None, :])[:, 0, :] for sign in (1, -1)]
         noises.append(noise)
         responses.append((both[0] - both[1]) / 2)
-    estimates = route.estimate(layers, tuple(responses), tuple(noises), (sigma,) * len(sites))
+    estimates = route.estimate(layers, tuple(responses), tuple(noises), (sigma,) * len(hidden))
     error = np.ones((1, OUTPUTS))
     gradients, _, _ = route.credit(layers, x, route.forward(layers, x), error, estimates)
     exact = route.backpropagation(layers, x, route.forward(layers, x).output - error, loss.squared_error)
@@ -211,15 +218,16 @@ def test_a_complete_frame_of_noise_makes_a_route_backpropagation(name):
 
 def test_training_perturbs_and_refreshes_when_it_is_told():
     layers, x, target = problem("dense, direct", np)
-    settings, route = Settings("nmnc", dimension=3, interval=3, refresh=4), ROUTES["dense, direct"]
+    settings, route = Settings("nmnc", dimension=3, perturb_every=3, fit_every=4), ROUTES["dense, direct"]
     state = training.init(random.key(6, np), layers, x, route=route, settings=settings)
     step = functools.partial(training.step, route=route, loss=loss.squared_error, settings=settings)
     perturbed, bases = [], []
 
-    def advance(state, x, target, perturb, annealing):
-        perturbed.append(perturb)
+    def advance(state, x, target, annealing):
+        moved, info = step(state, x, target, annealing=annealing)
+        perturbed.append(info.observation is not None)
         bases.append(state.bases[0])
-        return step(state, x, target, perturb=perturb, annealing=annealing)
+        return moved, info
 
     training.train(state, [(x, target)] * 9, x, route=route, settings=settings, advance=advance)
     assert perturbed == [True, False, False] * 3
@@ -232,7 +240,8 @@ def test_annealing_is_a_factor_of_the_learning_rate(xp):
     settings = Settings("vnc", dimension=3, learning_rate=0.08)
     state = training.init(random.key(6, xp), layers, x, route=given["route"], settings=settings)
     step = functools.partial(training.step, **given)
-    want = [step(state, x, target, settings=settings._replace(learning_rate=0.08 * factor))[0] for factor in (0.5, 1)]
+    scaled = [dataclasses.replace(settings, learning_rate=0.08 * factor) for factor in (0.5, 1)]
+    want = [step(state, x, target, settings=each)[0] for each in scaled]
     for factor, moved in zip((0.5, 1), want, strict=True):
         got, _ = step(state, x, target, settings=settings, annealing=factor)
         assert all(np.array_equal(a, b) for a, b in zip(arrays(got), arrays(moved), strict=True))
@@ -243,7 +252,7 @@ def test_annealing_is_a_factor_of_the_learning_rate(xp):
         x,
         route=given["route"],
         settings=settings,
-        advance=lambda state, x, target, perturb, annealing: (asked.append(annealing), (state, None))[1],
+        advance=lambda *given, annealing: (asked.append(annealing), step(*given, settings=settings))[1],
         annealing=lambda index: 1 - index / 3,
     )
     assert asked == [1, 1 - 1 / 3, 1 - 2 / 3]
@@ -279,10 +288,10 @@ def test_bad_states_and_settings_are_refused():
     def step(state=state, x=x, settings=settings):
         return training.step(state, x, target, route=route, loss=loss.squared_error, settings=settings)
 
-    with pytest.raises(TypeError, match="state: expected a State, got tuple"):
+    with pytest.raises(TypeError, match="state: expected State, got tuple"):
         step(tuple(state))
     with pytest.raises(TypeError, match="settings: expected Settings, got dict"):
-        step(settings=settings._asdict())
+        step(settings=dataclasses.asdict(settings))
     spoiled = layers[0]._replace(weight=layers[0].weight * np.nan)
     with pytest.raises(ValueError, match=r"network\[0\]\.weight: expected finite values, got NaN"):
         step(state._replace(network=(spoiled, *layers[1:])))
@@ -291,8 +300,111 @@ def test_bad_states_and_settings_are_refused():
     with pytest.raises(TypeError, match="float32"):
         step(x=x.astype(np.float32))
     with pytest.raises(ValueError, match="x: expected at least 50 samples to perturb, got 40"):
-        step(settings=settings._replace(samples=50))
+        step(settings=dataclasses.replace(settings, samples=50))
     with pytest.raises(ValueError, match=r"settings\.rule: expected vnc or nmnc, which perturb, got backpropagation"):
-        training.observe(state, x, route=route, settings=Settings("backpropagation"))
+        training.learn_feedback(state, x, route=route, settings=Settings("backpropagation"))
     with pytest.raises(ValueError, match="rank"):
-        training.refresh(state, 0 * x, route=route, settings=settings)
+        training.fit_manifolds(state, 0 * x, route=route, settings=settings)
+
+
+@routes
+def test_a_state_survives_pickling_and_training_goes_on_from_it(name):
+    settings = Settings("nmnc", dimension=3, samples=2, perturb_every=2, fit_every=3)
+    state, _, _ = run(name, np, settings, steps=4)
+    kept = pickle.loads(pickle.dumps(state))
+    _, x, target = problem(name, np)
+    given = {"route": ROUTES[name], "settings": settings}
+    advance = functools.partial(training.step, loss=loss.squared_error, **given)
+    batches = [(x[start : start + B, ...], target[start : start + B, ...]) for start in range(0, 24, B)]
+    pairs = [(state, kept)]
+    pairs.append(tuple(training.train(each, batches, x, advance=advance, **given) for each in pairs[0]))
+    for one, other in pairs:
+        assert [(path, type(each)) for path, each in parts(one)] == [(path, type(each)) for path, each in parts(other)]
+        assert statics(one) == statics(other)
+        for a, b in zip(arrays(one), arrays(other), strict=True):
+            assert a.dtype == b.dtype
+            assert a.tobytes() == b.tobytes()
+    assert len(statics(kept)) == 4 * name.startswith("convolutional")  # of two layers, in network and velocity
+    assert not all(np.array_equal(a, b) for a, b in zip(arrays(pairs[0][1]), arrays(pairs[1][1]), strict=True))
+
+
+@pytest.mark.parametrize("name", ["dense, direct", "convolutional, layer-wise"])
+def test_training_compiles_once_with_perturbations_and_once_without(name):
+    jax = pytest.importorskip("jax")
+    settings, traced = Settings("nmnc", dimension=3, perturb_every=3, fit_every=4), []
+    given = {"route": ROUTES[name], "settings": settings}
+
+    def error(output, target):
+        traced.append(isinstance(output, jax.core.Tracer))
+        return loss.squared_error.error(output, target)
+
+    step = functools.partial(training.step, loss=loss.squared_error._replace(error=error), **given)
+    found = []
+    for xp, advance in ((np, step), (jax.numpy, jax.jit(step))):  # eager JAX compiles every operation: NumPy is eager
+        layers, x, target = problem(name, xp)
+        batches = [(x[start : start + B, ...], target[start : start + B, ...]) for start in range(0, 36, B)]
+        state = training.init(random.key(6, xp), layers, x, **given)
+        found.append(training.train(state, batches, x, advance=advance, **given))
+    want, got = found
+    assert (len(traced), sum(traced)) == (6 + 2, 2)
+    assert jax.tree.structure(got) == jax.tree.structure(want)
+    for a, b in zip(arrays(got), arrays(want), strict=True):
+        assert np.allclose(a, b, rtol=1e-9, atol=1e-9 * np.max(np.abs(b)))
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("fit_every", [1, 50])
+def test_a_training_that_diverges_says_at_which_step(rule, fit_every):
+    layers, x, target = problem("dense, direct", np)
+    given = {"route": ROUTES["dense, direct"]}
+    given["settings"] = Settings(rule, dimension=3, learning_rate=1e6, feedback_rate=1.0, fit_every=fit_every)
+    step, taken = functools.partial(training.step, loss=loss.squared_error, **given), []
+
+    def advance(*arguments, **named):
+        taken.append(step(*arguments, **named))
+        return taken[-1]
+
+    state = training.init(random.key(6, np), layers, x, **given)
+    with np.errstate(all="ignore"), pytest.raises(training.Divergence, match="lower learning_rate or") as raised:
+        training.train(state, [(x, target)] * 500, x, advance=advance, **given)
+    assert f"training diverged at step {raised.value.step} (" in str(raised.value)
+    assert 0 < raised.value.step <= len(taken) < 500
+    assert all(np.isfinite(info.loss) for _, info in taken[:-1])
+    assert len(taken) in (raised.value.step, raised.value.step + 1)  # before the step, by the manifold, or by its loss
+
+
+def test_activity_that_has_become_too_large_for_a_manifold_is_a_divergence(xp):
+    layers, x, target = problem("dense, direct", xp)
+    given = {"route": Direct(activation.relu), "settings": Settings("nmnc", dimension=3, fit_every=2)}
+    state = training.init(random.key(6, xp), layers, x, **given)
+    huge = tuple(layer._replace(weight=1e200 * layer.weight) for layer in layers)
+
+    def advance(state, x, target, annealing):
+        return state._replace(network=huge), SimpleNamespace(loss=0.0)
+
+    message = r"diverged at step 2 \(activity: expected a finite norm, got"
+    with np.errstate(all="ignore"), pytest.raises(training.Divergence, match=message):
+        training.train(state, [(x, target)] * 3, x, advance=advance, **given)
+
+
+def test_what_is_of_another_kind_is_refused():
+    layers, x, target = problem("dense, direct", np)
+    given = {"route": ROUTES["dense, direct"], "loss": loss.squared_error, "settings": Settings("nmnc", dimension=3)}
+    state = training.init(random.key(6, np), layers, x, route=given["route"], settings=given["settings"])
+    other = training.init(random.key(6, np), layers, x, route=given["route"], settings=Settings("backpropagation"))
+    refusals = (
+        (r"activation: expected Activation, got ufunc", lambda: Direct(np.tanh)),
+        (r"loss: expected Loss, got object", lambda: training.step(state, x, target, **given | {"loss": object()})),
+        (
+            r"route: expected a Route \(forward, tail, .*\), got the class Direct",
+            lambda: training.step(state, x, target, **given | {"route": Direct}),
+        ),
+        (
+            r"state: expected a basis for each of 2 hidden activities, as `init` gives for the rule nmnc, got 0",
+            lambda: training.step(other, x, target, **given),
+        ),
+        (r"xp: expected an array namespace, such as numpy or jax\.numpy, got 'jax'", lambda: random.key(0, "jax")),
+    )
+    for message, call in refusals:
+        with pytest.raises(TypeError, match=message):
+            call()

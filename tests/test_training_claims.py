@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from types import SimpleNamespace
 
@@ -26,6 +27,7 @@ from paper_checks.lab import Lab
 from paper_checks.learning import accuracy as accuracy_claims
 from paper_checks.learning import feedback, grid
 from paper_checks.learning import scale as claimed_scale
+from paper_checks.learning.experiments import gradient
 from paper_checks.learning.experiments.accuracy import CONTROLS, Learner
 from paper_checks.learning.experiments.alignment import Alignment
 from paper_checks.learning.experiments.dimension import DIMENSIONS, Dimensions
@@ -119,14 +121,14 @@ def invented(claim, spoilt=False, supplied=None):
     return found
 
 
-def _invented_learner(accuracy, noise, spoilt):
+def _invented_learner(learner, noise, spoilt):
     target = {"cosine": 0.5, "width": 2000, "dimension": 16, "mean": 1.0, "its part in the manifold": 0.6}
     target |= {"each": 2.0, "their part in the manifold": 1.0}
-    accuracy = 0.92 if accuracy.rule == ("vnc" if spoilt else "nmnc") else 0.9
-    if accuracy.rule == "backpropagation":
+    accuracy = 0.92 if learner.rule == ("vnc" if spoilt else "nmnc") else 0.9
+    if learner.rule == "backpropagation":
         accuracy = 0.95
     found = {"validation": accuracy, "test": accuracy * noise(), "diverged": None}
-    number = accuracy_claims.PERTURBATIONS[accuracy.task]
+    number = accuracy_claims.PERTURBATIONS[learner.task]
     return found | {"cosines": [0.5] * 5, "perturbations": number, "passes": 2 * number, "feedback": [target] * 4}
 
 
@@ -140,13 +142,13 @@ def _invented_ratios(noise, spoilt):
     return {"alignments": shares, "ratios": ratios}
 
 
-def _invented_similarities(representation, noise, spoilt):
+def _invented_similarities(resemblance, noise, spoilt):
     likeness = {"backpropagation": 1.0, "nmnc": 0.7 if spoilt else 0.9, "vnc": 0.8, "untrained": 0.5}
     found = {
         rule: {measure: [value * noise() for _ in range(4)] for measure in ("CKA", "RSA")}
         for rule, value in likeness.items()
     }
-    return {"backpropagation": found, "neurons": found if representation.neural else {}}
+    return {"backpropagation": found, "neurons": found if resemblance.neural else {}}
 
 
 def _invented_gradients(noise, alpha):
@@ -235,7 +237,7 @@ def test_the_prediction_for_feedback_is_that_of_a_running_average():
                 average = (1 - rate) * average + rate * np.einsum("son,sn,sm->om", each, noise, noise) / samples
             progress, energy = progress + np.sum(average * mean), energy + np.sum(average**2)
         want = progress / 2000 / np.sqrt(energies["mean"] * energy / 2000)
-        learner = SimpleNamespace(settings=settings._replace(rule=rule))
+        learner = SimpleNamespace(settings=dataclasses.replace(settings, rule=rule))
         got = feedback.predicted_cosine(learner, energies | {"dimension": d}, steps * samples)
         assert got == pytest.approx(want, rel=0.02)
     assert math.isnan(feedback.predicted_cosine(learner, dict.fromkeys(energies, 0.0) | {"dimension": d}, 4))

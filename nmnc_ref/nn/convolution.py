@@ -75,8 +75,10 @@ class Convolution(NamedTuple):
     @property
     def geometry(self) -> Geometry:
         """What sets its shapes."""
-        (geometry,) = self.static
-        return geometry
+        found = list(self.static) if isinstance(self.static, dict) else []
+        if len(found) != 1 or not isinstance(found[0], Geometry):
+            raise TypeError(f"static: expected {{geometry: None}}, as `layer` makes it, got {self.static!r}")
+        return found[0]
 
     @property
     def inputs(self) -> int:
