@@ -1,4 +1,8 @@
-"""Credit assignment: from the output error, through feedback, to the gradients of activities and weights."""
+"""Credit assignment: from the output error, through feedback, to the gradients of activities and weights.
+
+With s_l = x_{l−1} W_lᵀ + b_l, x_l = φ(s_l) and a linear output layer, e = ∂loss/∂y is the delta of the output layer, with
+the 1/B of the batch mean inside. Gradients, like activities, are rows.
+"""
 
 from __future__ import annotations
 
@@ -68,22 +72,27 @@ def layerwise_deltas(
         mirrors: (M_1, …, M_{L−1}), layers of the kinds of the layers 2 … L, with mirror estimates as weights.
         slopes: (φ'(s_1), …, φ'(s_{L−1})).
     """
-    expect_number("slopes", slopes, len(mirrors), "mirrors")
-    signals = [*((f"slopes[{l}]", slope) for l, slope in enumerate(slopes)), ("error", error)]
-    for l, mirror in enumerate(mirrors):
-        expect_length(*signals[l], 1, mirror.inputs, f"mirrors[{l}]")
-        expect_length(*signals[l + 1], 1, mirror.outputs, f"mirrors[{l}]")
+    _expect_chain(error, mirrors, slopes)
     deltas = [error]
     for mirror, slope in zip(reversed(mirrors), reversed(slopes), strict=True):
         deltas.append(slope * mirror.pull_back(deltas[-1]))
     return tuple(reversed(deltas))
 
 
+def _expect_chain(error: Array, mirrors: tuple[Layer, ...], slopes: tuple[Array, ...]) -> None:
+    """Refuse slopes and an error that do not have the units of the mirrors below and above them."""
+    expect_number("slopes", slopes, len(mirrors), "mirrors")
+    signals = [*((f"slopes[{l}]", slope) for l, slope in enumerate(slopes)), ("error", error)]
+    for l, mirror in enumerate(mirrors):
+        expect_length(*signals[l], 1, mirror.inputs, f"mirrors[{l}]")
+        expect_length(*signals[l + 1], 1, mirror.outputs, f"mirrors[{l}]")
+
+
 @checked
 def activity_gradients_by_lag(
     error: Float[Array, "B _"], feedbacks: Annotated[tuple[Float[Array, "o n"], ...], Some], *, every: bool = False
 ) -> tuple[Float[Array, "B n"], ...]:
-    """(g_1, …, g_T) with g_t = Σ_lag e_{t+lag} B_lag over the steps that are read out (F5) [choice].
+    """(g_1, …, g_T) with g_t = Σ_lag e_{t+lag} B_lag, e_T B_{T−t} if only the last step is read out (F5) [choice].
 
     Args:
         error: e of the last step, or of all steps side by side if `every`.
@@ -103,7 +112,7 @@ def activity_gradients_by_lag(
 def weight_gradients(
     network: tuple[Layer, ...], activities: tuple[Float[Array, "B _"], ...], deltas: tuple[Float[Array, "B _"], ...]
 ) -> tuple[Layer, ...]:
-    """∂W_l = δ_lᵀ x_{l−1}, ∂b_l = Σ_i δ_l, in layers, by each layer's `gradient` (F4).
+    """∂W_l = δ_lᵀ x_{l−1} = Σ_i δ_li x_{l−1,i}ᵀ, ∂b_l = Σ_i δ_li, in layers, by each layer's `gradient` (F4).
 
     Args:
         network: its layers.

@@ -34,10 +34,10 @@ def running_average(
 def mirror_estimate(
     layer: Layer, response: Float[Array, "N above"], noise: Float[Array, "N below"], sigma: Positive
 ) -> Layer:
-    """The estimate of a layer's own weights from the change of its preactivation (F3) [choice].
+    """M̂ = (1/N) Σ δs ξᵀ/σ², with mean W P: the estimate of a layer's own weights from its preactivation (F3) [choice].
 
-    Dense: (1/N) Σ δs ξᵀ/σ², with mean W P. Convolution: the same with patches, and the mean over places, with mean
-    W · mean_p Cov(patch_p(ξ))/σ², which is W itself only for isotropic noise without padding or pooling.
+    Convolution: the same with patches, and the mean over positions, with mean W · mean_p Cov(patch_p(ξ))/σ², which is
+    W itself only for isotropic noise without padding or pooling. The mirror M_l is that of layer l + 1.
 
     Args:
         layer: of which only kind and shapes are used.
@@ -58,7 +58,7 @@ def mirror_estimate(
 def by_lag(
     estimates: Annotated[tuple[Float[Array, "_ n"], ...], Some], *, every: bool = False
 ) -> tuple[Float[Array, "o n"], ...]:
-    """One estimate for each lag 0 … T − 1 between activity and output: the mean over the steps that have it.
+    """B̂_lag = mean_t ∂y_{t+lag}/∂h_t, or ∂y_T/∂h_{T−lag} if only the last step is read out: an estimate for each lag.
 
     Args:
         estimates: (Ĵ_1, …, Ĵ_T), of the Jacobians ∂y/∂h_t, with n_o rows, or (T − t + 1)·n_o if `every`.
@@ -66,7 +66,7 @@ def by_lag(
     """
     steps, o = len(estimates), estimates[-1].shape[0]
     for t, each in enumerate(estimates):
-        expect_length(f"estimates[{t}]", each, 0, (steps - t) * o if every else o, "the outputs of the steps from t on")
+        expect_length(f"estimates[{t}]", each, 0, (steps - t) * o if every else o, "the outputs read out")
     if not every:
         return tuple(reversed(estimates))
     found = []

@@ -1,6 +1,10 @@
-"""Perturbations ξ of a layer's activity, made from coefficients z that the caller has drawn.
+"""Perturbations ξ of a layer's activity x, made from coefficients z that the caller has drawn.
 
-The coefficients are data: standard normal, ±1, of fixed norm or orthonormal frames. Every law here has E[z zᵀ] = I.
+The coefficients are data: standard normal, ±1, of fixed norm or orthonormal frames. Every law here has E[z zᵀ] = I. The
+manifold is the span of a basis U with UᵀU = I, and P = U Uᵀ projects on it. Vectors are columns in the formulas, and rows
+of the arrays; draws and batch come before them.
+
+(E1), (F3), … are claims, which THEORY.md derives; what stands in brackets is where they come from.
 """
 
 from __future__ import annotations
@@ -50,10 +54,10 @@ def covariance_shaped(coefficients: Float[Array, "*draws m"], factor: Float[Arra
 
 @checked
 def fixed_norm(coefficients: Float[Array, "*draws d"]) -> Float[Array, "*draws d"]:
-    """√d z/‖z‖: scale each vector to the norm √d, uniform on the sphere if z is normal.
+    """z ← √d z/‖z‖: scale each vector to the norm √d, uniform on the sphere if z is normal.
 
     Args:
-        coefficients: z, no vector zero (under `jax.jit` that yields NaN).
+        coefficients: z of d or, for isotropic noise, n dimensions; none is zero (under `jax.jit` that yields NaN).
     """
     xp = namespace(coefficients)
     norm = xp.linalg.vector_norm(coefficients, axis=-1, keepdims=True)
