@@ -1,7 +1,7 @@
 """Credit assignment: from the output error, through feedback, to the gradients of activities and weights.
 
-With s_l = x_{l−1} W_lᵀ + b_l, x_l = φ(s_l) and a linear output layer, e = ∂loss/∂y is the delta of the output layer, with
-the 1/B of the batch mean inside. Gradients, like activities, are rows.
+With s_l = x_{l−1} W_lᵀ + b_l, x_l = φ(s_l) and a linear output layer, e = ∂loss/∂y is the delta of the output layer,
+with the 1/B of the batch mean inside. Gradients, like activities, are rows.
 """
 
 from __future__ import annotations

@@ -68,8 +68,8 @@ def correlation(
 ) -> Float[Array, "*batch o n"]:
     """Ĵ = (1/K) Σ_k δy_k ξ_kᵀ / σ²: the noise-correlation estimate (E1–E6, E8–E10) [abstract].
 
-    Its mean is J P, P the projector on the manifold that the noise was confined to (J for isotropic noise): exactly for a
-    linear tail, and otherwise up to O(σ²).
+    Its mean is J P, P the projector on the manifold that the noise was confined to (J for isotropic noise): exactly for
+    a linear tail, and otherwise up to O(σ²).
 
     Args:
         response: δy.

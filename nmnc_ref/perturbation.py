@@ -1,8 +1,8 @@
 """Perturbations ξ of a layer's activity x, made from coefficients z that the caller has drawn.
 
-The coefficients are data: standard normal, ±1, of fixed norm or orthonormal frames. Every law here has E[z zᵀ] = I. The
-manifold is the span of a basis U with UᵀU = I, and P = U Uᵀ projects on it. Vectors are columns in the formulas, and rows
-of the arrays; draws and batch come before them.
+The coefficients are data: standard normal, ±1, of fixed norm or orthonormal frames. Every law here has E[z zᵀ] = I.
+The manifold is the span of a basis U with UᵀU = I, and P = U Uᵀ projects on it. Vectors are columns in the formulas,
+and rows of the arrays; draws and batch come before them.
 
 (E1), (F3), … are claims, which THEORY.md derives; what stands in brackets is where they come from.
 """

@@ -108,7 +108,7 @@ class Divergence(ArithmeticError):
 
     def __init__(self, step: int, what: str) -> None:
         super().__init__(f"training diverged at step {step} ({what}): lower learning_rate or feedback_rate")
-        self.step = step
+        self.step, self.what = step, what
 
 
 @checked

@@ -228,9 +228,13 @@ def test_the_learning_rate_of_a_learner_falls_to_zero(monkeypatch):
     small(monkeypatch)
     seen = []
     step = training.step
-    monkeypatch.setattr(
-        training, "step", lambda *given, **named: seen.append(named["annealing"]) or step(*given, **named)
-    )
+
+    @functools.wraps(step)
+    def observed(*given, **named):
+        seen.append(named["annealing"])
+        return step(*given, **named)
+
+    monkeypatch.setattr(training, "step", observed)
     Learner("memory", "vnc", 0.1, 0.1, 0).perform(LAB)
     np.testing.assert_allclose(seen, [1 - index / 12 for index in range(12)])
 

@@ -48,8 +48,9 @@ class Learner:
         task, settings = TASKS[self.task], self.settings
         try:
             data, state = self.learn(lab)
+            last = task.epochs * (data.train.inputs.shape[0] // BATCH) - 1
             found: dict[str, Any] = {
-                part: _accuracy(lab, task, state, getattr(data, part)) for part in ("validation", "test")
+                part: _accuracy(lab, task, state, getattr(data, part), last) for part in ("validation", "test")
             }
             found |= {"diverged": None}
             x, target = data.test.inputs[:INPUTS, ...], data.test.targets[:INPUTS, :]
@@ -118,8 +119,10 @@ class Learner:
         return random.fold_in(lab.key(f"learning: learner, {self.task}"), self.seed)
 
 
-def _accuracy(lab: Lab, task: Task, state: training.State, part: Samples) -> float:
+def _accuracy(lab: Lab, task: Task, state: training.State, part: Samples, last: int) -> float:
     output = task.route.forward(state.network, part.inputs).output
+    if not lab.xp.all(lab.xp.isfinite(output)):
+        raise training.Divergence(last, "outputs after this last step that are not finite")
     right = lab.xp.argmax(output, axis=-1) == lab.xp.argmax(part.targets, axis=-1)
     return float(lab.numpy(right).mean())
 

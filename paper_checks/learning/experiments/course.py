@@ -80,15 +80,13 @@ def course(
             return
         if index:
             state = training.fit_manifolds(state, sample, route=route, settings=settings)
-        state = training.train(
-            controlled(state, index),
-            chunk,
-            sample,
-            route=route,
-            settings=settings,
-            advance=advance,
-            annealing=functools.partial(_factor, start=index * settings.fit_every, total=total if annealed else None),
-        )
+        start = index * settings.fit_every
+        annealing = functools.partial(_factor, start=start, total=total if annealed else None)
+        given: dict[str, Any] = {"route": route, "settings": settings, "advance": advance, "annealing": annealing}
+        try:
+            state = training.train(controlled(state, index), chunk, sample, **given)
+        except training.Divergence as error:
+            raise training.Divergence(start + error.step, error.what) from error
         yield state
 
 
