@@ -8,7 +8,7 @@ import threading
 import types
 import typing
 from collections.abc import Callable, Sequence
-from dataclasses import is_dataclass, replace
+from dataclasses import dataclass, is_dataclass, replace
 from typing import Annotated, Any, TypeVar, Union
 
 from nmnc_ref.arrays import Arrays, Scope, expect
@@ -244,11 +244,14 @@ def _callable(
     return _Guarded(f"{path}()", value, arguments, result)
 
 
+@dataclass(frozen=True)
 class _Guarded:
     """A callable of the user's, whose result is checked, with the lengths of axes that its arguments have."""
 
-    def __init__(self, path: str, function: Callable, arguments: tuple[Check | None, ...], result: Check) -> None:
-        self.path, self.function, self.arguments, self.result = path, function, arguments, result
+    path: str
+    function: Callable
+    arguments: tuple[Check | None, ...]
+    result: Check
 
     def __call__(self, *args: Any) -> Any:
         scope = Scope()

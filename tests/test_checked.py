@@ -179,6 +179,13 @@ def test_an_activation_of_the_users_own_is_checked_where_it_comes_back(xp):
         feedforward.forward(layers(xp), x, own)
 
 
+def test_routes_by_the_same_activation_are_equal_so_that_a_step_is_compiled_once():
+    own = Activation("square", lambda s: s * s, lambda s: 2 * s)
+    assert Direct(own) == Direct(own)
+    assert hash(Direct(own)) == hash(Direct(own))
+    assert Direct(own) != Direct(activation.relu)
+
+
 def test_vmap_and_jit_inside_an_eager_call():
     jax = pytest.importorskip("jax")
     xp = jax.numpy
