@@ -4,8 +4,8 @@ A signature is the only statement of what its function takes, in the notation of
 
     @checked
     def on_manifold(
-        coefficients: Float[Array, "... d"], basis: Basis[Array, "n d"], sigma: Positive
-    ) -> Float[Array, "... n"]:
+        coefficients: Float[Array, "*draws d"], basis: Basis[Array, "n d"], sigma: Positive
+    ) -> Float[Array, "*draws n"]:
 
 All arrays of a call share one library, and those of floats one dtype, float32 or float64, which is that of the result;
 none is empty. Equal names of axes are equal lengths, a number is that length, and `_` is any axis. `*name` stands for
@@ -14,7 +14,7 @@ but not between the items of two tuples that have the same place.
 
 What is static (library, dtype, shape) is checked at every call, also while JAX traces. Values (finite, orthonormal) are
 checked where they are known, once: at the outermost checked call, each array once. What a callable returns is checked
-where it comes back, unless it is a checked function inside of a checked call.
+where it comes back, unless the callable is checked itself.
 
 What is not of the right kind (library, dtype, type) is refused with TypeError, a wrong shape or value with ValueError;
 the message names the argument, what was expected and what came.
