@@ -151,13 +151,9 @@ def test_kernels_of_another_shape_are_refused():
     geometry = Geometry((2, 5, 6), 3)
     fitting = convolution.layer(*weights(geometry), geometry)
     wanted = r"weight: expected kernels of shape \(2, 3, 3\) as in the geometry, got \(1, 3, 3\)"
-    with pytest.raises(
-        ValueError, match=wanted
-    ):
+    with pytest.raises(ValueError, match=wanted):
         convolution.layer(rng.normal(size=(4, 1, 3, 3)), rng.normal(size=4), geometry)
-    with pytest.raises(
-        ValueError, match=wanted
-    ):
+    with pytest.raises(ValueError, match=wanted):
         fitting._replace(weight=rng.normal(size=(4, 1, 3, 3))).preactivation(rng.normal(size=60))
 
 

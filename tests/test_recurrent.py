@@ -129,7 +129,7 @@ def test_one_feedback_for_each_lag_is_exact_in_a_linear_network(every):
 
 
 def test_wrong_shapes_of_estimates_are_refused():
-    with pytest.raises(ValueError, match=r"estimates\[0\]: expected 4 rows, got shape \[3, 5\]"):
+    with pytest.raises(ValueError, match=r"estimates\[0\]: expected length 4 of axis 0 as in the outputs"):
         feedback.by_lag((np.ones((3, 5)), np.ones((2, 5))), every=True)
     with pytest.raises(TypeError, match=r"network\[0\]: expected Cell, got Dense"):
         recurrent.forward((READ_OUT, READ_OUT), X, activation.tanh)

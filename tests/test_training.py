@@ -295,7 +295,7 @@ def test_bad_states_and_settings_are_refused():
     spoiled = layers[0]._replace(weight=layers[0].weight * np.nan)
     with pytest.raises(ValueError, match=r"network\[0\]\.weight: expected finite values, got NaN"):
         step(state._replace(network=(spoiled, *layers[1:])))
-    with pytest.raises(ValueError, match="basis: expected orthonormal columns"):
+    with pytest.raises(ValueError, match=r"state\.bases\[0\]: expected orthonormal columns"):
         step(state._replace(bases=tuple(2 * basis for basis in state.bases)))
     with pytest.raises(TypeError, match="float32"):
         step(x=x.astype(np.float32))
