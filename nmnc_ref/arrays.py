@@ -54,6 +54,23 @@ class Scope:
         self.item = 0
         self.found: list[tuple[str, Array, bool]] = []
 
+    def remembered(self, arrays: list[Array]) -> Scope:
+        """Return what a later call with arrays of the same form has in common, each array as its place in the list."""
+        kept, place = Scope(), -1
+        kept.xp, kept.dtype = self.xp, self.dtype
+        for path, array, orthonormal in self.found:
+            place = next(i for i in range(place + 1, len(arrays)) if arrays[i] is array)
+            kept.found.append((path, place, orthonormal))
+        return kept
+
+    def recalled(self, arrays: list[Array], values: bool) -> Scope:
+        """Return the scope of a call from what was remembered of one, with the arrays found if values matter."""
+        scope = Scope()
+        scope.xp, scope.dtype = self.xp, self.dtype
+        if values:
+            scope.found = [(path, arrays[place], orthonormal) for path, place, orthonormal in self.found]
+        return scope
+
     def expect_values(self) -> None:
         """Raise ValueError if a value of the arrays found is known and NaN or infinite, or a basis not orthonormal."""
         seen = set()

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 import threading
 import types
 import typing
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, is_dataclass, replace
-from typing import Annotated, Any, TypeVar, Union
+from typing import Annotated, Any, NamedTuple, TypeVar, Union
 
-from nmnc_ref.arrays import Arrays, Scope, expect
+from nmnc_ref.arrays import Array, Arrays, Parameters, Scope, expect, is_static
 from nmnc_ref.scalars import Scalar, Some
 
 Function = TypeVar("Function", bound=Callable)
@@ -37,25 +38,41 @@ class _Written(str):
         return str(self).replace("'", '"')
 
 
+_ABSENT = object()
+_FORMS = 1000
+"""How many forms of its arguments a function remembers, before it forgets them all."""
+
+
 def checked(function: Function) -> Function:
     """Return a function that checks its arguments against its annotations, those of `arrays` and of `typing`.
 
-    A tuple and a NamedTuple are checked inside, and an object for a Protocol has its members.
+    A tuple and a NamedTuple are checked inside, and an object for a Protocol has its members. The form of all arrays,
+    which is what is static of them, is remembered once it has passed.
     """
-    checks: list[tuple[int, str, Check]] = []  # made at the first call, when all names in annotations are known
+    found: list[tuple[list[_Argument], list[_Argument]]] = []  # at the first call, when all names are known
+    passed: dict[Any, Scope] = {}
 
     @functools.wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        if not checks:
-            checks.extend(_checks(function))
-        nested = _THREAD.nested
-        scope, given = Scope(), list(args)
-        for position, name, check in checks:
-            if position < len(given):
-                given[position] = check(name, given[position], scope)
-            elif name in kwargs:
-                kwargs[name] = check(name, kwargs[name], scope)
-        if nested:
+        if not found:
+            every = _arguments(function)
+            of_arrays = [argument for argument in every if _is_of_arrays(argument.check)]
+            found.append((of_arrays, [argument for argument in every if argument not in of_arrays]))
+        of_arrays, others = found[0]
+        given: list[Any] = list(args)
+        arrays: list[Array] = []
+        form = _form_of_all(of_arrays, given, kwargs, arrays)
+        if form in passed:
+            scope = passed[form].recalled(arrays, values=not _THREAD.nested)
+        else:
+            scope = Scope()
+            _check_all(of_arrays, given, kwargs, scope)
+            if len(passed) >= _FORMS:
+                passed.clear()
+            if form is not None:
+                passed[form] = scope.remembered(arrays)
+        _check_all(others, given, kwargs, scope)
+        if _THREAD.nested:
             return function(*given, **kwargs)
         _THREAD.nested = True
         try:
@@ -82,7 +99,7 @@ def validate(function: Callable, **arguments: Any) -> None:
     """
     if not is_checked(function):
         raise TypeError(f"function: expected a checked function, got {function!r}")
-    checks = {name: check for _, name, check in _checks(function)}
+    checks = {name: check for _, name, check in _arguments(function)}
     known = ", ".join(inspect.signature(function).parameters)
     if not arguments:
         raise TypeError(f"arguments: expected some of {known}, got none")
@@ -109,16 +126,70 @@ def is_checked(function: Any) -> bool:
     return hasattr(function, "is_checked") or hasattr(type(function).__call__, "is_checked")
 
 
-def _checks(function: Callable) -> list[tuple[int, str, Check]]:
-    """Return the checks of a function, those of scalars last, with the positions and names of the arguments."""
+class _Argument(NamedTuple):
+    """An argument of a function, with its position, beyond all that are given if it has none."""
+
+    position: int
+    name: str
+    check: Check
+
+
+def _arguments(function: Callable) -> list[_Argument]:
+    """Return the arguments of a function that are checked, scalars last."""
     hints = typing.get_type_hints(function, include_extras=True)
     found = []
     for position, each in enumerate(inspect.signature(function).parameters.values()):
         check = _own_fields if each.name == "self" else _check(hints.get(each.name, Any))
         if check is not None:
-            place = position if each.kind is each.POSITIONAL_OR_KEYWORD else len(hints) + 1
-            found.append((place, each.name, check))
-    return sorted(found, key=lambda entry: isinstance(entry[2], Scalar))
+            place = position if each.kind is each.POSITIONAL_OR_KEYWORD else sys.maxsize
+            found.append(_Argument(place, each.name, check))
+    return sorted(found, key=lambda argument: isinstance(argument.check, Scalar))
+
+
+def _check_all(arguments: list[_Argument], given: list, named: dict[str, Any], scope: Scope) -> None:
+    """Check arguments, and put in their place what the function is to get."""
+    for position, name, check in arguments:
+        if position < len(given):
+            given[position] = check(name, given[position], scope)
+        elif name in named:
+            named[name] = check(name, named[name], scope)
+
+
+def _form_of_all(arguments: list[_Argument], given: list, named: dict[str, Any], arrays: list[Array]) -> Any:
+    """Return the form of arguments, and add their arrays to a list; None if they are made of something else too."""
+    try:
+        form = []
+        for position, name, _ in arguments:
+            value = given[position] if position < len(given) else named.get(name, _ABSENT)
+            form.append(_form(value, arrays))
+        hash(found := tuple(form))
+    except (AttributeError, TypeError):
+        return None
+    return found
+
+
+def _form(value: Any, arrays: list[Array]) -> Any:
+    if isinstance(value, tuple):
+        return (type(value), *[_form(item, arrays) for item in value])
+    if value is None or value is _ABSENT:
+        return value
+    if isinstance(value, dict):
+        return tuple(value) if is_static(value) else None
+    arrays.append(value)
+    return type(value), value.dtype, value.shape
+
+
+def _is_of_arrays(check: Check | None) -> bool:
+    """Tell whether a check asks about the form of arrays alone, and returns what it was given."""
+    if isinstance(check, functools.partial):
+        if check.func is _tuple:
+            return all(map(_is_of_arrays, check.args[0]))
+        if check.func is _record:
+            return all(_is_of_arrays(inner) for _, inner in _fields(check.args[0]))
+        if check.func is _protocol:
+            return hasattr(check.args[0], "_replace")  # one of NamedTuples
+        return check.func in (_some, _optional) and _is_of_arrays(check.args[0])
+    return check is None or check is _own_fields or isinstance(check, (Arrays, Parameters))
 
 
 @functools.cache

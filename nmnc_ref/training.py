@@ -183,10 +183,10 @@ def learn_feedback(
     _expect_of_rule(state, settings, len(hidden))
     key, fresh = namespace(state.key).unstack(random.split(state.key, 2))
     respond = estimator.antithetic_response if settings.antithetic else estimator.one_sided_response
-    keys = random.split(fresh, len(hidden))
     noises, responses, sigmas = [], [], []
-    for site, activity in enumerate(hidden):
-        noise, sigma = _noise(keys[site, :], state.bases[site], settings)
+    draws = _draws(random.split(fresh, len(hidden)), state.bases, settings)
+    for site, (activity, basis, z) in enumerate(zip(hidden, state.bases, draws, strict=True)):
+        noise, sigma = _noise(z, basis, settings)
         response = respond(route.tail(state.network, x, site), activity, noise)
         noises.append(_rows(noise))
         responses.append(_rows(response))
@@ -200,14 +200,24 @@ def learn_feedback(
     return state._replace(feedback=learned, key=key), observation
 
 
-def _noise(key: Array, basis: Array, settings: Settings) -> tuple[Array, float]:
+def _draws(keys: Array, bases: tuple[Array, ...], settings: Settings) -> list[Array]:
+    """Return z of the rule for each basis, with its own key: [K, S, n] or [K, S, d]; those of one shape at once."""
+    xp = namespace(keys)
+    sizes = [basis.shape[0 if settings.rule == "vnc" else 1] for basis in bases]
+    found: dict[int, Array] = {}
+    for size in set(sizes):
+        sites = [site for site, own in enumerate(sizes) if own == size]
+        shape = (settings.draws, settings.samples, size)
+        drawn = random.normal(xp.stack([keys[site, :] for site in sites]), shape, bases[0].dtype)
+        found |= zip(sites, xp.unstack(drawn), strict=True)
+    return [found[site] for site in range(len(sizes))]
+
+
+def _noise(z: Array, basis: Array, settings: Settings) -> tuple[Array, float]:
     """Return the noise [K, S, n] of the rule at an activity with a manifold, and its σ."""
-    n, d = basis.shape
-    shape = (settings.draws, settings.samples)
     if settings.rule == "vnc":
-        sigma = perturbation.matched_sigma(settings.sigma, d, n)
-        return perturbation.isotropic(random.normal(key, (*shape, n), basis.dtype), sigma), sigma
-    z = random.normal(key, (*shape, d), basis.dtype)
+        sigma = perturbation.matched_sigma(settings.sigma, basis.shape[1], basis.shape[0])
+        return perturbation.isotropic(z, sigma), sigma
     return perturbation.on_manifold(z, basis, settings.sigma), settings.sigma
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import tempfile
 
-# before JAX is imported
+# before the array libraries are imported
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # every core has a worker: more threads wait for one another
 os.environ["JAX_ENABLE_X64"] = "1"
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # compiling small arrays takes longer than running them
 os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")  # which take half of the time of compiling

@@ -229,3 +229,29 @@ def test_what_checked_functions_return_is_trusted(scanned):
         scanned.clear()
         estimator.one_sided_response(tail, y, noise)
         assert len(scanned) == scans
+
+
+def test_a_form_that_has_passed_says_nothing_of_values_or_of_other_forms():
+    basis = np.eye(4)[:, :2]
+    for _ in range(2):
+        assert perturbation.on_manifold(np.ones((3, 2)), basis, 0.5).shape == (3, 4)
+        for coefficients, other, sigma, message in (
+            (np.full((3, 2), math.nan), basis, 0.5, "coefficients: expected finite values, got NaN"),
+            (np.ones((3, 2)), 2 * basis, 0.5, "basis: expected orthonormal columns"),
+            (np.ones((3, 2)), basis, -0.5, "sigma: expected a positive number, got -0.5"),
+            (np.ones((3, 3)), basis, 0.5, r"basis: expected shape \[n, d\] with d = 3 \(as in coefficients\)"),
+        ):
+            with pytest.raises(ValueError, match=message):
+                perturbation.on_manifold(coefficients, other, sigma)
+        with pytest.raises(TypeError, match="basis: expected float64 like coefficients, got float32"):
+            perturbation.on_manifold(np.ones((3, 2)), basis.astype(np.float32), 0.5)
+        with pytest.raises(TypeError, match="basis: expected an array, got NoneType"):
+            perturbation.on_manifold(np.ones((3, 2)), None, 0.5)
+
+
+def test_forms_are_forgotten_when_they_are_many(monkeypatch):
+    monkeypatch.setattr("nmnc_ref.checked._FORMS", 3)
+    for length in (*range(1, 9), *range(1, 9)):
+        assert inner(np.ones((2, length))).shape == (2, length)
+        with pytest.raises(ValueError, match="expected shape"):
+            inner(np.ones(length))
