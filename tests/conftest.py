@@ -30,8 +30,19 @@ def library(backend: str):
     return importlib.import_module(BACKENDS[backend].namespace)
 
 
-@pytest.fixture(params=BACKENDS)
+UNCOMPILED = [name for name in BACKENDS if name != "jax"]
+"""The libraries that compute at once. JAX compiles each operation for each shape: it is held to what NumPy computes for
+every function in test_bad_input.py, by the golden vectors, and by the claims."""
+
+
+@pytest.fixture(params=UNCOMPILED)
 def xp(request):
+    """Return the Array API namespace of each library but JAX in turn."""
+    return library(request.param)
+
+
+@pytest.fixture(params=BACKENDS)
+def xp_or_jax(request):
     """Return the Array API namespace of each library in turn."""
     return library(request.param)
 
@@ -49,10 +60,11 @@ def dtype_name(request) -> str:
     return request.param
 
 
-@pytest.fixture
-def lab(backend: str, dtype_name: str) -> Lab:
-    """Return a lab for each library and dtype."""
-    return Lab(backend, dtype_name, int(os.environ.get("NMNC_SEED", "0")))
+@pytest.fixture(params=UNCOMPILED)
+def lab(request, dtype_name: str) -> Lab:
+    """Return a lab for each library but JAX and each dtype."""
+    library(request.param)
+    return Lab(request.param, dtype_name, int(os.environ.get("NMNC_SEED", "0")))
 
 
 def to_library(values, xp, dtype):

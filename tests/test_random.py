@@ -27,8 +27,8 @@ def test_known_answers(xp, counter, key, answer):
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_same_stream_as_jax(xp, seed):
-    key, jax_key = random.key(seed, xp), jax.random.key(seed)
+def test_same_stream_as_jax(xp_or_jax, seed):
+    key, jax_key = random.key(seed, xp_or_jax), jax.random.key(seed)
     assert np.array_equal(np.asarray(random.bits(key, (3, 5))), jax.random.bits(jax_key, (3, 5), "uint32"))
     assert np.array_equal(np.asarray(random.split(key, 4)), jax.random.key_data(jax.random.split(jax_key, 4)))
     assert np.array_equal(np.asarray(random.fold_in(key, 7)), jax.random.key_data(jax.random.fold_in(jax_key, 7)))
@@ -37,16 +37,16 @@ def test_same_stream_as_jax(xp, seed):
 
 
 @pytest.mark.parametrize("draw", [random.uniform, random.rademacher])
-def test_identical_on_every_library(xp, dtype_name, draw):
+def test_identical_on_every_library(xp_or_jax, dtype_name, draw):
     want = draw(random.key(11, np), (50, 3), getattr(np, dtype_name))
-    got = draw(random.key(11, xp), (50, 3), getattr(xp, dtype_name))
-    assert got.dtype == getattr(xp, dtype_name)
+    got = draw(random.key(11, xp_or_jax), (50, 3), getattr(xp_or_jax, dtype_name))
+    assert got.dtype == getattr(xp_or_jax, dtype_name)
     assert np.array_equal(np.asarray(got), want)
 
 
-def test_normals_agree_to_rounding(xp, dtype_name):
+def test_normals_agree_to_rounding(xp_or_jax, dtype_name):
     want = random.normal(random.key(11, np), (10_000,), np.float64 if dtype_name == "float64" else np.float32)
-    got = np.asarray(random.normal(random.key(11, xp), (10_000,), getattr(xp, dtype_name)))
+    got = np.asarray(random.normal(random.key(11, xp_or_jax), (10_000,), getattr(xp_or_jax, dtype_name)))
     assert got.dtype == want.dtype
     # cos(2πv) has an absolute error of 2π·eps at most, times the radius of at most 8.5
     assert np.abs(got - want).max() <= 16 * np.finfo(dtype_name).eps * np.abs(want).max()
