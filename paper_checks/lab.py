@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
 import itertools
@@ -58,6 +59,7 @@ class Lab:
         self.eps = float(np.finfo(dtype).eps)
         self.seed = seed
         self._key = random.key(seed, self.xp)
+        self._normal: dict[tuple[int, ...], Callable[[Array], Array]] = {}  # JAX compiles one for each shape
 
     def key(self, name: str) -> Array:
         """Return a random key for a named purpose, the same in any order of asking."""
@@ -65,7 +67,9 @@ class Lab:
 
     def normal(self, name: str, *shape: int) -> Array:
         """Draw standard normal numbers for a named purpose."""
-        return random.normal(self.key(name), shape, self.dtype)
+        if shape not in self._normal:
+            self._normal[shape] = self.jit(functools.partial(random.normal, shape=shape, dtype=self.dtype))
+        return self._normal[shape](self.key(name))
 
     def orthonormal(self, name: str, n: int, d: int) -> Array:
         """Draw an orthonormal basis [n, d] for a named purpose."""
