@@ -11,8 +11,9 @@ import itertools
 import typing
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, is_dataclass, replace
+from functools import cached_property
 from types import ModuleType
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import numpy as np
 from conftest import to_library
@@ -152,6 +153,10 @@ ARGUMENTS: dict[str, Any] = {
     "respond": given(nmnc_ref.estimator.one_sided_response),
     "scheme": given(nn.initialisation.glorot),
     "law": given(random.rademacher),
+    "estimate": Given(lambda xp, dtype: lambda a, b: xp.full((2, 3), (a + b) / 2, dtype=dtype)),
+    "batches": given([]),
+    "advance": given(print),
+    "annealing": given(lambda index: 1.0),
 }
 """By name, the arguments whose annotations do not say what to make."""
 ONE_FOR_ALL = {"too few axes": "one feedback for all inputs", "two more axes": ""}
@@ -170,11 +175,7 @@ CALLS: dict[str, dict[str, Any]] = {
     },
     "perturbation.orthonormal_frame": {"coefficients": floats("K *batch d", K=2, d=4)},
     "estimator.least_squares": {"basis": replace(floats("n d", "basis", d=4), valid={"None": "isotropic noise"})},
-    "estimator.in_chunks": {
-        "estimate": Given(lambda xp, dtype: lambda a, b: xp.full((2, 3), (a + b) / 2, dtype=dtype)),
-        "draws": count(5),
-        "chunk": count(2),
-    },
+    "estimator.in_chunks": {"draws": count(5), "chunk": count(2)},
     "noise_correlation.estimate_jacobian": {"chunk": count(2)},
     "credit.activity_gradient": LEADING,
     "credit.delta": LEADING,
@@ -226,12 +227,7 @@ CALLS: dict[str, dict[str, Any]] = {
     "training.fit_manifolds": {"sample": INPUTS},
     "training.learn_feedback": {"x": INPUTS},
     "training.step": {"x": floats("B 3"), "target": floats("B 2")},
-    "training.train": {
-        "batches": given([]),
-        "sample": INPUTS,
-        "advance": given(print),
-        "annealing": given(lambda index: 1.0),
-    },
+    "training.train": {"sample": INPUTS},
     "manifold.fit": FIXED | {"activity": floats("B n", B=6), "dimension": count(2, 5, against="activity")},
     "manifold.from_moments": FIXED | {"covariance": COVARIANCE, "dimension": count(2, 5, against="covariance")},
     "dimension.participation_ratio": {"spectrum": Values(SPECTRUM, "*batch m", pad=0.0)},
@@ -271,7 +267,7 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     "manifold.from_moments": {"explained": EXPLAINED},
     "nn.feedforward.tail": {
         "identity": {
-            "network": Given(lambda xp, dtype: _build("", NETWORK, xp, dtype, {})),
+            "network": Given(lambda xp, dtype: _build(NETWORK, xp, dtype)),
             "layer": count(2, 3, least=0),
         }
     },
@@ -318,44 +314,37 @@ def _node(name: str, annotation: Any) -> Any:
     return Plain({Number: 0.3, Integer: 3, FloatDtype: None}.get(type(kind), (2, 3)), kind)
 
 
-class Call(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Call:
     """A valid call of the public function `name`, and of what it returns with the arguments `then`."""
 
     name: str
     variant: str
+    function: Callable
     arguments: dict[str, Any]
     then: dict[str, Any]
 
     def __str__(self) -> str:
         return self.name + (f"({self.variant})" if self.variant else "")
 
-    @property
-    def function(self) -> Callable:
-        """The public function."""
-        found: Any = nmnc_ref
-        for part in self.name.split("."):
-            found = getattr(found, part)
-        return found
-
-    @property
+    @cached_property
     def leaves(self) -> dict[str, Any]:
         """Every argument by its path, such as `sigma` or `network[0].weight`."""
         return {path: leaf for name, node in (self.arguments | self.then).items() for path, leaf in _leaves(name, node)}
 
-    @property
+    @cached_property
     def arrays(self) -> dict[str, Values]:
         """The array arguments by path."""
         return {path: kind for path, kind in self.leaves.items() if isinstance(kind, Values)}
 
-    @property
+    @cached_property
     def floats(self) -> dict[str, Values]:
         """The arguments that are arrays of floats, by path."""
         return {path: kind for path, kind in self.arrays.items() if kind.kind != "words"}
 
-    def build(self, xp: ModuleType, dtype: str, changed: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Return the arguments in a library and dtype; `changed` holds other values, by path."""
-        changed = changed or {}
-        return {name: _build(name, node, xp, dtype, changed) for name, node in (self.arguments | self.then).items()}
+    def build(self, xp: ModuleType, dtype: str) -> dict[str, Any]:
+        """Return the arguments in a library and dtype."""
+        return {name: _build(node, xp, dtype) for name, node in (self.arguments | self.then).items()}
 
     def __call__(self, arguments: dict[str, Any]) -> Any:
         """Call the function."""
@@ -363,25 +352,39 @@ class Call(NamedTuple):
         return result(*(arguments[name] for name in self.then)) if self.then else result
 
 
-def _items(name: str, node: tuple) -> list[tuple[str, Any]]:
+def changed(arguments: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Return arguments with other values at some paths."""
+    return {name: _changed(name, value, changes) for name, value in arguments.items()}
+
+
+def _changed(path: str, value: Any, changes: dict[str, Any]) -> Any:
+    if path in changes:
+        return changes[path]
+    if not isinstance(value, tuple) or not any(each.startswith(path) for each in changes):
+        return value
+    return _like(value, [_changed(inner, item, changes) for inner, item in _items(path, value)])
+
+
+def _like(node: tuple, items: list[Any]) -> tuple:
+    return type(node)(*items) if hasattr(node, "_fields") else tuple(items)
+
+
+def _items(path: str, node: tuple) -> list[tuple[str, Any]]:
     names = getattr(node, "_fields", None)
-    return [(f"{name}.{names[i]}" if names else f"{name}[{i}]", item) for i, item in enumerate(node)]
+    return [(f"{path}.{names[i]}" if names else f"{path}[{i}]", item) for i, item in enumerate(node)]
 
 
-def _leaves(name: str, node: Any) -> Iterator[tuple[str, Any]]:
+def _leaves(path: str, node: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(node, tuple):
-        for path, item in _items(name, node):
-            yield from _leaves(path, item)
+        for inner, item in _items(path, node):
+            yield from _leaves(inner, item)
     else:
-        yield name, node
+        yield path, node
 
 
-def _build(name: str, node: Any, xp: ModuleType, dtype: str, changed: dict[str, Any]) -> Any:
-    if name in changed:
-        return changed[name]
+def _build(node: Any, xp: ModuleType, dtype: str) -> Any:
     if isinstance(node, tuple):
-        items = [_build(path, item, xp, dtype, changed) for path, item in _items(name, node)]
-        return type(node)(*items) if hasattr(node, "_fields") else tuple(items)
+        return _like(node, [_build(item, xp, dtype) for item in node])
     if isinstance(node, Values):
         return node.to(xp, dtype)
     if isinstance(node, Given):
@@ -422,4 +425,4 @@ def _calls() -> Iterator[Call]:
                 for each in inspect.signature(function).parameters
             }
             then = THEN.get(f"{name}({variant})", THEN.get(name, {}))
-            yield Call(name, variant, arguments, then)
+            yield Call(name, variant, function, arguments, then)

@@ -13,7 +13,7 @@ import math
 import re
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import is_dataclass
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from calls import SPAN, UNTRACED, Call, Plain, Values, _calls, hints, public_functions
+from calls import SPAN, UNTRACED, Call, Given, Plain, Values, _calls, changed, hints, public_functions
 from conftest import library, to_library
 
 import nmnc_ref
@@ -107,18 +107,28 @@ def test_every_function_is_checked_and_its_annotations_name_all_arguments():
 
 
 class Case(NamedTuple):
-    """An call with one argument replaced; `valid` says why the call must succeed, or is empty if it must fail."""
+    """A call with one argument replaced; `valid` says why the call must succeed, or is empty if it must fail."""
 
     call: Call
     path: str
     mutation: str
-    changed: Callable[[ModuleType, str], dict[str, Any]]
+    make: Callable[[ModuleType, str], dict[str, Any]]
     names: frozenset[str]
     valid: str
-    static: bool = False
+    static: bool
 
     def __str__(self) -> str:
         return f"{self.call}-{self.path}-{self.mutation}"
+
+
+def _case(call, path, mutation, make, valid="", static=False, names=()) -> Case:
+    """Return the call with what `make` returns as one argument; `names` are others that may be named in its place."""
+    valid = getattr(call.leaves.get(path), "valid", {}).get(mutation, valid)
+    return Case(call, path, mutation, lambda xp, dtype: {path: make(xp, dtype)}, _names(path, *names), valid, static)
+
+
+def _always(value: Any) -> Callable[[ModuleType, str], Any]:
+    return lambda xp, dtype: value
 
 
 def _root(path: str) -> str:
@@ -135,17 +145,16 @@ def _names(*paths: str) -> frozenset[str]:
 def _longer(kind: Values, axis: int, by: int = 1) -> np.ndarray:
     """Return the values with a longer axis; those of a basis stay orthonormal as long as there is room."""
     values = kind.values
-    if kind.kind == "basis":
-        if axis == 0:
-            return np.concatenate([values, np.zeros((by, values.shape[1]))])
-        whole = np.linalg.svd(values)[0]
-        return np.concatenate([values, whole[:, values.shape[1] : values.shape[1] + by]], axis=1)
     shape = [by if i == axis else size for i, size in enumerate(values.shape)]
-    more = np.cos(np.arange(math.prod(shape)) + 0.5).reshape(shape)
-    if kind.kind == "words":
+    if kind.kind == "basis":
+        whole = np.linalg.svd(values)[0]
+        more = whole[:, values.shape[1] : values.shape[1] + by] if axis else np.zeros(shape)
+    elif kind.kind == "words":
         more = np.ones(shape, dtype=np.int64)
     elif kind.pad is not None:
         more = np.full(shape, kind.pad)
+    else:
+        more = np.cos(np.arange(math.prod(shape)) + 0.5).reshape(shape)
     return np.concatenate([values, more], axis=axis)
 
 
@@ -167,21 +176,22 @@ def _foreign(xp: ModuleType) -> ModuleType:
     return library("strict") if "numpy" in xp.__name__ and "jax" not in xp.__name__ else library("numpy")
 
 
+def _spoilt(kind: Values, value: float) -> np.ndarray:
+    """Return the values with another in the last place."""
+    bad = kind.values.copy()
+    bad[(-1,) * bad.ndim] = value
+    return bad
+
+
 def _array_cases(call: Call, path: str, kind: Values) -> Iterator[Case]:
-    arrays = call.arrays
-    letters = Counter(letter for other in arrays.values() for letter in other.shape.split())
-    values, floating = kind.values, kind.kind != "words"
-    named = _names(path)
+    letters = Counter(letter for other in call.arrays.values() for letter in other.shape.split())
+    values, floating, axes = kind.values, path in call.floats, _axes(kind)
+    case = partial(_case, call, path)
 
-    def case(mutation, make, valid="", static=False, names=named):
-        valid = kind.valid.get(mutation, valid)
-        return Case(call, path, mutation, lambda xp, dtype: {path: make(xp, dtype)}, names, valid, static)
+    def reshaped(mutation: str, changed: np.ndarray, valid: str = "") -> Case:
+        return case(mutation, partial(kind.to, values=changed), valid, static=True)
 
-    def reshaped(mutation, changed, valid=""):
-        return case(mutation, lambda xp, dtype: kind.to(xp, dtype, changed), valid, True)
-
-    axes = _axes(kind)
-    batch = values.shape[: values.ndim - len(axes)] if axes else values.shape
+    batch = values.shape[: values.ndim - len(axes)]
     scalar = not kind.shape
     any_shape = "any shape" if not axes and not scalar else ""
     several = next(filter(_several, kind.shape.split()), "")
@@ -197,73 +207,59 @@ def _array_cases(call: Call, path: str, kind: Values) -> Iterator[Case]:
         yield reshaped("batch longer", _longer(kind, 0 if _several(kind.shape.split()[0]) else axes[0][0] + 1))
     if values.ndim:
         yield reshaped("empty", values[:0])
-    integers = np.ones(values.shape)
     for name in ("int32", "bool", "complex128", *(() if floating else ("float64",))):
-        yield case(name, lambda xp, dtype, name=name: to_library(integers, xp, name), static=True)
+        yield case(
+            name, partial(lambda name, xp, dtype: to_library(np.ones(values.shape), xp, name), name), static=True
+        )
     bound = any(isinstance(other, Plain) and isinstance(other.kind, FloatDtype) for other in call.leaves.values())
-    if floating:
-        several = len(call.floats) > 1
-        alone = "" if several else "no other floating array"
-        other_dtype = {"float32": "float64", "float64": "float32"}
-        yield case("other dtype", lambda xp, dtype: to_library(values, xp, other_dtype[dtype]), alone, static=True)
-    yield case(
-        "other library",
-        lambda xp, dtype: kind.to(_foreign(xp), dtype),
-        "" if len(arrays) > 1 or bound else "no other array",
-        static=True,
-        names=named | ({"dtype"} if bound else set()),
-    )
+    alone = "" if len(call.arrays) > 1 or bound else "no other array"
+    foreign = partial(case, "other library", lambda xp, dtype: kind.to(_foreign(xp), dtype), alone, static=True)
+    yield foreign(names=["dtype"] if bound else [])
     for name, value in (("None", None), ("list", values.tolist()), ("text", "text"), ("number", 0.5)):
-        yield case(name, lambda xp, dtype, value=value: value)
+        yield case(name, _always(value))
     if floating:
+        other_dtype = {"float32": "float64", "float64": "float32"}
+        alone = "" if len(call.floats) > 1 else "no other floating array"
+        yield case("other dtype", lambda xp, dtype: kind.to(xp, other_dtype[dtype]), alone, static=True)
         for name in ("nan", "inf", "-inf"):
-            bad = values.copy()
-            bad[(-1,) * values.ndim] = float(name)
-            yield case(name, lambda xp, dtype, bad=bad: to_library(bad, xp, dtype))
-        if kind.kind == "basis":
-            for name, bad in (("scaled", 2 * values), ("repeated column", values[:, [0] * values.shape[1]])):
-                yield case(name, lambda xp, dtype, bad=bad: to_library(bad, xp, dtype))
-            yield _more_columns_than_rows(call, path, kind)
+            yield case(name, partial(kind.to, values=_spoilt(kind, float(name))))
+    if kind.kind == "basis":
+        yield case("scaled", partial(kind.to, values=2 * values))
+        yield case("repeated column", partial(kind.to, values=values[:, [0] * values.shape[1]]))
+        yield _more_columns_than_rows(call, path, kind)
+
+
+def _arrays_case(call: Call, path: str, mutation: str, arrays: dict[str, np.ndarray]) -> Case:
+    """Return the call with several arrays of other shapes."""
+
+    def make(xp: ModuleType, dtype: str) -> dict[str, Any]:
+        return {each: call.arrays[each].to(xp, dtype, values) for each, values in arrays.items()}
+
+    return Case(call, path, mutation, make, _names(*arrays), "", static=True)
 
 
 def _more_columns_than_rows(call: Call, path: str, kind: Values) -> Case:
     """Return d > n, with every array that has d components made to fit."""
     n, d = kind.values.shape
     letter = kind.shape.split()[1]
-    changed = {path: np.eye(n, n + 1)}
+    arrays = {path: np.eye(n, n + 1)}
     for other_path, other in call.arrays.items():
         for axis, other_letter in _axes(other):
             if other_path != path and other_letter == letter:
-                changed[other_path] = _longer(other, axis, by=n + 1 - d)
-    return Case(
-        call,
-        path,
-        "d > n",
-        lambda xp, dtype: {p: to_library(values, xp, dtype) for p, values in changed.items()},
-        _names(*changed),
-        "",
-        static=True,
-    )
+                arrays[other_path] = _longer(other, axis, by=n + 1 - d)
+    return _arrays_case(call, path, "d > n", arrays)
 
 
 def _empty_cases(call: Call) -> Iterator[Case]:
     """Yield the call with one length set to zero wherever it occurs: K = 0, an empty batch, no units."""
-    arrays = call.arrays
-    letters = sorted({letter for kind in arrays.values() for _, letter in _axes(kind) if not letter.isdigit()})
-    for letter in letters:
-        changed = {}
-        for path, kind in arrays.items():
-            index = [slice(None)] * kind.values.ndim
-            for axis, own in _axes(kind):
+    axes = {path: _axes(kind) for path, kind in call.arrays.items()}
+    for letter in sorted({letter for own in axes.values() for _, letter in own if not letter.isdigit()}):
+        arrays = {}
+        for path, kind in call.arrays.items():
+            for axis, own in axes[path]:
                 if own == letter:
-                    index[axis] = slice(0, 0)
-            if slice(0, 0) in index:
-                changed[path] = kind.values[tuple(index)]
-
-        def make(xp, dtype, changed=changed):
-            return {p: arrays[p].to(xp, dtype, values) for p, values in changed.items()}
-
-        yield Case(call, letter, "= 0 everywhere", make, _names(*changed), "", static=True)
+                    arrays[path] = np.take(arrays.get(path, kind.values), [], axis=axis)
+        yield _arrays_case(call, letter, "= 0 everywhere", arrays)
 
 
 def _wrong_values(kind: Any) -> list[Any]:
@@ -271,9 +267,8 @@ def _wrong_values(kind: Any) -> list[Any]:
         wrong = [math.nan, math.inf, -0.5, "0.5", None, True, 0.5j, np.array([0.5, 0.5])]
         return wrong + [value for value in (0.0, 1.5) if not kind.accepts(value)]
     if isinstance(kind, Integer):
-        return [-1, 2.5, math.nan, math.inf, None, "2", True, [2], *range(kind.least)] + (
-            [] if kind.most == math.inf else [kind.most + 1]
-        )
+        wrong = [-1, 2.5, math.nan, math.inf, None, "2", True, [2], *range(kind.least)]
+        return wrong if kind.most == math.inf else [*wrong, kind.most + 1]
     if isinstance(kind, Lengths):
         return [None, 3, (0,), (2, -1), (2.5,), ("a",), (True,), "text", (2**16, 2**16)]
     if isinstance(kind, Choice):
@@ -281,24 +276,20 @@ def _wrong_values(kind: Any) -> list[Any]:
     return ["no", None] if kind is bool else []
 
 
-def _value_cases(call: Call, path: str, kind: Any) -> Iterator[Case]:
-    if not isinstance(kind, Plain):
-        return
-    for value in [*_wrong_values(kind.kind), *kind.wrong]:
-        mutation = re.sub(r"\s+", "", repr(value))
-        valid = kind.valid.get(mutation, "")
-        names = _names(path) | ({kind.against} if kind.against and value in kind.wrong else set())
-        yield Case(call, path, mutation, lambda xp, dtype, v=value: {path: v}, names, valid)
+def _written(value: Any) -> str:
+    return re.sub(r"\s+", "", repr(value))
+
+
+def _value_cases(call: Call, path: str, kind: Plain) -> Iterator[Case]:
+    for value in _wrong_values(kind.kind):
+        yield _case(call, path, _written(value), _always(value))
+    for value in kind.wrong:
+        yield _case(call, path, _written(value), _always(value), names=[kind.against] if kind.against else [])
     if isinstance(kind.kind, FloatDtype):
-        wrong = {
-            "integer": lambda xp: xp.int32,
-            "complex": lambda xp: xp.complex64,
-            "None": lambda xp: None,
-            "unknown": lambda xp: "unknown",
-            "list": lambda xp: ["float64"],
-        }
-        for mutation, make in wrong.items():
-            yield Case(call, path, mutation, lambda xp, dtype, make=make: {path: make(xp)}, _names(path), "")
+        yield _case(call, path, "integer", lambda xp, dtype: xp.int32)
+        yield _case(call, path, "complex", lambda xp, dtype: xp.complex64)
+        for mutation, value in (("None", None), ("unknown", "unknown"), ("list", ["float64"])):
+            yield _case(call, path, mutation, _always(value))
 
 
 WIDTHS = [None, 3, (), (3,), (3, 0), (3, -1), (3, 2.5), (3, None), (3, True), "text"]
@@ -312,62 +303,47 @@ def _tuple_cases(call: Call) -> Iterator[Case]:
     nodes = call.arguments | call.then
     tuples = {name for name, node in nodes.items() if isinstance(node, tuple) and not hasattr(node, "_fields")}
     for name in tuples:
-        node = nodes[name]
-
-        def made(xp, dtype, name=name):
-            return call.build(xp, dtype)[name]
-
-        wrong: dict[str, Callable] = {"None": lambda xp, dtype: None, "a number": lambda xp, dtype: 0.5}
-        if node:
-            wrong["text"] = lambda xp, dtype: "text"
-            wrong["array"] = lambda xp, dtype: xp.ones((len("two"), 2), dtype=getattr(xp, dtype))
-        several = len(tuples) > 1 and node and not isinstance(node[0], (Plain, Kernel))
+        first = nodes[name][0] if nodes[name] else None
+        wrong: dict[str, Callable[[ModuleType, tuple], Any]] = {
+            "None": lambda xp, made: None,
+            "a number": lambda xp, made: 0.5,
+        }
+        if first is not None:
+            wrong["text"] = lambda xp, made: "text"
+            wrong["array"] = lambda xp, made: xp.ones((2, 2), dtype=xp.float64)
+        several = len(tuples) > 1 and first is not None and not isinstance(first, (Plain, Kernel))
         if several:
-            wrong["fewer"] = lambda xp, dtype, made=made: made(xp, dtype)[:-1]
-            wrong["more"] = lambda xp, dtype, made=made: made(xp, dtype) + (2 * made(xp, dtype))[-2:]
-            wrong["none at all"] = lambda xp, dtype: ()
-        if node and hasattr(node[0], "_fields"):
-            wrong["none at all"] = lambda xp, dtype: ()
-            wrong["a layer"] = lambda xp, dtype, made=made: made(xp, dtype)[0]
-            wrong["None as layer"] = lambda xp, dtype, made=made: (*made(xp, dtype)[:-1], None)
-        if node and hasattr(node[0], "weight"):
-            wrong["array as layer"] = lambda xp, dtype, made=made: (*made(xp, dtype)[:-1], made(xp, dtype)[-1].weight)
-        for mutation, make in wrong.items():
+            wrong["fewer"] = lambda xp, made: made[:-1]
+            wrong["more"] = lambda xp, made: made + (2 * made)[-2:]
+            wrong["none at all"] = lambda xp, made: ()
+        if hasattr(first, "_fields"):
+            wrong["none at all"] = lambda xp, made: ()
+            wrong["a layer"] = lambda xp, made: made[0]
+            wrong["None as layer"] = lambda xp, made: (*made[:-1], None)
+        if hasattr(first, "weight"):
+            wrong["array as layer"] = lambda xp, made: (*made[:-1], made[-1].weight)
+        for mutation, change in wrong.items():
             differ = several and mutation in ("text", "fewer", "more", "none at all")  # in number, from another tuple
-            yield Case(
-                call,
-                name,
-                f"tuple: {mutation}",
-                lambda xp, dtype, name=name, make=make: {name: make(xp, dtype)},
-                _names(name, *(tuples if differ else ())),
-                "",
-            )
-    if call.name in WHOLE:
-        name, values = WHOLE[call.name]
-        for value in values:
-            mutation = re.sub(r"\s+", "", repr(value))
-            yield Case(call, name, mutation, lambda xp, dtype, v=value: {name: v}, _names(name), "")
+            make = partial(lambda name, change, xp, dtype: change(xp, call.build(xp, dtype)[name]), name, change)
+            yield _case(call, name, f"tuple: {mutation}", make, names=tuples if differ else ())
+    name, values = WHOLE.get(call.name, ("", ()))
+    for value in values:
+        yield _case(call, name, _written(value), _always(value))
 
 
 def _all_cases() -> Iterator[Case]:
     for call in CALLS:
         for path, kind in call.leaves.items():
-            cases = _array_cases if isinstance(kind, Values) else _value_cases
-            yield from cases(call, path, kind)
+            if isinstance(kind, Values):
+                yield from _array_cases(call, path, kind)
+            elif isinstance(kind, Plain):
+                yield from _value_cases(call, path, kind)
         yield from _empty_cases(call)
         yield from _tuple_cases(call)
 
 
 CASES = list(_all_cases())
 BAD = [case for case in CASES if not case.valid]
-VALID = [case for case in CASES if case.valid]
-
-
-def _expect_clear(error: BaseException, names: frozenset[str]) -> None:
-    message = str(error)
-    assert any(re.search(rf"\b{name}\b", message) for name in names), f"does not name {sorted(names)}: {message}"
-    assert "expected" in message, message
-    assert re.search(r"\bgot\b", message), message
 
 
 def _complaint(call: Callable[[], Any], names: frozenset[str]) -> str:
@@ -377,122 +353,122 @@ def _complaint(call: Callable[[], Any], names: frozenset[str]) -> str:
             warnings.filterwarnings("ignore", "You are comparing a array_api_strict dtype", UserWarning)
             call()
     except (TypeError, ValueError) as error:
-        try:
-            _expect_clear(error, names)
-        except AssertionError as unclear:
-            return f"unclear {type(error).__name__}: {unclear}".splitlines()[0]
-        return ""
+        message = str(error)
+        named = any(re.search(rf"\b{name}\b", message) for name in names)
+        clear = named and "expected" in message and re.search(r"\bgot\b", message)
+        return "" if clear else f"unclear {type(error).__name__}, which is to name {sorted(names)}: {message}"
     except Exception as error:
         return f"raised {type(error).__name__}: {error}".splitlines()[0]
     return "did not raise"
 
 
-@pytest.mark.parametrize("case", VALID, ids=str)
-def test_valid_argument(case):
+def _by_call(calls: Iterable[Call]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("call", list(calls), ids=str)
+
+
+WITH_ARRAYS = [each for each in CALLS if each.arrays]
+
+
+@_by_call(CALLS)
+def test_valid_arguments(call):
     xp = library("strict")
-    case.call(case.call.build(xp, "float64", case.changed(xp, "float64")))
+    arguments = call.build(xp, "float64")
+    for case in CASES:
+        if case.call is call and case.valid:
+            call(changed(arguments, case.make(xp, "float64")))
 
 
-def _by_call(cases: list[Case]) -> list[list[Case]]:
-    return [pytest.param(own, id=str(call)) for call in CALLS if (own := [case for case in cases if case.call is call])]
-
-
-@pytest.mark.parametrize("cases", _by_call(BAD))
-@pytest.mark.parametrize("name", BACKENDS)
-def test_bad_arguments(name, cases):
-    xp = library(name)
-    complaints = {}
-    for case in cases:
-        if name == "jax" and (case.static or case.path not in case.call.arrays):
+@_by_call(CALLS)
+def test_bad_arguments(call, backend):
+    xp = library(backend)
+    dtype = "float64" if backend in ("jax", "strict") else "float32"  # JAX has compiled other tests' operations
+    arguments, complaints = call.build(xp, dtype), {}
+    for case in BAD:
+        if case.call is not call or (backend == "jax" and (case.static or case.path not in call.arrays)):
             continue  # what is static is tested while tracing, below, and numbers and names are not JAX's
-        dtype = "float64" if name in ("jax", "strict") else "float32"  # JAX has compiled other tests' operations
-        arguments = case.call.build(xp, dtype, case.changed(xp, dtype))
-        complaint = _complaint(partial(case.call, arguments), case.names)
-        if complaint:
-            complaints[str(case)] = complaint
-    assert complaints == {}
+        complaints[str(case)] = _complaint(partial(call, changed(arguments, case.make(xp, dtype))), case.names)
+    assert not any(complaints.values()), {case: complaint for case, complaint in complaints.items() if complaint}
 
 
 # --- under jax.jit ---
 
 
-def _arrays(call: Call, xp: ModuleType, changed: dict[str, Any], dtype: str = "float64") -> dict[str, Any]:
-    return {path: changed[path] if path in changed else kind.to(xp, dtype) for path, kind in call.arrays.items()}
-
-
-@pytest.mark.parametrize("cases", _by_call([case for case in BAD if case.static]))
-def test_static_errors_while_tracing(cases):
+@_by_call(WITH_ARRAYS)
+def test_static_errors_while_tracing(call):
     jax, xp = pytest.importorskip("jax"), library("jax")
-    complaints = {}
-    for case in cases:
-        changed = case.changed(xp, "float64")
-        arrays = _arrays(case.call, xp, changed)
-        constants = {path: value for path, value in arrays.items() if not isinstance(value, jax.Array)}
+    arguments, complaints = call.build(xp, "float64"), {}
+    made = {path: kind.to(xp, "float64") for path, kind in call.arrays.items()}
+    for case in BAD:
+        if case.call is not call or not case.static:
+            continue
+        arrays = made | case.make(xp, "float64")
         traced = {path: value for path, value in arrays.items() if isinstance(value, jax.Array)}
+        constants = changed(arguments, arrays)
 
-        def function(traced, call=case.call, constants=constants):
-            return call(call.build(xp, "float64", constants | traced))
+        def function(traced, constants=constants):
+            return call(changed(constants, traced))
 
-        complaint = _complaint(partial(jax.jit(function).eval_shape, traced), case.names)
-        if complaint and traced:
-            complaints[str(case)] = complaint
-    assert complaints == {}
+        if traced:
+            complaints[str(case)] = _complaint(partial(jax.jit(function).eval_shape, traced), case.names)
+    assert not any(complaints.values()), {case: complaint for case, complaint in complaints.items() if complaint}
 
 
-@pytest.mark.parametrize("call", [each for each in CALLS if each.arrays and str(each) not in UNTRACED], ids=str)
+def _jitted(call: Call, dtype: str) -> tuple[Callable, dict[str, Any], dict[str, Any]]:
+    """Return the call, compiled, as a function of values by path; its array arguments by path, and all arguments.
+
+    Arrays that are made inside an argument, such as a state of training, are traced with it.
+    """
+    jax, xp = pytest.importorskip("jax"), library("jax")
+    arguments = call.build(xp, dtype)
+    arrays = {path: kind.to(xp, dtype) for path, kind in call.arrays.items()}
+    for name, value in arguments.items():
+        leaves = jax.tree.leaves(value)
+        if isinstance(call.leaves.get(name), Given) and leaves and all(isinstance(leaf, jax.Array) for leaf in leaves):
+            arrays[name] = value
+    return jax.jit(lambda values: call(changed(arguments, values))), arrays, arguments
+
+
+@_by_call(each for each in WITH_ARRAYS if str(each) not in UNTRACED)
 def test_jit_equals_eager_and_accepts_unknown_values(call):
     jax, xp = pytest.importorskip("jax"), library("jax")
-    arrays = _arrays(call, xp, {})
-    function = jax.jit(lambda arrays: call(call.build(xp, "float64", arrays)))
-    eager = call(call.build(xp, "float64"))
-    jitted = function(arrays)
+    function, arrays, arguments = _jitted(call, "float64")
+    eager, jitted = call(arguments), function(arrays)
+    _expect_as_said(call, arguments, eager, xp, "float64")
     assert jax.tree.structure(jitted) == jax.tree.structure(eager)
     for one, other in zip(jax.tree.leaves(jitted), jax.tree.leaves(eager), strict=True):
         assert jax.numpy.asarray(one).dtype == jax.numpy.asarray(other).dtype
         scale = float(np.max(np.abs(np.asarray(other, dtype=np.float64))))
         np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12 * scale)
     for path, kind in call.floats.items():
-        bad = kind.values.copy()
-        bad[(0,) * bad.ndim] = np.nan
-        function(arrays | {path: to_library(bad, xp, "float64")})  # values are unknown: no error
+        function(arrays | {path: kind.to(xp, "float64", _spoilt(kind, math.nan))})  # values are unknown: no error
 
 
-@pytest.mark.parametrize("call", [each for each in CALLS if str(each) in UNTRACED], ids=str)
+@_by_call(each for each in CALLS if str(each) in UNTRACED)
 def test_what_cannot_be_traced_says_so(call):
-    jax, xp = pytest.importorskip("jax"), library("jax")
-    function = jax.jit(lambda arrays: call(call.build(xp, "float64", arrays)))
-    with pytest.raises(ValueError, match="expected") as caught:
-        function(_arrays(call, xp, {}))
-    _expect_clear(caught.value, frozenset({"explained"}))
+    function, arrays, _ = _jitted(call, "float64")
+    _refused(lambda: function(arrays), "explained")
 
 
-@pytest.mark.parametrize("call", [each for each in CALLS if each.floats], ids=str)
+@_by_call(each for each in CALLS if any(_root(path) in each.arguments for path in each.floats))
 def test_validate_beforehand(call, xp):
-    roots = {_root(path) for path in call.floats} & set(call.arguments)
-    if not roots:
-        return  # its arrays are those of what it returns
+    floats = {path: kind for path, kind in call.floats.items() if _root(path) in call.arguments}
+    made = {name: value for name, value in call.build(xp, "float32").items() if name in map(_root, floats)}
 
-    def checked(changed):
-        arguments = call.build(xp, "float32", changed)
-        nmnc_ref.validate(call.function, **{name: value for name, value in arguments.items() if name in roots})
+    def checked(changes: dict[str, Any]) -> None:
+        nmnc_ref.validate(call.function, **changed(made, changes))
 
     checked({})
-    for path, kind in call.floats.items():
-        if _root(path) not in roots:
-            continue
+    for path, kind in floats.items():
         for value in (math.nan, math.inf):
-            bad = kind.values.copy()
-            bad[(0,) * bad.ndim] = value
-            with pytest.raises(ValueError, match="expected finite values, got") as caught:
-                checked({path: to_library(bad, xp, "float32")})
-            assert str(caught.value).startswith(f"{path}: ")
+            with pytest.raises(ValueError, match=rf"^{re.escape(path)}: expected finite values, got"):
+                checked({path: kind.to(xp, "float32", _spoilt(kind, value))})
         if kind.kind == "basis":
             with pytest.raises(ValueError, match=f"{path}: expected orthonormal columns, got"):
-                checked({path: to_library(2 * kind.values, xp, "float32")})
+                checked({path: kind.to(xp, "float32", 2 * kind.values)})
 
 
 TRACED_NUMBERS = [
-    (each.name, path)
+    pytest.param(each, path, id=f"{each}-{path}")
     for each in CALLS
     if each.floats and not each.variant and not each.name.startswith("training")
     for path, kind in each.leaves.items()
@@ -500,51 +476,29 @@ TRACED_NUMBERS = [
 ]
 
 
-@pytest.mark.parametrize(("name", "number"), TRACED_NUMBERS)
-def test_traced_numbers(name, number):
+@pytest.mark.parametrize(("call", "number"), TRACED_NUMBERS)
+def test_traced_numbers(call, number):
     """σ and rates may be traced: they do not promote the arrays, whatever their dtype, and are scalars."""
     jax, xp = pytest.importorskip("jax"), library("jax")
-    call = next(each for each in CALLS if each.name == name)
     value = call.leaves[number].value
-    function = jax.jit(lambda v: call(call.build(xp, "float32", {number: v})))
-    eager = call(call.build(xp, "float32"))
+    function, _, _ = _jitted(call, "float32")
     for traced in (value, xp.asarray(value, dtype="float32"), xp.asarray(value, dtype="float64")):
-        for one in jax.tree.leaves(function.eval_shape(traced)):
+        for one in jax.tree.leaves(function.eval_shape({number: traced})):
             assert one.dtype == xp.float32
-    for one, other in zip(jax.tree.leaves(function(value)), jax.tree.leaves(eager), strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
-
-
-@pytest.mark.parametrize(("name", "number"), TRACED_NUMBERS)
-@pytest.mark.parametrize("bad", [np.array([0.5, 0.5]), np.array(0.5j), np.array(True)], ids=["1-d", "complex", "bool"])
-def test_traced_numbers_are_checked_as_far_as_they_are_static(name, number, bad):
-    jax, xp = pytest.importorskip("jax"), library("jax")
-    call = next(each for each in CALLS if each.name == name)
-    function = jax.jit(lambda v: call(call.build(xp, "float32", {number: v})))
-    assert _complaint(partial(function.eval_shape, bad), frozenset({number})) == ""
+    for bad in (np.array([0.5, 0.5]), np.array(0.5j), np.array(True)):
+        _refused(partial(function.eval_shape, {number: bad}), number)
+    function, _, arguments = _jitted(call, "float64")  # of which the operations of the eager call are compiled
+    for one, other in zip(jax.tree.leaves(function({number: value})), jax.tree.leaves(call(arguments)), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-12)
 
 
 # --- valid calls ---
 
 
-def _parts(value: Any) -> list[Any]:
-    if isinstance(value, (tuple, list)):
-        return [part for item in value for part in _parts(item)]
-    return [value]
-
-
-@pytest.mark.parametrize("call", CALLS, ids=str)
-@pytest.mark.parametrize("scalar", [float, np.float64], ids=["float", "float64"])
-def test_what_is_returned_is_what_the_signature_says(call, xp, dtype_name, scalar):
-    numbers = {
-        path: np.int64(kind.value) if isinstance(kind.kind, Integer) else scalar(kind.value)
-        for path, kind in call.leaves.items()
-        if isinstance(kind, Plain) and isinstance(kind.kind, (Number, Integer))
-    }
-    arguments = call.build(xp, dtype_name, numbers)
-    result = call(arguments)
+def _expect_as_said(call: Call, arguments: dict[str, Any], result: Any, xp: ModuleType, dtype: str) -> None:
+    """Check what is returned against the signature."""
     if call.then:
-        assert result.dtype == getattr(xp, dtype_name)
+        assert result.dtype == getattr(xp, dtype)
         return
     annotation, scope = hints(call.function).get("return"), Scope()
     for name, value in arguments.items():
@@ -561,17 +515,38 @@ def test_what_is_returned_is_what_the_signature_says(call, xp, dtype_name, scala
     elif _check(annotation) is not None:
         _check(annotation)("return", result, scope)
         scope.expect_values()
-        assert scope.dtype in (None, getattr(xp, dtype_name))
+        assert scope.dtype in (None, getattr(xp, dtype))
 
 
-@pytest.mark.parametrize("call", [each for each in CALLS if each.arrays], ids=str)
+@_by_call(CALLS)
+def test_what_is_returned_is_what_the_signature_says(call, backend, dtype_name):
+    xp = library(backend)
+    made = call.build(xp, dtype_name)
+    plain = {path: kind for path, kind in call.leaves.items() if isinstance(kind, Plain)}
+    for scalar in (float, np.float64):
+        numbers = {path: scalar(kind.value) for path, kind in plain.items() if isinstance(kind.kind, Number)}
+        counts = {path: np.int64(kind.value) for path, kind in plain.items() if isinstance(kind.kind, Integer)}
+        arguments = changed(made, numbers | counts)
+
+        def run(arrays, arguments=arguments):
+            given = changed(arguments, arrays)
+            _expect_as_said(call, given, call(given), xp, dtype_name)
+
+        if backend == "jax" and call.arrays and str(call) not in UNTRACED:  # values are looked at where jit is tested
+            _, arrays, _ = _jitted(call, dtype_name)
+            pytest.importorskip("jax").eval_shape(run, arrays)
+        else:
+            run({})
+
+
+@_by_call(WITH_ARRAYS)
 def test_inputs_are_not_changed(call, backend):
     xp = library(backend)
-    made = _arrays(call, xp, {})
+    made = {path: kind.to(xp, "float64") for path, kind in call.arrays.items()}
     if backend == "numpy":
         for array in made.values():
             array.setflags(write=False)
-    call(call.build(xp, "float64", made))
+    call(changed(call.build(xp, "float64"), made))
     for path, kind in call.arrays.items():
         np.testing.assert_array_equal(np.asarray(made[path]), kind.values)
 
