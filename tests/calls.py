@@ -8,28 +8,30 @@ from __future__ import annotations
 
 import inspect
 import itertools
-import types
 import typing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, is_dataclass, replace
+from functools import cached_property
 from types import ModuleType
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import numpy as np
 from conftest import to_library
 
 import nmnc_ref
 from nmnc_ref import nn, random, theory, training
-from nmnc_ref.arrays import Arrays, Parameters
+from nmnc_ref.arrays import Arrays, Parameters, word_dtype
+from nmnc_ref.moments import Moments
 from nmnc_ref.nn.activation import relu, tanh
 from nmnc_ref.nn.convolution import Convolution, Geometry
 from nmnc_ref.nn.dense import Dense
 from nmnc_ref.nn.initialisation import Kernel
 from nmnc_ref.nn.recurrent import Cell
 from nmnc_ref.route import Direct
-from nmnc_ref.scalars import ArrayNamespace, Choice, FloatDtype, Integer, Number, Some
+from nmnc_ref.scalars import ArrayNamespace, Choice, FloatDtype, Fraction, Integer, Number, PositiveFraction, Some
 
-LENGTHS = {"B": 5, "n": 4, "d": 2, "o": 3, "K": 6, "m": 7, "N": 8, "S": 9, "C": 4, "c": 3, "above": 3, "below": 4}
+LENGTHS = {"B": 5, "n": 4, "d": 2, "K": 6, "N": 8, "S": 9, "C": 4, "below": 4, "p": 4, "q": 2}
+"""Lengths of axes by name; others are 3 long."""
 LENGTHS |= {"*batch": (5,), "*draws": (5,), "*any": (5, 4), "*keys": (), "...": ()}
 
 
@@ -37,24 +39,20 @@ LENGTHS |= {"*batch": (5,), "*draws": (5,), "*any": (5, 4), "*keys": (), "...": 
 
 
 @dataclass(frozen=True)
-class Floats:
-    """An array of float32 or float64; `pad` is what a longer axis is filled with, None for arbitrary numbers."""
+class Values:
+    """An array of floats, a basis or words; `pad` is what a longer axis is filled with, None for arbitrary numbers."""
 
     values: np.ndarray
     shape: str
-    basis: bool = False
+    kind: str = "float"
     pad: float | None = None
     valid: dict[str, str] = field(default_factory=dict)
     """Changes that are valid calls, each with the reason."""
 
-
-@dataclass(frozen=True)
-class Words:
-    """An array of 32-bit words, such as a random key."""
-
-    values: np.ndarray
-    shape: str
-    valid: dict[str, str] = field(default_factory=dict)
+    def to(self, xp: ModuleType, dtype: str, values: Any = None) -> Any:
+        """Return the values, or others, in a library, and if they are no words in a dtype."""
+        own = word_dtype(xp) if self.kind == "words" else dtype
+        return to_library(self.values if values is None else values, xp, own)
 
 
 @dataclass(frozen=True)
@@ -79,38 +77,26 @@ def given(value: Any) -> Given:
     return Given(lambda xp, dtype: value)
 
 
+def count(value: int, *wrong: int, against: str = "", least: int = 1) -> Plain:
+    return Plain(value, Integer(least), wrong, against)
+
+
 _rng = np.random.default_rng(0)
 
 
-def normal(*shape: int) -> np.ndarray:
-    return _rng.normal(size=shape)
-
-
-def floats(shape: str, basis: bool = False, **lengths: Any) -> Floats:
+def floats(shape: str, kind: str = "float", **lengths: int) -> Values:
     """Return arbitrary numbers of a shape, of the lengths above unless other ones are given."""
     sizes: list[int] = []
     for name in shape.split():
         size = int(name) if name.isdigit() else lengths.get(name, LENGTHS.get(name.lstrip("?"), 3))
         sizes += size if isinstance(size, tuple) else [size]
-    values = normal(*sizes)
-    return Floats(np.linalg.qr(values)[0] if basis else values, shape, basis)
-
-
-# What annotations do not say
-
-SPAN = np.linalg.qr(normal(4, 2))[0]  # [n, d]
-COVARIANCE = np.diag([2.0, 1.5, 1.0, 0.5]) + 0.1
-SPECTRUM = np.array([[3.0, 2.0, 0.5]] * 5)
+    values = _rng.normal(size=sizes)
+    return Values(np.linalg.qr(values)[0] if kind == "basis" else values, shape, kind)
 
 
 def dense(*names: str) -> tuple[Dense, ...]:
-    """Return layers with axes of these names, from below: p, q, … have the lengths 4 and 2."""
-    sizes = LENGTHS | {"m": 3, "p": 4, "q": 2}
-    layers = []
-    for below, above in itertools.pairwise(names):
-        weight, bias = normal(sizes[above], sizes[below]), normal(sizes[above])
-        layers.append(Dense(Floats(weight, f"{above} {below}"), Floats(bias, above)))
-    return tuple(layers)
+    """Return layers with axes of these names, from below."""
+    return tuple(Dense(floats(f"{above} {below}"), floats(above)) for below, above in itertools.pairwise(names))
 
 
 def free(layers: tuple) -> tuple:
@@ -118,197 +104,147 @@ def free(layers: tuple) -> tuple:
     return tuple(type(layer)(*(replace(each, shape="~") for each in layer)) for layer in layers)
 
 
-NETWORK = dense("m", "p", "q")  # 3 → 4 → 2
-RECURRENT = (
-    Cell(Floats(normal(4, 4), "n n"), Floats(normal(4, 3), "n m"), Floats(normal(4), "n")),
-    *dense("n", "q"),
-)
+# What annotations do not say
+
+SPAN = floats("n d", "basis").values
+SPECTRUM = np.array([[3.0, 2.0, 0.5]] * 5)
+NETWORK = dense("m", "p", "q")
+LAYER = dense("m", "n")[0]
+RECURRENT = (Cell(floats("n n"), floats("n m"), floats("n")), *dense("n", "q"))
 GEOMETRY = Geometry((2, 5, 6), size=3, stride=2, padding=1)  # 60 units to o·3·3
-CONVOLUTION = Convolution(Floats(normal(3, 2, 3, 3), "o 2 3 3"), Floats(normal(3), "o"), given({GEOMETRY: None}))
-SEQUENCE = Floats(normal(5, 3, 3), "B T m")
-IMAGES = Floats(normal(5, 60), "*batch 60")
-KEY = np.array([3, 4000000000])
-TRAINING = {"route": given(Direct(tanh)), "settings": given(training.Settings(dimension=2, samples=2))}
+CONVOLUTION = Convolution(floats("o 2 3 3"), floats("o"), given({GEOMETRY: None}))
+IMAGE = (count(2), count(5, 1), count(6, 1))
+KERNEL = Kernel(count(3), count(3, 7), count(1), count(0, least=0), count(2, 6), count(1))
+COVARIANCE = Values(np.diag([2.0, 1.5, 1.0, 0.5]) + 0.1, "n n")
+MOMENTS = Moments(Values(np.array(5.0), ""), floats("n"), COVARIANCE)
+KEY = Values(np.array([3, 4000000000]), "2", "words")
 SAMPLE = np.arange(5.0)[:, None] + np.eye(5, 3)
-COUNTS = {"dimension": (3, (11,), "width"), "width": (10, (2,), "dimension")}
+INPUTS = Given(lambda xp, dtype: to_library(SAMPLE, xp, dtype))
+ROUTE, SETTINGS = Direct(tanh), training.Settings(dimension=2, samples=2)
 
 
 def _state(xp: ModuleType, dtype: Any) -> training.State:
     layers = nn.initialisation.dense_network(random.key(0, xp), (3, 4, 2), dtype)
-    parts = {name: each.make(xp, dtype) for name, each in TRAINING.items()}
-    return training.init(random.key(2, xp), layers, to_library(SAMPLE, xp, dtype), **parts)
-
-
-STATE = Given(_state)
-INPUTS = Given(lambda xp, dtype: to_library(SAMPLE, xp, dtype))
+    sample = INPUTS.make(xp, dtype)
+    return training.init(random.key(2, xp), layers, sample, route=ROUTE, settings=SETTINGS)
 
 
 def _tail(x: Any) -> Any:
     return x[..., :-1] * x[..., 1:]
 
 
-def _counts(*names: str, **numbers: tuple) -> dict[str, Plain]:
-    """Return integers with those that do not fit another argument: (value, wrong values, the other argument)."""
-    found = {name: COUNTS[name] for name in names} | numbers
-    return {name: Plain(value, Integer(1), wrong, against) for name, (value, wrong, against) in found.items()}
-
-
+ARGUMENTS: dict[str, Any] = {
+    "network": NETWORK,
+    "layer": LAYER,
+    "self": LAYER,
+    "moments": MOMENTS,
+    "other": MOMENTS,
+    "widths": (count(3), count(4), count(2)),
+    "alignments": tuple(Plain(share, Fraction.__metadata__[0]) for share in (0.3, 0.5, 0.6)),
+    "kernels": (KERNEL,),
+    "image": IMAGE,
+    "geometry": given(GEOMETRY),
+    "state": Given(_state),
+    "route": given(ROUTE),
+    "settings": given(SETTINGS),
+    "activation": given(relu),
+    "loss": given(nn.loss.squared_error),
+    "tail": given(_tail),
+    "respond": given(nmnc_ref.estimator.one_sided_response),
+    "scheme": given(nn.initialisation.glorot),
+    "law": given(random.rademacher),
+    "estimate": Given(lambda xp, dtype: lambda a, b: xp.full((2, 3), (a + b) / 2, dtype=dtype)),
+    "batches": given([]),
+    "advance": given(print),
+    "annealing": given(lambda index: 1.0),
+}
+"""By name, the arguments whose annotations do not say what to make."""
 ONE_FOR_ALL = {"too few axes": "one feedback for all inputs", "two more axes": ""}
+LEADING = {"feedback": replace(floats("... o n"), valid={"two more axes": ""})}
+EXPLAINED = {
+    "dimension": given(None),
+    "explained": Plain(0.9, PositiveFraction.__metadata__[0]),
+    "centring": Plain("centred", Choice()),
+}
+FIXED = {"explained": given(None), "centring": Plain("mean-added", Choice())}
+COUNTS = {"dimension": count(3, 11, against="width"), "width": count(10, 2, against="dimension")}
 CALLS: dict[str, dict[str, Any]] = {
-    "perturbation.matched_sigma": _counts(dimension=(2, (5,), "width"), width=(4, (1,), "dimension")),
-    "perturbation.orthonormal_frame": {"coefficients": floats("K *batch d", K=2, d=4)},
-    "estimator.least_squares": {"basis": replace(floats("n d", basis=True, d=4), valid={"None": "isotropic noise"})},
-    "estimator.in_chunks": {
-        "estimate": Given(lambda xp, dtype: lambda a, b: xp.full((2, 3), (a + b) / 2, dtype=dtype)),
-        "draws": Plain(5, Integer(1)),
-        "chunk": Plain(2, Integer(1)),
+    "perturbation.matched_sigma": {
+        "dimension": count(2, 5, against="width"),
+        "width": count(4, 1, against="dimension"),
     },
-    "noise_correlation.estimate_jacobian": {"law": given(random.rademacher), "chunk": Plain(2, Integer(1))},
-    "credit.activity_gradient": {"feedback": replace(floats("... o n"), valid={"two more axes": ""})},
-    "credit.delta": {"feedback": replace(floats("... o n"), valid={"two more axes": ""})},
+    "perturbation.orthonormal_frame": {"coefficients": floats("K *batch d", K=2, d=4)},
+    "estimator.least_squares": {"basis": replace(floats("n d", "basis", d=4), valid={"None": "isotropic noise"})},
+    "estimator.in_chunks": {"draws": count(5), "chunk": count(2)},
+    "noise_correlation.estimate_jacobian": {"chunk": count(2)},
+    "credit.activity_gradient": LEADING,
+    "credit.delta": LEADING,
     "credit.direct_deltas": {
-        "error": floats("B o"),
         "feedbacks": (floats("o n"), replace(floats("B o p"), valid=ONE_FOR_ALL)),
         "slopes": (floats("B n"), floats("B p")),
     },
     "credit.layerwise_deltas": {
-        "error": floats("B q", q=2),
+        "error": floats("B q"),
         "mirrors": dense("n", "p", "q"),
-        "slopes": (floats("B n"), floats("B p", p=4)),
+        "slopes": (floats("B n"), floats("B p")),
     },
     "credit.weight_gradients": {
-        "network": NETWORK,
-        "activities": (floats("B m", m=3), floats("B p", p=4)),
-        "deltas": (floats("B p", p=4), floats("B q", q=2)),
+        "activities": (floats("B m"), floats("B p")),
+        "deltas": (floats("B p"), floats("B q")),
     },
     "credit.activity_gradients_by_lag": {"error": floats("B o"), "feedbacks": (floats("o n"), floats("o n"))},
     "feedback.by_lag": {"estimates": (floats("o n"), floats("o n"))},
-    "feedback.mirror_estimate": {
-        "layer": dense("n", "p")[0],
-        "response": floats("N p", p=4),
-        "noise": floats("N n"),
-    },
-    "nn.initialisation.convolutional_network": {
-        "image": tuple(Plain(*each) for each in ((2, Integer(1)), (5, Integer(1), (1,)), (6, Integer(1), (1,)))),
-        "kernels": (
-            Kernel(
-                Plain(3, Integer(1)),
-                Plain(3, Integer(1), (7,)),
-                Plain(1, Integer(1)),
-                Plain(0, Integer(0)),
-                Plain(2, Integer(1), (6,)),
-                Plain(1, Integer(1)),
-            ),
-        ),
-        "widths": (Plain(4, Integer(1)), Plain(2, Integer(1))),
-    },
-    "nn.dense.Dense.preactivation": {"self": dense("m", "n")[0], "activity": floats("*batch m", m=3)},
-    "nn.dense.Dense.pull_back": {"self": dense("m", "n")[0]},
-    "nn.dense.Dense.gradient": {"self": dense("m", "n")[0], "activity": floats("B m", m=3)},
-    "nn.convolution.Geometry": {
-        "image": tuple(Plain(*each) for each in ((2, Integer(1)), (5, Integer(1), (1,)), (6, Integer(1), (1,)))),
-        "size": Plain(3, Integer(1), (7,)),
-        "stride": Plain(1, Integer(1)),
-        "padding": Plain(0, Integer(0)),
-        "pool": Plain(2, Integer(1), (6,)),
-        "pool_stride": Plain(1, Integer(1)),
-    },
-    "nn.convolution.layer": {
-        "weight": CONVOLUTION.weight,
-        "bias": CONVOLUTION.bias,
-        "geometry": given(GEOMETRY),
-    },
-    "nn.convolution.Convolution.preactivation": {"self": CONVOLUTION, "activity": IMAGES},
-    "nn.convolution.Convolution.pull_back": {"self": CONVOLUTION, "delta": Floats(normal(5, 27), "*batch 27")},
+    "feedback.mirror_estimate": {"layer": dense("n", "p")[0], "response": floats("N p"), "noise": floats("N n")},
+    "nn.initialisation.convolutional_network": {"widths": (count(4), count(2))},
+    "nn.convolution.Geometry": KERNEL._asdict(),
+    "nn.convolution.layer": {"weight": CONVOLUTION.weight},
+    "nn.convolution.Convolution.preactivation": {"self": CONVOLUTION, "activity": floats("*batch 60")},
+    "nn.convolution.Convolution.pull_back": {"self": CONVOLUTION, "delta": floats("*batch 27")},
     "nn.convolution.Convolution.gradient": {
         "self": CONVOLUTION,
-        "delta": Floats(normal(5, 27), "B 27"),
-        "activity": Floats(normal(5, 60), "B 60"),
+        "delta": floats("B 27"),
+        "activity": floats("B 60"),
     },
-    "nn.convolution.channel_vectors": {"activity": Floats(normal(5, 8), "*batch 8"), **_counts(channels=(2, (3,), ""))},
-    "nn.feedforward.forward": {"network": NETWORK, "x": floats("*batch m", m=3)},
-    "nn.feedforward.tail": {"network": NETWORK, "layer": Plain(0, Integer(0), (3,))},
-    "nn.feedforward.injection": {"network": NETWORK, "x": floats("B m", m=3)},
-    "nn.feedforward.jacobian": {
-        "network": NETWORK,
-        "x": floats("*batch m", m=3),
-        "layer": Plain(0, Integer(0), (3,)),
-    },
-    "nn.feedforward.backpropagation": {
-        "network": NETWORK,
-        "x": floats("B m", m=3),
-        "target": floats("B q", q=2),
-    },
-    "nn.recurrent.forward": {"network": RECURRENT, "x": SEQUENCE},
-    "nn.recurrent.tail": {"network": RECURRENT, "x": SEQUENCE, "step": Plain(2, Integer(1), (4,))},
-    "nn.recurrent.jacobian": {"network": RECURRENT, "x": SEQUENCE, "step": Plain(2, Integer(1), (4,))},
-    "nn.recurrent.backpropagation": {"network": RECURRENT, "x": SEQUENCE, "target": floats("B q", q=2)},
+    "nn.convolution.channel_vectors": {"activity": floats("*batch 8"), "channels": count(2, 3)},
+    "nn.feedforward.tail": {"layer": count(0, 3, least=0)},
+    "nn.feedforward.jacobian": {"layer": count(0, 3, least=0)},
+    "nn.feedforward.backpropagation": {"target": floats("B q")},
+    "nn.recurrent.forward": {"network": RECURRENT},
+    "nn.recurrent.tail": {"network": RECURRENT, "step": count(2, 4)},
+    "nn.recurrent.jacobian": {"network": RECURRENT, "step": count(2, 4)},
+    "nn.recurrent.backpropagation": {"network": RECURRENT, "target": floats("B q")},
     "nn.recurrent.weight_gradients": {
         "network": RECURRENT,
-        "x": Floats(normal(5, 3, 3), "B 3 m"),
+        "x": floats("B 3 m"),
         "activities": tuple(floats("B n") for _ in range(4)),
         "deltas": tuple(floats("B n") for _ in range(3)),
-        "error": floats("B q", q=2),
+        "error": floats("B q"),
     },
-    "nn.recurrent.by_step": {"error": Floats(normal(5, 3), "B 3")},
+    "nn.recurrent.by_step": {"error": floats("B 3")},
     "nn.sgd.zero_velocity": {"network": free(NETWORK)},
-    "nn.sgd.step": {"network": NETWORK, "gradient": NETWORK, "velocity": NETWORK},
-    "training.Settings": {"rule": Plain("nmnc", Choice()), "explained": given(None), "dimension": Plain(2, Integer(1))},
-    "training.init": {"network": NETWORK, "sample": floats("B m", m=3), **TRAINING},
-    "training.fit_manifolds": {"state": STATE, "sample": INPUTS, **TRAINING},
-    "training.learn_feedback": {"state": STATE, "x": INPUTS, **TRAINING},
-    "training.step": {
-        "state": STATE,
-        "x": Floats(normal(5, 3), "B 3"),
-        "target": Floats(normal(5, 2), "B 2"),
-        **TRAINING,
+    "training.Settings": {"rule": Plain("nmnc", Choice()), "explained": given(None), "dimension": count(2)},
+    "training.init": {"sample": floats("B m")},
+    "training.fit_manifolds": {"sample": INPUTS},
+    "training.learn_feedback": {"x": INPUTS},
+    "training.step": {"x": floats("B 3"), "target": floats("B 2")},
+    "training.train": {"sample": INPUTS},
+    "manifold.fit": FIXED | {"activity": floats("B n", B=6), "dimension": count(2, 5, against="activity")},
+    "manifold.from_moments": FIXED | {"covariance": COVARIANCE, "dimension": count(2, 5, against="covariance")},
+    "dimension.participation_ratio": {"spectrum": Values(SPECTRUM, "*batch m", pad=0.0)},
+    "dimension.explained_variance_dimension": {"spectrum": Values(SPECTRUM, "*batch m", pad=0.0)},
+    "random.threefry2x32": {name: replace(KEY, shape="~") for name in ("key0", "key1", "counter0", "counter1")},
+    "random.fold_in": {"data": count(3, 2**32, least=0)},
+    "theory.dimension.expected_participation_ratio": {"spectrum": Values(SPECTRUM[0], "n", pad=0.0)},
+    "theory.estimator.squared_cosine_variance": {"gram": Values(np.array([[0.3, 0.1], [0.1, 0.2]]), "d d")},
+    "theory.estimator.frame_error": {
+        "draws": count(2, 4, against="dimension"),
+        "dimension": count(3, 1, against="draws"),
     },
-    "training.train": {
-        "state": STATE,
-        "batches": given([]),
-        "sample": INPUTS,
-        "advance": given(print),
-        "annealing": given(lambda index: 1.0),
-        **TRAINING,
-    },
-    "manifold.fit": {
-        "activity": floats("B n", B=6),
-        "explained": given(None),
-        "centring": Plain("mean-added", Choice()),
-        **_counts(dimension=(2, (5,), "activity")),
-    },
-    "manifold.from_moments": {
-        "covariance": Floats(COVARIANCE, "n n"),
-        "explained": given(None),
-        "centring": Plain("mean-added", Choice()),
-        **_counts(dimension=(2, (5,), "covariance")),
-    },
-    "moments.merge": {
-        name: nmnc_ref.moments.Moments(Floats(np.array(5.0), ""), floats("n"), Floats(COVARIANCE, "n n"))
-        for name in ("moments", "other")
-    },
-    "moments.covariance": {
-        "moments": nmnc_ref.moments.Moments(Floats(np.array(5.0), ""), floats("n"), Floats(COVARIANCE, "n n"))
-    },
-    "dimension.participation_ratio": {"spectrum": Floats(SPECTRUM, "*batch m", pad=0.0)},
-    "dimension.explained_variance_dimension": {"spectrum": Floats(SPECTRUM, "*batch m", pad=0.0)},
-    "random.threefry2x32": {
-        **{name: Words(np.array([5, 4000000000]), "~") for name in ("key0", "key1")},
-        **{name: Words(np.array([7, 9]), "~") for name in ("counter0", "counter1")},
-    },
-    "random.fold_in": {"data": Plain(3, Integer(0), (2**32,))},
-    "theory.dimension.expected_participation_ratio": {"spectrum": Floats(np.array([3.0, 2.0, 0.5]), "n", pad=0.0)},
-    "theory.estimator.squared_cosine_variance": {"gram": Floats(np.array([[0.3, 0.1], [0.1, 0.2]]), "d d")},
-    "theory.estimator.error_crossover": _counts("dimension", "width"),
-    "theory.estimator.cosine_crossover": _counts("dimension", "width"),
-    "theory.estimator.cosine_threshold": _counts("dimension", "width"),
-    "theory.estimator.random_alignment": _counts("dimension", "width"),
-    "theory.estimator.frame_error": _counts(draws=(2, (4,), "dimension"), dimension=(3, (1,), "draws")),
-    "theory.estimator.least_squares_error": _counts(dimension=(3, (8,), "draws"), draws=(9, (4,), "")),
-    "theory.estimator.batch_variance": _counts(dimension=(2, (5,), "")),
+    "theory.estimator.least_squares_error": {"dimension": count(3, 8, against="draws"), "draws": count(9, 4)},
+    "theory.estimator.batch_variance": {"dimension": count(2, 5)},
 }
-for _name in ("forget", "update"):
-    CALLS[f"moments.{_name}"] = CALLS["moments.covariance"]
+for _name in ("error_crossover", "cosine_crossover", "cosine_threshold", "random_alignment"):
+    CALLS[f"theory.estimator.{_name}"] = COUNTS
 VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     "estimator.least_squares": {"isotropic": {"basis": given(None)}},
     "noise_correlation.estimate_jacobian": {"isotropic": {"basis": given(None)}},
@@ -319,45 +255,30 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     "credit.layerwise_deltas": {"no hidden layer": {"mirrors": (), "slopes": ()}},
     "credit.activity_gradients_by_lag": {
         "every step": {
-            "error": Floats(normal(5, 4), "B 4"),
-            "feedbacks": (Floats(normal(2, 4), "2 n"), Floats(normal(2, 4), "2 n")),
+            "error": floats("B 4"),
+            "feedbacks": (floats("2 n"), floats("2 n")),
             "every": Plain(True, bool),
         }
     },
     "feedback.by_lag": {
-        "every step": {
-            "estimates": (Floats(normal(4, 4), "4 n"), Floats(normal(2, 4), "2 n")),
-            "every": Plain(True, bool),
-        }
+        "every step": {"estimates": (floats("4 n"), floats("2 n")), "every": Plain(True, bool)},
     },
-    "manifold.fit": {
-        "explained": {
-            "dimension": given(None),
-            "explained": Plain(0.9, nmnc_ref.scalars.PositiveFraction.__metadata__[0]),
-            "centring": Plain("centred", Choice()),
-        }
-    },
-    "manifold.from_moments": {
-        "explained": {
-            "dimension": given(None),
-            "explained": Plain(0.9, nmnc_ref.scalars.PositiveFraction.__metadata__[0]),
-            "centring": Plain("centred", Choice()),
-        }
-    },
+    "manifold.fit": {"explained": EXPLAINED},
+    "manifold.from_moments": {"explained": EXPLAINED},
     "nn.feedforward.tail": {
         "identity": {
-            "network": Given(lambda xp, dtype: _build("", NETWORK, xp, dtype, {})),
-            "layer": Plain(2, Integer(0), (3,)),
+            "network": Given(lambda xp, dtype: _build(NETWORK, xp, dtype)),
+            "layer": count(2, 3, least=0),
         }
     },
     "nn.recurrent.tail": {"every step": {"every": Plain(True, bool)}},
-    "random.fold_in": {"array": {"data": Words(np.array([1, 2, 3]), "~")}},
+    "random.fold_in": {"array": {"data": Values(np.array([1, 2, 3]), "~", "words")}},
 }
 THEN: dict[str, dict[str, Any]] = {
-    "nn.feedforward.tail": {"activity": floats("*batch m", m=3)},
-    "nn.feedforward.tail(identity)": {"activity": floats("*batch q", q=2)},
-    "nn.feedforward.injection": {"offset": Floats(normal(6, 5, 4), "... B p")},
-    "nn.recurrent.tail": {"activity": Floats(normal(5, 4), "*draws B n")},
+    "nn.feedforward.tail": {"activity": floats("*batch m")},
+    "nn.feedforward.tail(identity)": {"activity": floats("*batch q")},
+    "nn.feedforward.injection": {"offset": replace(floats("K B p"), shape="... B p")},
+    "nn.recurrent.tail": {"activity": replace(floats("B n"), shape="*draws B n")},
 }
 """Arguments of what a function returns."""
 UNTRACED = ("manifold.fit(explained)", "manifold.from_moments(explained)")
@@ -371,78 +292,59 @@ def hints(function: Callable) -> dict[str, Any]:
     return typing.get_type_hints(function, include_extras=True)
 
 
-def _node(function: str, name: str, annotation: Any) -> Any:
+def _node(name: str, annotation: Any) -> Any:
     """Return what an argument is, by its annotation."""
     origin, parts = typing.get_origin(annotation), typing.get_args(annotation)
-    if origin in (typing.Union, types.UnionType):
-        inner = [part for part in parts if part is not type(None)]
-        node = _node(function, name, inner[0])
-        return node if len(inner) > 1 else replace(node, valid={"None": "None is the documented default"})
-    if origin is Annotated:
-        kind = parts[1]
-        if kind is Some:
-            return _node(function, name, parts[0])
-        if isinstance(kind, Arrays) and kind.kind == "words":
-            return Words(KEY, " ".join(kind.names))
-        if isinstance(kind, Arrays):
-            return floats(" ".join(kind.names), kind.kind == "basis")
-        if isinstance(kind, ArrayNamespace):
-            return Given(lambda xp, dtype: xp)
-        if isinstance(kind, Parameters):
-            return NETWORK
-        return Plain(
-            kind.options[0]
-            if isinstance(kind, Choice)
-            else {Number: 0.3, Integer: 3, FloatDtype: None}.get(type(kind), (2, 3)),
-            kind,
-        )
+    if type(None) in parts:
+        return replace(_node(name, parts[0]), valid={"None": "None is the documented default"})
     if annotation is bool:
         return Plain(False, bool)
-    if origin is Sequence or (origin is tuple and parts[-1] is ...):
-        return tuple(replace(_node(function, name, parts[0]), value=value) for value in _TUPLES[name])
-    if hasattr(annotation, "_fields"):
-        return given({"activation": relu, "loss": nn.loss.squared_error}[name])
-    if name == "tail":
-        return given(_tail)
-    return given({"respond": nmnc_ref.estimator.one_sided_response, "scheme": nn.initialisation.glorot}[name])
+    if origin is not Annotated or parts[1] is Some:
+        return ARGUMENTS[name]
+    kind = parts[1]
+    if isinstance(kind, Parameters):
+        return NETWORK
+    if isinstance(kind, Arrays):
+        shape = " ".join(kind.names)
+        return replace(KEY, shape=shape) if kind.kind == "words" else floats(shape, kind.kind)
+    if isinstance(kind, ArrayNamespace):
+        return Given(lambda xp, dtype: xp)
+    if isinstance(kind, Choice):
+        return Plain(kind.options[0], kind)
+    return Plain({Number: 0.3, Integer: 3, FloatDtype: None}.get(type(kind), (2, 3)), kind)
 
 
-_TUPLES = {"widths": (3, 4, 2), "alignments": (0.3, 0.5, 0.6)}
-
-
-class Call(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Call:
     """A valid call of the public function `name`, and of what it returns with the arguments `then`."""
 
     name: str
     variant: str
+    function: Callable
     arguments: dict[str, Any]
     then: dict[str, Any]
 
     def __str__(self) -> str:
         return self.name + (f"({self.variant})" if self.variant else "")
 
-    @property
-    def function(self) -> Callable:
-        """The public function."""
-        found: Any = nmnc_ref
-        for part in self.name.split("."):
-            found = getattr(found, part)
-        return found
-
-    @property
+    @cached_property
     def leaves(self) -> dict[str, Any]:
         """Every argument by its path, such as `sigma` or `network[0].weight`."""
         return {path: leaf for name, node in (self.arguments | self.then).items() for path, leaf in _leaves(name, node)}
 
-    @property
-    def arrays(self) -> dict[str, Floats | Words]:
+    @cached_property
+    def arrays(self) -> dict[str, Values]:
         """The array arguments by path."""
-        return {path: kind for path, kind in self.leaves.items() if isinstance(kind, (Floats, Words))}
+        return {path: kind for path, kind in self.leaves.items() if isinstance(kind, Values)}
 
-    def build(self, xp: ModuleType, dtype: str, changed: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Return the arguments in a library and dtype; `changed` holds other values, by path."""
-        changed = changed or {}
-        return {name: _build(name, node, xp, dtype, changed) for name, node in (self.arguments | self.then).items()}
+    @cached_property
+    def floats(self) -> dict[str, Values]:
+        """The arguments that are arrays of floats, by path."""
+        return {path: kind for path, kind in self.arrays.items() if kind.kind != "words"}
+
+    def build(self, xp: ModuleType, dtype: str) -> dict[str, Any]:
+        """Return the arguments in a library and dtype."""
+        return {name: _build(node, xp, dtype) for name, node in (self.arguments | self.then).items()}
 
     def __call__(self, arguments: dict[str, Any]) -> Any:
         """Call the function."""
@@ -450,29 +352,41 @@ class Call(NamedTuple):
         return result(*(arguments[name] for name in self.then)) if self.then else result
 
 
-def _items(name: str, node: tuple) -> list[tuple[str, Any]]:
+def changed(arguments: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Return arguments with other values at some paths."""
+    return {name: _changed(name, value, changes) for name, value in arguments.items()}
+
+
+def _changed(path: str, value: Any, changes: dict[str, Any]) -> Any:
+    if path in changes:
+        return changes[path]
+    if not isinstance(value, tuple) or not any(each.startswith(path) for each in changes):
+        return value
+    return _like(value, [_changed(inner, item, changes) for inner, item in _items(path, value)])
+
+
+def _like(node: tuple, items: list[Any]) -> tuple:
+    return type(node)(*items) if hasattr(node, "_fields") else tuple(items)
+
+
+def _items(path: str, node: tuple) -> list[tuple[str, Any]]:
     names = getattr(node, "_fields", None)
-    return [(f"{name}.{names[i]}" if names else f"{name}[{i}]", item) for i, item in enumerate(node)]
+    return [(f"{path}.{names[i]}" if names else f"{path}[{i}]", item) for i, item in enumerate(node)]
 
 
-def _leaves(name: str, node: Any) -> Iterator[tuple[str, Any]]:
+def _leaves(path: str, node: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(node, tuple):
-        for path, item in _items(name, node):
-            yield from _leaves(path, item)
+        for inner, item in _items(path, node):
+            yield from _leaves(inner, item)
     else:
-        yield name, node
+        yield path, node
 
 
-def _build(name: str, node: Any, xp: ModuleType, dtype: str, changed: dict[str, Any]) -> Any:
-    if name in changed:
-        return changed[name]
+def _build(node: Any, xp: ModuleType, dtype: str) -> Any:
     if isinstance(node, tuple):
-        items = [_build(path, item, xp, dtype, changed) for path, item in _items(name, node)]
-        return type(node)(*items) if hasattr(node, "_fields") else tuple(items)
-    if isinstance(node, Floats):
-        return to_library(node.values, xp, dtype)
-    if isinstance(node, Words):
-        return to_library(node.values, xp, nmnc_ref.arrays.word_dtype(xp))
+        return _like(node, [_build(item, xp, dtype) for item in node])
+    if isinstance(node, Values):
+        return node.to(xp, dtype)
     if isinstance(node, Given):
         return node.make(xp, getattr(xp, dtype))
     return getattr(xp, dtype) if isinstance(node.kind, FloatDtype) else node.value
@@ -507,8 +421,8 @@ def _calls() -> Iterator[Call]:
         for variant, changes in ({"": {}} | VARIANTS.get(name, {})).items():
             said = CALLS.get(name, {}) | changes
             arguments = {
-                each: said[each] if each in said else _node(name, each, own[each])
+                each: said[each] if each in said else _node(each, own.get(each))
                 for each in inspect.signature(function).parameters
             }
             then = THEN.get(f"{name}({variant})", THEN.get(name, {}))
-            yield Call(name, variant, arguments, then)
+            yield Call(name, variant, function, arguments, then)

@@ -10,6 +10,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # every core has a worker: more t
 os.environ["JAX_ENABLE_X64"] = "1"
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # compiling small arrays takes longer than running them
 os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")  # which take half of the time of compiling
+os.environ.setdefault("JAX_TRACEBACK_FILTERING", "off")  # which takes most of the time of a refusal under jax.jit
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # all workers share that of the process that starts them
     COMPILED = tempfile.TemporaryDirectory(prefix="nmnc_ref-compiled-")  # for one run: it cannot be stale
     os.environ["JAX_COMPILATION_CACHE_DIR"] = COMPILED.name
