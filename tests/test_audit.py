@@ -558,6 +558,7 @@ sys.exit(main())
 def test_an_interrupt_ends_the_audit_and_its_process(tmp_path):
     (tmp_path / "unruly.py").write_text(UNRULY.format(deed="print(os.getpid(), flush=True), time.sleep(1000)"))
     words = [sys.executable, "-c", INTERRUPTIBLE, "audit", "unruly:estimate", "--returns", "jacobian"]
+    words += ["--activations", "identity"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(tmp_path)))}
     with subprocess.Popen(words, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as audit:
         child = int(audit.stdout.readline())
