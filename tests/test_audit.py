@@ -23,7 +23,7 @@ import pytest
 from nmnc_ref import manifold, oracle, theory
 from nmnc_ref.__main__ import main
 from nmnc_ref.nn import feedforward
-from nmnc_ref.oracle.audit import adapters, process, run, statistics
+from nmnc_ref.oracle.audit import adapters, drawing, process, run, statistics
 from nmnc_ref.oracle.audit.checks import Measurement, compare
 from nmnc_ref.oracle.audit.coefficients import fourth_moment
 from nmnc_ref.oracle.audit.diagnosis import explain
@@ -31,8 +31,7 @@ from nmnc_ref.oracle.audit.expectation import cross_covariance, expected_parts, 
 from nmnc_ref.oracle.audit.probes import probes
 from nmnc_ref.oracle.audit.problem import ACTIVATIONS, LOSSES, Declaration, basis, forward, layers
 from nmnc_ref.oracle.audit.reference import estimates
-from nmnc_ref.oracle.audit.session import Session
-from nmnc_ref.oracle.audit.slips import CATALOGUE
+from nmnc_ref.oracle.audit.session import Session, fingerprint
 from paper_checks.campaigns import audit_power
 from paper_checks.campaigns.audit_power import HARMLESS, NAMESPACES, Task, on_library, perform, used_by_chance
 from paper_checks.campaigns.slipped_estimators import SLIPS, UNKNOWN, stranger
@@ -41,6 +40,23 @@ ROOT = Path(__file__).parents[1]
 GUIDE = (ROOT / "AUDIT.md").read_text(encoding="utf-8")
 GRADIENTS = ("activity-gradient", "weight-gradient")
 LAWS = theory.estimator.LAWS
+RIGHT = stranger("jacobian")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def expectations():
+    """Compute once what many audits of the same problems expect: a mean at large σ takes a second to integrate."""
+    known = {}
+
+    def remembered(probe, declaration, seed):
+        key = (probe.name, fingerprint(probe.problem), declaration, seed)
+        if key not in known:
+            known[key] = expected_parts(probe, declaration, seed)
+        return known[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(drawing, "expected_parts", remembered)
+        yield
 
 
 def linear_probes(declaration):
@@ -258,30 +274,24 @@ def test_each_kind_of_problem_is_compiled_once():
     assert len(compiled) == 2
 
 
-def test_a_correct_estimator_is_sound_within_the_errors_that_matter():
-    report = oracle.audit(stranger("jacobian"), "jacobian", target="projected", activations=("tanh",))
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+def test_sound_means_that_errors_that_matter_would_have_been_seen_on_every_problem(activation):
+    report = oracle.audit(RIGHT, "jacobian", target="projected", activations=(activation,))
     report.assert_ok()
     visible = report.visible_errors
     assert visible["scale"] <= 0.05
     assert visible["direction"] <= 3
     assert visible["variance"] <= 0.10
     assert report.headline.startswith("Sound: mean correct within")
-
-
-def test_sound_means_that_every_problem_was_asked_about():
-    declaration = Declaration("jacobian", "projected")
-    report = oracle.audit(stranger("jacobian"), "jacobian", target="projected", activations=("relu",))
-    report.assert_ok()
-    random = {probe.name for probe in probes(declaration, 0, ("relu",)) if not probe.name.endswith("silent")}
+    asked = probes(Declaration("jacobian", "projected"), 0, (activation,))
+    random = {probe.name for probe in asked if not probe.name.endswith("silent")}
     assert random == {check.probe for check in report.checks if check.question == "scale"}
 
 
 def test_a_mean_that_is_wrong_at_large_sigma_alone_is_a_defect():
-    right = stranger("jacobian")
-
     def linearised(problem, seed):
         """Shrink σ, as code does that differentiates where it should perturb."""
-        return right(problem._replace(sigma=min(problem.sigma, 0.01)), seed)
+        return RIGHT(problem._replace(sigma=min(problem.sigma, 0.01)), seed)
 
     report = oracle.audit(linearised, "jacobian", activations=("tanh",))
     assert report.verdict == "defect"
@@ -306,9 +316,7 @@ def test_other_slips_are_found_and_left_unexplained(slip):
         report.assert_ok()
 
 
-def test_every_slip_has_a_stranger_and_a_line_in_the_guide():
-    names = {slip.name for slip in CATALOGUE}
-    assert names == set(SLIPS)
+def test_every_slip_has_a_line_in_the_guide():
     text = GUIDE.replace("in weights only; in biases only", "").lower()
     for name in SLIPS:
         assert name.split(",")[0].split(":")[0].lower() in text, name
@@ -328,93 +336,89 @@ def test_several_explanations_come_with_a_run_that_tells_them_apart():
 # estimators that misbehave
 
 
-def broken(kind):
-    """Return an estimator that is right but for one kind of misbehaviour."""
-    right = stranger("jacobian")
-
-    def estimate(problem, seed):
-        if kind == "raises":
-            raise RuntimeError("out of luck")
-        if kind == "mutates its inputs":
-            problem.x[0, 0] = 1.0
-        if kind == "ignores its seed":
-            return right(problem, 0)
-        if kind == "does not repeat":
-            return right(problem, np.random.default_rng().integers(2**32))
-        answer = right(problem, seed)
-        return {
-            "returns NaN": lambda: tuple(array * np.nan for array in answer),
-            "returns infinity": lambda: tuple(array + np.inf for array in answer),
-            "returns a wrong shape": lambda: tuple(array[:, 1:] for array in answer),
-            "returns a wrong type": lambda: tuple(array.astype(np.float16) for array in answer),
-        }[kind]()
-
-    return estimate
-
-
 @pytest.mark.parametrize(
-    ("kind", "message"),
+    ("kind", "message", "estimate"),
     [
-        ("raises", "RuntimeError: out of luck"),
-        ("mutates its inputs", "read-only"),
-        ("ignores its seed", "1 different estimates from 4 seeds"),
-        ("does not repeat", "differs between two calls with the seed"),
-        ("returns NaN", "∂y/∂x at layer 1"),
-        ("returns infinity", "∂y/∂x at layer 1"),
-        ("returns a wrong shape", "expected [5, 5], got [5, 4]"),
-        ("returns a wrong type", "got float16"),
+        ("raises", "ZeroDivisionError", lambda problem, seed: seed / 0),
+        ("raises", "SystemExit: 0.", lambda problem, seed: sys.exit(0)),
+        ("mutates its inputs", "read-only", lambda problem, seed: problem.x.fill(1.0)),
+        ("ignores its seed", "1 different estimates from 4 seeds", lambda problem, seed: RIGHT(problem, 0)),
+        (
+            "does not repeat",
+            "differs between two calls with the seed",
+            lambda problem, seed: RIGHT(problem, np.random.default_rng().integers(2**32)),
+        ),
+        ("returns NaN", "∂y/∂x at layer 1", lambda *asked: tuple(array * np.nan for array in RIGHT(*asked))),
+        ("returns infinity", "∂y/∂x at layer 1", lambda *asked: tuple(array + np.inf for array in RIGHT(*asked))),
+        (
+            "returns a wrong shape",
+            "expected [5, 5], got [5, 4]",
+            lambda *asked: tuple(array[:, 1:] for array in RIGHT(*asked)),
+        ),
+        (
+            "returns a wrong type",
+            "got float16",
+            lambda *asked: tuple(array.astype("float16") for array in RIGHT(*asked)),
+        ),
+        ("returns a wrong shape", "got NoneType", lambda problem, seed: None),
+        ("returns a wrong shape", "got float", lambda problem, seed: 1.0),
+        ("returns a wrong shape", "expected 2 entries, got 0", lambda problem, seed: ()),
+        ("returns a wrong shape", "expected 2 entries, got 1", lambda problem, seed: ([[1.0]],)),
+        ("returns a wrong shape", "expected 2 entries, got 3", lambda problem, seed: (np.ones((5, 5)),) * 3),
     ],
 )
-def test_misbehaviour_is_named(kind, message):
-    report = oracle.audit(broken(kind), "jacobian", budget=2, activations=("tanh",))
+def test_misbehaviour_is_named(kind, message, estimate):
+    report = oracle.audit(estimate, "jacobian", activations=("identity",))
     assert report.verdict == "defect"
     assert report.headline.startswith(f"Defect: the estimator {kind}: ")
     assert message in report.headline
     json.dumps(report.document(), allow_nan=False)
 
 
-def test_to_exit_is_a_fault_and_to_interrupt_may_be_the_users():
-    def exits(problem, seed):
-        sys.exit(0)
-
+def test_to_interrupt_may_be_the_users():
     def interrupted(problem, seed):
         raise KeyboardInterrupt
 
-    assert oracle.audit(exits, "jacobian").headline == "Defect: the estimator raises: SystemExit: 0."
     with pytest.raises(KeyboardInterrupt):
-        oracle.audit(interrupted, "jacobian")
-
-
-@pytest.mark.parametrize("answer", [None, 1.0, (), ([[1.0]],), (np.ones((5, 5)),) * 3])
-def test_answers_of_any_kind_are_faults(answer):
-    report = oracle.audit(lambda problem, seed: answer, "jacobian", budget=5)
-    assert report.headline.startswith("Defect: the estimator returns a wrong ")
+        oracle.audit(interrupted, "jacobian", activations=("identity",))
 
 
 def test_writing_behind_numpys_back_is_noticed():
     torch = pytest.importorskip("torch")
-    right = stranger("jacobian")
 
     def estimate(problem, seed):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             torch.from_numpy(problem.x).add_(1e-3)
-        return right(problem, seed)
+        return RIGHT(problem, seed)
 
-    report = oracle.audit(estimate, "jacobian", budget=5, activations=("tanh",))
+    report = oracle.audit(estimate, "jacobian", activations=("identity",))
     assert report.headline.startswith("Defect: the estimator mutates its inputs")
 
 
-def test_too_small_a_budget_is_undecided():
-    right = stranger("jacobian")
+def slow(seconds):
+    """Return a correct estimator that takes so long for a call."""
 
-    def slow(problem, seed):
-        time.sleep(0.02)
-        return right(problem, seed)
+    def estimate(problem, seed):
+        time.sleep(seconds)
+        return RIGHT(problem, seed)
 
-    report = oracle.audit(slow, "jacobian", budget=1.5, activations=("tanh",))
+    return estimate
+
+
+@pytest.mark.parametrize(
+    ("seconds", "budget", "reason"),
+    [
+        (0.02, 1.5, "could hide one"),
+        (0.5, 0.3, "there was time for too few calls to ask anything."),
+        (0.0, 1e-9, "there was time for too few calls to ask anything."),
+    ],
+)
+def test_too_small_a_budget_is_undecided(seconds, budget, reason):
+    report = oracle.audit(slow(seconds), "jacobian", budget=budget, activations=("identity",))
     assert report.verdict == "undecided"
-    assert "could hide one" in report.headline
+    assert reason in report.headline
+    assert (report.calls == 0) == (budget < 0.01)
     with pytest.raises(AssertionError, match="Undecided"):
         report.assert_ok()
 
@@ -436,7 +440,7 @@ def test_too_small_a_budget_is_undecided():
 )
 def test_wrong_arguments_are_refused(arguments, error):
     with pytest.raises(error):
-        oracle.audit(**{"estimate": stranger("jacobian"), "returns": "jacobian", **arguments})
+        oracle.audit(**{"estimate": RIGHT, "returns": "jacobian", **arguments})
 
 
 # the command
@@ -467,7 +471,9 @@ def test_the_command_shows_a_defect_and_writes_json(tmp_path, capsys, monkeypatc
 
 
 def test_the_status_of_an_undecided_audit_is_3(capsys):
-    assert command(f"{adapters.__name__}:nmnc", "--returns", "jacobian", "--activations", "tanh", "--budget", "3") == 3
+    assert (
+        command(f"{adapters.__name__}:nmnc", "--returns", "jacobian", "--activations", "identity", "--budget", "1") == 3
+    )
     assert "What is open" in capsys.readouterr().out
 
 
@@ -478,7 +484,7 @@ def unruly(tmp_path, monkeypatch):
 
     def audit(deed, *options):
         (tmp_path / "unruly.py").write_text(UNRULY.format(deed=deed))
-        return command("unruly:estimate", "--returns", "jacobian", "--activations", "tanh", *options)
+        return command("unruly:estimate", "--returns", "jacobian", "--activations", "identity", *options)
 
     return audit
 
@@ -496,8 +502,8 @@ def estimate(problem, seed):
 
 @pytest.mark.parametrize("deed", ["time.sleep(1000)", "ctypes.PyDLL(None).sleep(1000)"])  # which keeps the global lock
 def test_a_call_that_hangs_is_killed(deed, unruly, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(process, "PATIENCE", 4.0)
-    assert unruly(deed, "--budget", "8", "--json", "out.json") == 1
+    monkeypatch.setattr(process, "PATIENCE", 1.0)
+    assert unruly(deed, "--budget", "3", "--json", "out.json") == 1
     out = capsys.readouterr().out
     assert re.match(r"Defect: the estimator hangs: a call had not returned after \d+\.\d s, past the budget\.", out)
     document = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
@@ -520,7 +526,7 @@ def test_an_estimator_that_ends_is_a_defect(deed, finding, unruly, capsys):
 
 
 def test_a_call_that_ends_after_the_budget_does_not_hang(unruly):
-    assert unruly("time.sleep(5)", "--budget", "4") == 3
+    assert unruly("time.sleep(3)", "--budget", "2") == 3
 
 
 @pytest.mark.parametrize(
@@ -552,6 +558,7 @@ sys.exit(main())
 def test_an_interrupt_ends_the_audit_and_its_process(tmp_path):
     (tmp_path / "unruly.py").write_text(UNRULY.format(deed="print(os.getpid(), flush=True), time.sleep(1000)"))
     words = [sys.executable, "-c", INTERRUPTIBLE, "audit", "unruly:estimate", "--returns", "jacobian"]
+    words += ["--activations", "identity"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(tmp_path)))}
     with subprocess.Popen(words, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as audit:
         child = int(audit.stdout.readline())
@@ -562,22 +569,6 @@ def test_an_interrupt_ends_the_audit_and_its_process(tmp_path):
         os.kill(child, 0)
 
 
-def test_a_slow_first_call_is_undecided():
-    right = stranger("jacobian")
-
-    def compiled_first(problem, seed):
-        time.sleep(2)
-        return right(problem, seed)
-
-    assert oracle.audit(compiled_first, "jacobian", budget=1, activations=("tanh",)).verdict == "undecided"
-
-
-def test_a_budget_for_no_call_at_all_is_undecided():
-    report = oracle.audit(stranger("jacobian"), "jacobian", budget=0.01)
-    assert (report.verdict, report.calls) == ("undecided", 0)
-    assert report.headline.endswith("there was time for too few calls to ask anything.")
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -585,18 +576,6 @@ def test_a_budget_for_no_call_at_all_is_undecided():
         (["math:sin", "--budget", "nan"], "invalid number of seconds"),
         (["math:sin", "--seed", "-1"], "invalid seed"),
         (["math:sin", "--noise", "cauchy"], "invalid choice"),
-    ],
-)
-def test_wrong_arguments_of_the_command(arguments, message, capsys):
-    with pytest.raises(SystemExit) as stop:
-        command(*arguments, "--returns", "jacobian")
-    assert stop.value.code == 2
-    assert message in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
         (["no_such_module:f"], "cannot import no_such_module"),
         (["math:no_such_name"], "math has no no_such_name"),
         (["math:pi"], "math:pi is not callable"),
@@ -606,7 +585,11 @@ def test_wrong_arguments_of_the_command(arguments, message, capsys):
     ],
 )
 def test_wrong_usage(arguments, message, capsys):
-    assert command(*arguments, "--returns", "jacobian") == 2
+    try:
+        status = command(*arguments, "--returns", "jacobian")
+    except SystemExit as stop:  # of the parser
+        status = stop.code
+    assert status == 2
     assert message in capsys.readouterr().err
 
 
@@ -617,9 +600,9 @@ def test_without_rich_the_command_says_what_to_install(monkeypatch, capsys):
 
 
 def test_the_command_of_the_readme_runs(capsys):
-    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
     (words,) = re.findall(r"python -m nmnc_ref audit (.*)", readme)
-    assert command(*words.split(), "--budget", "4", "--activations", "relu") in (0, 3), capsys.readouterr().out
+    assert command(*words.split(), "--budget", "1", "--activations", "identity") in (0, 3), capsys.readouterr().out
 
 
 def test_the_adapter_of_the_guide_runs(tmp_path, monkeypatch, capsys):
@@ -627,7 +610,7 @@ def test_the_adapter_of_the_guide_runs(tmp_path, monkeypatch, capsys):
     (code,) = re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)
     (tmp_path / "my_adapter.py").write_text(code, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    options = ["--returns", "jacobian", "--target", "projected", "--budget", "4", "--activations", "relu"]
+    options = ["--returns", "jacobian", "--target", "projected", "--budget", "1", "--activations", "identity"]
     assert command("my_adapter:estimate", *options) in (0, 3), capsys.readouterr().out
 
 
@@ -635,7 +618,7 @@ def test_the_adapter_of_the_guide_runs(tmp_path, monkeypatch, capsys):
 
 
 def test_a_campaign_goes_on_where_it_stopped(tmp_path, capsys):
-    options = ["slips", "--names", "sign", "--activations", "tanh", "relu", "--file", str(tmp_path / "lines.jsonl")]
+    options = ["slips", "--names", "sign", "--activations", "identity", "tanh", "--file", str(tmp_path / "lines.jsonl")]
     assert audit_power.main([*options, "--seeds", "1"]) == 0
     first = (tmp_path / "lines.jsonl").read_text(encoding="utf-8")
     assert audit_power.main([*options, "--seeds", "2", "--processes", "2"]) == 0
@@ -643,7 +626,7 @@ def test_a_campaign_goes_on_where_it_stopped(tmp_path, capsys):
     assert after.startswith(first)
     lines = [json.loads(line) for line in after.splitlines()]
     assert sorted((line["activations"], line["seed"]) for line in lines) == [
-        ([activation], seed) for activation in ("relu", "tanh") for seed in (0, 1)
+        ([activation], seed) for activation in ("identity", "tanh") for seed in (0, 1)
     ]
     assert all(line["verdict"] == "defect" and line["explanations"] == ["sign"] for line in lines)
     assert "right first" in capsys.readouterr().out
@@ -651,7 +634,7 @@ def test_a_campaign_goes_on_where_it_stopped(tmp_path, capsys):
 
 @pytest.mark.parametrize(("trial", "name", "status"), [("slips", "sign", 1), ("correct", "nmnc", 0)])
 def test_a_campaign_with_a_wrong_verdict_fails(trial, name, status):
-    options = [trial, "--names", name, "--activations", "tanh", "--seeds", "1", "--budget", "0.001"]
+    options = [trial, "--names", name, "--activations", "identity", "--seeds", "1", "--budget", "0.001"]
     assert audit_power.main(options) == status  # undecided
 
 

@@ -37,24 +37,26 @@ def sabotaged(monkeypatch):
     return put
 
 
-def test_a_claim_with_a_caught_twin_passes(sabotaged, capsys):
-    sabotaged(one, {"two": {"value": 2.0}})
-    assert main(FAST) == 0
-    assert "1 of 1 claims passed" in capsys.readouterr().out
+def raising(lab, value=1.0):
+    yield exact(lab, "one", 1.0, value)
+    raise RuntimeError("out of luck")
 
 
-def test_a_missed_twin_turns_the_run_red(sabotaged, capsys):
-    sabotaged(one, {"two": {"value": 2.0}, "the same": {"value": 1.0}})
-    assert main(FAST) == 1
+@pytest.mark.parametrize(
+    ("measure", "twins", "status", "shown"),
+    [
+        (one, {"two": {"value": 2.0}}, 0, ["1 of 1 claims passed"]),
+        (one, {"two": {"value": 2.0}, "the same": {"value": 1.0}}, 1, ["wrong twin not caught: the same", "1/2"]),
+        (lambda lab, value=2.0: one(lab, value), {"three": {"value": 3.0}}, 1, ["one: predicted 1, measured 2"]),
+        (raising, {"two": {"value": 2.0}}, 1, ["RuntimeError: out of luck"]),
+    ],
+    ids=["caught twin", "missed twin", "failed comparison", "raised"],
+)
+def test_what_fails_turns_the_run_red_and_is_said(measure, twins, status, shown, sabotaged, capsys):
+    sabotaged(measure, twins)
+    assert main(FAST) == status
     out = capsys.readouterr().out
-    assert "wrong twin not caught: the same" in out
-    assert "1/2" in out
-
-
-def test_a_failed_comparison_turns_the_run_red(sabotaged, capsys):
-    sabotaged(lambda lab, value=2.0: one(lab, value), {"three": {"value": 3.0}})
-    assert main(FAST) == 1
-    assert "one: predicted 1, measured 2" in capsys.readouterr().out
+    assert all(text in out for text in shown)
 
 
 @pytest.mark.parametrize("measured", [float("nan"), float("inf")])
@@ -63,16 +65,6 @@ def test_nan_and_infinity_never_hold(measured):
     assert not at_least("bound", 1.0, float("nan")).held
     assert not monte_carlo("mean", 1.0, measured, 0.001).held
     assert not order("slope", 2.0, measured).held
-
-
-def test_a_claim_that_raises_fails_and_says_so(sabotaged, capsys):
-    def broken(lab, value=1.0):
-        yield exact(lab, "one", 1.0, value)
-        raise RuntimeError("out of luck")
-
-    sabotaged(broken, {"two": {"value": 2.0}})
-    assert main(FAST) == 1
-    assert "RuntimeError: out of luck" in capsys.readouterr().out
 
 
 def test_a_twin_that_raises_is_not_caught():

@@ -27,17 +27,18 @@ from rich.table import Table
 
 from nmnc_ref import oracle
 from nmnc_ref.oracle import command_line
-from nmnc_ref.oracle.audit import adapters, slips
+from nmnc_ref.oracle.audit import adapters
 from nmnc_ref.oracle.audit.checks import Measurement, compare
 from nmnc_ref.oracle.audit.expectation import expected_parts
 from nmnc_ref.oracle.audit.probes import probes
 from nmnc_ref.oracle.audit.problem import ACTIVATIONS, RESPONSES, RETURNS, TARGETS, Declaration, declare
 from nmnc_ref.oracle.audit.reference import estimates
 from nmnc_ref.oracle.audit.report import Report
+from nmnc_ref.oracle.audit.slips import CATALOGUE
 from nmnc_ref.oracle.audit.statistics import MISSED
 from nmnc_ref.oracle.command_line import INTERRUPTED, UsageError
 from nmnc_ref.theory.estimator import LAWS
-from paper_checks.campaigns.slipped_estimators import SLIPS, UNKNOWN, stranger
+from paper_checks.campaigns.slipped_estimators import UNKNOWN, stranger
 
 NAMESPACES = {"numpy": "numpy", "jax": "jax.numpy", "torch": "array_api_compat.torch"}
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "JAX_ENABLE_X64": "1", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
@@ -117,9 +118,7 @@ def on_library(own: adapters.Adapter, backend: str) -> adapters.Adapter:
 def applicable(returns: str, target: str) -> list[str]:
     """Return the slips of the catalogue that an estimator of this kind can have."""
     return [
-        name
-        for name in SLIPS
-        if name in {slip.name for slip in slips.candidates(Declaration(returns, target, **DECLARED.get(name, {})))}
+        slip.name for slip in CATALOGUE if slip.applies(Declaration(returns, target, **DECLARED.get(slip.name, {})))
     ]
 
 

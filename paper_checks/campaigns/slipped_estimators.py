@@ -1,7 +1,7 @@
 """Estimators as strangers write them: plain NumPy, antithetic or one-sided, correct or with one slip.
 
-They share no code with the audit, so that what it says of them is evidence. `SLIPS` are those of its catalogue by name,
-`UNKNOWN` are others, for which it must find no explanation.
+They share nothing but names with the audit, so that what it says of them is evidence. `SLIPS` are those of its
+catalogue, `UNKNOWN` are others, for which it must find no explanation.
 """
 
 from __future__ import annotations
@@ -10,43 +10,15 @@ from collections.abc import Callable
 
 import numpy as np
 
+from nmnc_ref.oracle.audit.slips import CATALOGUE
+
 PHI = {
     "identity": (lambda s: s, lambda s: np.ones_like(s)),
     "tanh": (np.tanh, lambda s: 1 - np.tanh(s) ** 2),
     "relu": (lambda s: np.maximum(s, 0), lambda s: (s > 0) * 1.0),
 }
 
-SLIPS = (
-    "no 1/σ²",
-    "1/σ for 1/σ²",
-    "no 1/K",
-    "pair counted twice, or antithetic pairs without ½",
-    "½ twice, or ½ on a one-sided response",
-    "sign",
-    "sum for mean over the batch",
-    "sum for mean over the batch, in weights only",
-    "sum for mean over the batch, in biases only",
-    "noise shared over the batch",
-    "noise shared between layers",
-    "noise before the activation",
-    "stale baseline (of another sample)",
-    "transposed",
-    "activation derivative left out",
-    "activation derivative at the activity, φ'(x) for φ'(s)",
-    "derivative threshold s ≥ 0 for s > 0",
-    "isotropic noise where the manifold was claimed",
-    "mean direction lost from the basis",
-    "basis of another layer",
-    "basis not orthonormal: rows normalised for columns",
-    "basis not orthonormal: of Frobenius norm 1",
-    "energy mismatch: noise of σ√(d/n), estimate divided by σ²",
-    "energy mismatch: noise of σ, estimate divided by σ²d/n",
-    "gaussian noise",
-    "rademacher noise",
-    "fixed-norm noise",
-    "all layers perturbed at once, not one after another",
-    "layers perturbed one after another, not at once",
-)
+SLIPS = tuple(dict.fromkeys(slip.name for slip in CATALOGUE))
 UNKNOWN = (
     "5 % too large",
     "3 degrees off",

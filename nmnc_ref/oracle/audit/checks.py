@@ -116,7 +116,11 @@ def _fewest(probe: Probe) -> int:
 def _exact(probe: Probe, part: Part, sample: np.ndarray) -> Check:
     size = float(np.linalg.norm(part.mean))
     error = float(np.max(np.linalg.norm(sample - part.mean, axis=1))) / (size or 1.0)
-    question = "exact value" if size else "null"
+    return _vanishing("exact value" if size else "null", probe, part, error)
+
+
+def _vanishing(question: str, probe: Probe, part: Part, error: float) -> Check:
+    """Judge an error that is to be zero but for rounding."""
     return Check(question, probe.name, part.name, _status(error, ROUNDING), error, 0.0, 0.0, ROUNDING)
 
 
@@ -273,16 +277,7 @@ def confinement_checks(measurement: Measurement, declaration: Declaration) -> It
         entries = np.moveaxis(sample.reshape(-1, *part.shape), units, -1)
         U = basis(problem, part.site)
         off = np.linalg.norm(entries - entries @ U @ U.T) / np.linalg.norm(entries)
-        yield Check(
-            "confinement",
-            measurement.probe.name,
-            part.name,
-            _status(float(off), ROUNDING),
-            float(off),
-            0.0,
-            0.0,
-            ROUNDING,
-        )
+        yield _vanishing("confinement", measurement.probe, part, float(off))
 
 
 def compare(measurements: Iterable[Measurement], declaration: Declaration) -> list[Check]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from nmnc_ref.oracle.audit.checks import ROUNDING, Check, Measurement, compare
 from nmnc_ref.oracle.audit.probes import probes
-from nmnc_ref.oracle.audit.problem import TARGETS, Declaration
+from nmnc_ref.oracle.audit.problem import TARGETS, Declaration, Problem
 from nmnc_ref.oracle.audit.reference import estimates
 from nmnc_ref.oracle.audit.report import Explanation
 from nmnc_ref.oracle.audit.slips import Slip, candidates
@@ -60,14 +60,16 @@ def _fit(slip: Slip, measured: Sequence[Measurement], declaration: Declaration, 
     squares = 0.0
     alike = []
     for index, measurement in enumerate(measured):
-        predicted = _predicted(slip, measurement, declaration, [seed, index], max(CALLS, measurement.calls))
-        if predicted is None:
+        # the same seed for all slips, so that like slips fit alike
+        made = _made(slip, measurement.probe.problem, declaration, [seed, index], max(CALLS, measurement.calls))
+        if _shapes(made) != [part.shape for part in measurement.parts]:
             return Fit(slip, math.inf, False)
+        predicted = _flat(made)
         for deviation in _deviations(measurement, predicted):
             squares += min(deviation**2, 1e12)
             if not deviation <= LIMIT:
                 return Fit(slip, squares, False)
-        alike.append(measurement._replace(samples=tuple(predicted)))
+        alike.append(measurement._replace(samples=predicted))
     return Fit(slip, squares, _predicts(alike, declaration, defect))
 
 
@@ -82,15 +84,18 @@ def _predicts(alike: Sequence[Measurement], declaration: Declaration, defect: Ch
     return abs(same.measured - same.expected) >= abs(defect.measured - defect.expected) / 2
 
 
-def _predicted(
-    slip: Slip, measurement: Measurement, declaration: Declaration, seed: list[int], calls: int
-) -> list[np.ndarray] | None:
-    """Return estimates with a slip, [calls, m] for each part, or None if their shapes are not those measured."""
-    generator = np.random.default_rng(seed)  # the same for all slips, so that like slips fit alike
-    arrays = estimates(measurement.probe.problem, declaration._replace(**slip.instead), generator, calls, **slip.steps)
-    if [array.shape[1:] for array in arrays] != [part.shape for part in measurement.parts]:
-        return None
-    return [array.reshape(calls, -1) for array in arrays]
+def _made(slip: Slip, problem: Problem, declaration: Declaration, seed: list[int], calls: int) -> list[np.ndarray]:
+    """Return estimates with a slip, [calls, …] for each part."""
+    return estimates(problem, declaration._replace(**slip.instead), np.random.default_rng(seed), calls, **slip.steps)
+
+
+def _shapes(samples: Sequence[np.ndarray]) -> list[tuple[int, ...]]:
+    return [sample.shape[1:] for sample in samples]
+
+
+def _flat(samples: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
+    """Return samples as [calls, m]."""
+    return tuple(sample.reshape(len(sample), -1) for sample in samples)
 
 
 def _deviations(measurement: Measurement, predicted: Sequence[np.ndarray]) -> Iterator[float]:
@@ -182,19 +187,12 @@ def _differ(first: Slip, second: Slip, declaration: Declaration, seed: int, acti
     if not (first.applies(declaration) and second.applies(declaration)):
         return False
     for index, probe in enumerate(probes(declaration, seed, activations)):
-        samples = [
-            estimates(
-                probe.problem,
-                declaration._replace(**slip.instead),
-                np.random.default_rng([seed, index, number]),
-                2 * CALLS,
-                **slip.steps,
-            )
+        one, other = (
+            _made(slip, probe.problem, declaration, [seed, index, number], 2 * CALLS)
             for number, slip in enumerate((first, second))
-        ]
-        if [array.shape for array in samples[0]] != [array.shape for array in samples[1]]:
+        )
+        if _shapes(one) != _shapes(other):
             return True
-        flat = [tuple(array.reshape(len(array), -1) for array in sample) for sample in samples]
-        if any(deviation > LIMIT for deviation in _deviations(Measurement(probe, (), flat[0]), flat[1])):
+        if any(deviation > LIMIT for deviation in _deviations(Measurement(probe, (), _flat(one)), _flat(other))):
             return True
     return False

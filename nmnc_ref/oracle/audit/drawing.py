@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 
 from nmnc_ref.oracle.audit.checks import ROUNDING, Measurement
@@ -33,11 +31,11 @@ class Drawing:
         """Draw from a probe until it has so many calls.
 
         Raises:
-            Fault, OutOfTime: see `Session.estimates`; Fault also for inputs that were written to.
+            Fault, OutOfTime: see `Session.call`; Fault also for inputs that were written to.
         """
         rows = self._rows[index]
-        for row in self._estimates(index, [self._seed() for _ in range(calls - len(rows))]):
-            rows.append(row)  # one by one, as what came before a fault or the end is kept
+        for seed in [self._seed() for _ in range(calls - len(rows))]:
+            rows.append(self._estimate(index, seed))  # one by one, as what came before a fault or the end is kept
         self._expect_untouched(index)
 
     def ask_twice(self, index: int) -> None:
@@ -47,7 +45,7 @@ class Drawing:
             Fault: the answers differ; or as `extend`.
         """
         seed = self._seed()
-        first, second = self._estimates(index, [seed, seed])
+        first, second = (self._estimate(index, seed) for _ in range(2))
         self._expect_untouched(index)
         for part, one, other in zip(self.parts[index], first, second, strict=True):
             if np.linalg.norm(one - other) > ROUNDING * np.linalg.norm(one):
@@ -79,8 +77,8 @@ class Drawing:
         self._issued += 1
         return (self._step * self._issued + self._offset) % 2**32
 
-    def _estimates(self, index: int, seeds: list[int]) -> Iterator[list[np.ndarray]]:
-        return self.session.estimates(self.probes[index].problem, self.parts[index], seeds)
+    def _estimate(self, index: int, seed: int) -> list[np.ndarray]:
+        return self.session.call(self.probes[index].problem, self.parts[index], seed)
 
     def _expect_untouched(self, index: int) -> None:
         if fingerprint(self.probes[index].problem) != self._pristine[index]:

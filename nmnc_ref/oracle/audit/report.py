@@ -52,7 +52,9 @@ class Report(NamedTuple):
     def headline(self) -> str:
         """The verdict in one sentence."""
         if self.verdict == SOUND:
-            return f"Sound: {_claim(self.visible_errors)}."
+            visible = self.visible_errors
+            mean = f"mean correct within {visible['scale']:.1%} and {visible['direction']:.1f}°"
+            return f"Sound: {mean}, variance within {visible['variance']:.1%}."
         if self.verdict == UNDECIDED:
             open_questions = ", ".join(dict.fromkeys(check.question for check in self.findings))
             if not open_questions:
@@ -101,13 +103,6 @@ def describe(check: Check) -> str:
     if check.note:
         return f"{check.name}: {check.note}"
     return f"{check.name}: measured {check.measured:.4g} ± {check.se:.2g}, expected {check.expected:.4g}"
-
-
-def _claim(visible: dict[str, float]) -> str:
-    return (
-        f"mean correct within {visible['scale']:.1%} and {visible['direction']:.1f}°, "
-        f"variance within {visible['variance']:.1%}"
-    )
 
 
 def _finite(value: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -41,25 +41,16 @@ class Session:
         """Those since the start."""
         return time.monotonic() - self._started
 
-    def estimates(self, problem: Problem, parts: tuple[Part, ...], seeds: Sequence[int]) -> Iterator[list[np.ndarray]]:
-        """Yield an estimate for each seed, as `call` returns it.
-
-        Raises:
-            Fault: as `call`.
-            OutOfTime: the budget is spent.
-        """
-        for seed in seeds:
-            if self.seconds >= self.budget:
-                raise OutOfTime
-            yield self.call(problem, parts, seed)
-
     def call(self, problem: Problem, parts: tuple[Part, ...], seed: int) -> list[np.ndarray]:
         """Return an estimate, flattened to a float64 array [m] for each part.
 
         Raises:
             Fault: the estimator raised, or what it returned is not what was declared.
+            OutOfTime: the budget is spent.
             KeyboardInterrupt: it may be the user's.
         """
+        if self.seconds >= self.budget:
+            raise OutOfTime
         try:
             return _arrays(self._estimate(problem, seed), parts)
         except (Fault, KeyboardInterrupt):

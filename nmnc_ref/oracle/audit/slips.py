@@ -19,19 +19,9 @@ class Slip(NamedTuple):
     """`steps` replace those of `reference.estimates`, `instead` replaces what was declared; `applies` says where."""
 
     name: str
-    steps: Mapping[str, Any]
-    applies: Callable[[Declaration], bool]
-    instead: Mapping[str, Any]
-
-
-def slip(
-    name: str,
-    steps: Mapping[str, Any] | None = None,
-    applies: Callable[[Declaration], bool] = lambda declaration: True,
-    instead: Mapping[str, Any] | None = None,
-) -> Slip:
-    """Return an entry of the catalogue."""
-    return Slip(name, steps or {}, applies, instead or {})
+    steps: Mapping[str, Any] = {}
+    applies: Callable[[Declaration], bool] = lambda declaration: True
+    instead: Mapping[str, Any] = {}
 
 
 def _weights(declaration: Declaration) -> bool:
@@ -94,54 +84,54 @@ def _slope_from_zero(problem: Problem, site: int) -> np.ndarray:
 
 
 def _other_noise(law: str) -> Slip:
-    return slip(f"{law} noise", instead={"noise": law}, applies=lambda declaration: declaration.noise != law)
+    return Slip(f"{law} noise", instead={"noise": law}, applies=lambda declaration: declaration.noise != law)
 
 
 CATALOGUE = (
-    slip("no 1/σ²", {"factor": lambda problem, site: problem.sigma**2}),
-    slip("1/σ for 1/σ²", {"factor": lambda problem, site: problem.sigma}),
-    slip("no 1/K", {"factor": lambda problem, site: problem.draws}),
-    slip("pair counted twice, or antithetic pairs without ½", {"factor": lambda problem, site: 2.0}),
-    slip("½ twice, or ½ on a one-sided response", {"factor": lambda problem, site: 0.5}),
-    slip("sign", {"factor": lambda problem, site: -1.0}),
-    slip(
+    Slip("no 1/σ²", {"factor": lambda problem, site: problem.sigma**2}),
+    Slip("1/σ for 1/σ²", {"factor": lambda problem, site: problem.sigma}),
+    Slip("no 1/K", {"factor": lambda problem, site: problem.draws}),
+    Slip("pair counted twice, or antithetic pairs without ½", {"factor": lambda problem, site: 2.0}),
+    Slip("½ twice, or ½ on a one-sided response", {"factor": lambda problem, site: 0.5}),
+    Slip("sign", {"factor": lambda problem, site: -1.0}),
+    Slip(
         "sum for mean over the batch",
         {"factor": lambda problem, site: _batch(problem)},
         applies=lambda declaration: not _weights(declaration),
     ),
-    slip("sum for mean over the batch", {"weight_factor": _batch, "bias_factor": _batch}, applies=_weights),
-    slip("sum for mean over the batch, in weights only", {"weight_factor": _batch}, applies=_weights),
-    slip("sum for mean over the batch, in biases only", {"bias_factor": _batch}, applies=_weights),
-    slip("noise shared over the batch", {"shared_by_samples": True}),
-    slip("noise shared between layers", {"shared_by_layers": True}),
-    slip("noise before the activation", {"before_activation": True}),
-    slip("stale baseline (of another sample)", {"stale": True}),
-    slip("transposed", {"transposed": True}),
-    slip("activation derivative left out", {"slope": _no_slope}, applies=_weights),
-    slip("activation derivative at the activity, φ'(x) for φ'(s)", {"slope": _slope_at_activity}, applies=_weights),
-    slip("derivative threshold s ≥ 0 for s > 0", {"slope": _slope_from_zero}, applies=_weights),
-    slip("isotropic noise where the manifold was claimed", {"direction": _isotropic}, applies=_projected),
-    slip("mean direction lost from the basis", {"direction": _without_mean}, applies=_projected),
-    slip("basis of another layer", {"direction": _neighbour}, applies=_projected),
-    slip("basis not orthonormal: rows normalised for columns", {"direction": _rows_normalised}, applies=_projected),
-    slip("basis not orthonormal: of Frobenius norm 1", {"direction": _one_norm}, applies=_projected),
-    slip(
+    Slip("sum for mean over the batch", {"weight_factor": _batch, "bias_factor": _batch}, applies=_weights),
+    Slip("sum for mean over the batch, in weights only", {"weight_factor": _batch}, applies=_weights),
+    Slip("sum for mean over the batch, in biases only", {"bias_factor": _batch}, applies=_weights),
+    Slip("noise shared over the batch", {"shared_by_samples": True}),
+    Slip("noise shared between layers", {"shared_by_layers": True}),
+    Slip("noise before the activation", {"before_activation": True}),
+    Slip("stale baseline (of another sample)", {"stale": True}),
+    Slip("transposed", {"transposed": True}),
+    Slip("activation derivative left out", {"slope": _no_slope}, applies=_weights),
+    Slip("activation derivative at the activity, φ'(x) for φ'(s)", {"slope": _slope_at_activity}, applies=_weights),
+    Slip("derivative threshold s ≥ 0 for s > 0", {"slope": _slope_from_zero}, applies=_weights),
+    Slip("isotropic noise where the manifold was claimed", {"direction": _isotropic}, applies=_projected),
+    Slip("mean direction lost from the basis", {"direction": _without_mean}, applies=_projected),
+    Slip("basis of another layer", {"direction": _neighbour}, applies=_projected),
+    Slip("basis not orthonormal: rows normalised for columns", {"direction": _rows_normalised}, applies=_projected),
+    Slip("basis not orthonormal: of Frobenius norm 1", {"direction": _one_norm}, applies=_projected),
+    Slip(
         "energy mismatch: noise of σ√(d/n), estimate divided by σ²",
         {"direction": lambda problem, site: math.sqrt(_share(problem, site)) * basis(problem, site)},
         applies=_projected,
     ),
-    slip(
+    Slip(
         "energy mismatch: noise of σ, estimate divided by σ²d/n",
         {"factor": lambda problem, site: 1 / _share(problem, site)},
         applies=_projected,
     ),
     *map(_other_noise, ("gaussian", "rademacher", "fixed-norm")),
-    slip(
+    Slip(
         "all layers perturbed at once, not one after another",
         instead={"simultaneous": True},
         applies=lambda declaration: not declaration.simultaneous,
     ),
-    slip(
+    Slip(
         "layers perturbed one after another, not at once",
         instead={"simultaneous": False},
         applies=lambda declaration: declaration.simultaneous,
