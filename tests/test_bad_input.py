@@ -434,6 +434,7 @@ def test_jit_equals_eager_and_accepts_unknown_values(call):
     function, arrays, arguments = _jitted(call, "float64")
     eager, jitted = call(arguments), function(arrays)
     _expect_as_said(call, arguments, eager, xp, "float64")
+    _expect_numpys(call, eager, "float64")
     assert jax.tree.structure(jitted) == jax.tree.structure(eager)
     for one, other in zip(jax.tree.leaves(jitted), jax.tree.leaves(eager), strict=True):
         assert jax.numpy.asarray(one).dtype == jax.numpy.asarray(other).dtype
@@ -450,9 +451,9 @@ def test_what_cannot_be_traced_says_so(call):
 
 
 @_by_call(each for each in CALLS if any(_root(path) in each.arguments for path in each.floats))
-def test_validate_beforehand(call, xp):
+def test_validate_beforehand(call, xp_or_jax):
     floats = {path: kind for path, kind in call.floats.items() if _root(path) in call.arguments}
-    made = {name: value for name, value in call.build(xp, "float32").items() if name in map(_root, floats)}
+    made = {name: value for name, value in call.build(xp_or_jax, "float32").items() if name in map(_root, floats)}
 
     def checked(changes: dict[str, Any]) -> None:
         nmnc_ref.validate(call.function, **changed(made, changes))
@@ -461,10 +462,10 @@ def test_validate_beforehand(call, xp):
     for path, kind in floats.items():
         for value in (math.nan, math.inf):
             with pytest.raises(ValueError, match=rf"^{re.escape(path)}: expected finite values, got"):
-                checked({path: kind.to(xp, "float32", _spoilt(kind, value))})
+                checked({path: kind.to(xp_or_jax, "float32", _spoilt(kind, value))})
         if kind.kind == "basis":
             with pytest.raises(ValueError, match=f"{path}: expected orthonormal columns, got"):
-                checked({path: kind.to(xp, "float32", 2 * kind.values)})
+                checked({path: kind.to(xp_or_jax, "float32", 2 * kind.values)})
 
 
 TRACED_NUMBERS = [
@@ -518,8 +519,23 @@ def _expect_as_said(call: Call, arguments: dict[str, Any], result: Any, xp: Modu
         assert scope.dtype in (None, getattr(xp, dtype))
 
 
+def _numbers(value: Any) -> list[np.ndarray]:
+    """Return all arrays and numbers inside of tuples."""
+    if isinstance(value, tuple):
+        return [number for item in value for number in _numbers(item)]
+    return [np.asarray(value)] if hasattr(value, "shape") or isinstance(value, (int, float)) else []
+
+
+def _expect_numpys(call: Call, result: Any, dtype: str) -> None:
+    """Check that what a library returns is what NumPy does, up to rounding."""
+    tolerance = 1000 * np.finfo(dtype).eps
+    want = _numbers(call(call.build(library("numpy"), dtype)))
+    for one, other in zip(_numbers(result), want, strict=True):
+        np.testing.assert_allclose(one, other, rtol=tolerance, atol=tolerance * float(np.max(np.abs(other))))
+
+
 @_by_call(CALLS)
-def test_what_is_returned_is_what_the_signature_says(call, backend, dtype_name):
+def test_what_is_returned_is_what_the_signature_says_and_numpy_computes(call, backend, dtype_name):
     xp = library(backend)
     made = call.build(xp, dtype_name)
     plain = {path: kind for path, kind in call.leaves.items() if isinstance(kind, Plain)}
@@ -530,13 +546,15 @@ def test_what_is_returned_is_what_the_signature_says(call, backend, dtype_name):
 
         def run(arrays, arguments=arguments):
             given = changed(arguments, arrays)
-            _expect_as_said(call, given, call(given), xp, dtype_name)
+            result = call(given)
+            _expect_as_said(call, given, result, xp, dtype_name)
+            return result
 
         if backend == "jax" and call.arrays and str(call) not in UNTRACED:  # values are looked at where jit is tested
             _, arrays, _ = _jitted(call, dtype_name)
             pytest.importorskip("jax").eval_shape(run, arrays)
         else:
-            run({})
+            _expect_numpys(call, run({}), dtype_name)
 
 
 @_by_call(WITH_ARRAYS)
@@ -752,15 +770,15 @@ ONE_BY_ONE = [*_manifolds(), *_moments(), *_measures(), *_estimates(), *_keys(),
     ("name", "call"),
     [pytest.param(name, call, id=f"{call.func.__name__}-{name}-{why}") for name, why, call in ONE_BY_ONE],
 )
-def test_value_that_a_function_cannot_take(name, call, xp):
-    arguments = _of(xp, call.args)
-    options = dict(zip(call.keywords, _of(xp, tuple(call.keywords.values())), strict=True))
+def test_value_that_a_function_cannot_take(name, call, xp_or_jax):
+    arguments = _of(xp_or_jax, call.args)
+    options = dict(zip(call.keywords, _of(xp_or_jax, tuple(call.keywords.values())), strict=True))
     _refused(lambda: call.func(*arguments, **options), name)
 
 
-def test_one_jacobian_of_several_may_be_zero(xp):
+def test_one_jacobian_of_several_may_be_zero(xp_or_jax):
     one = np.stack([np.zeros((3, 4)), np.ones((3, 4))])
-    assert 0 <= float(alignment.pooled_alignment(_of(xp, one), _of(xp, SPAN))) <= 1
+    assert 0 <= float(alignment.pooled_alignment(_of(xp_or_jax, one), _of(xp_or_jax, SPAN))) <= 1
 
 
 def test_basis_is_checked_by_every_function_that_takes_one():
@@ -797,29 +815,33 @@ GOOD = np.ones((2, 3), dtype=np.float32)
 
 
 @pytest.mark.parametrize("leaf", LEAVES.values(), ids=LEAVES)
-def test_validate_refuses(leaf, xp):
-    network = _of(xp, (Dense(GOOD, GOOD[:, 0]), Dense(GOOD, leaf)))
-    _refused(lambda: nmnc_ref.validate(feedforward.forward, x=_of(xp, leaf)), "x")
+def test_validate_refuses(leaf, xp_or_jax):
+    network = _of(xp_or_jax, (Dense(GOOD, GOOD[:, 0]), Dense(GOOD, leaf)))
+    _refused(lambda: nmnc_ref.validate(feedforward.forward, x=_of(xp_or_jax, leaf)), "x")
     _refused(lambda: nmnc_ref.validate(feedforward.forward, network=network), "bias")
     _refused(lambda: nmnc_ref.validate(sgd.zero_velocity, network=network), "bias")
 
 
-def test_validate_names_the_leaf(xp):
-    network = _of(xp, (Dense(GOOD, GOOD[:, 0]), Dense(GOOD, np.full(2, math.nan, dtype=np.float32))))
+def test_validate_names_the_leaf(xp_or_jax):
+    network = _of(xp_or_jax, (Dense(GOOD, GOOD[:, 0]), Dense(GOOD, np.full(2, math.nan, dtype=np.float32))))
     with pytest.raises(ValueError, match=r"^network\[1\]\.bias: expected finite values, got NaN$"):
         nmnc_ref.validate(feedforward.forward, network=network)
 
 
-def test_validate_refuses_mixtures(xp):
-    one = _of(xp, GOOD)
+def test_validate_refuses_mixtures(xp_or_jax):
+    one = _of(xp_or_jax, GOOD)
     nmnc_ref.validate(feedbacks.running_average, feedback=one, estimate=one)
-    for other in (_of(xp, GOOD.astype(np.float64)), _of(_foreign(xp), GOOD), _of(xp, np.ones((2, 4), np.float32))):
+    for other in (
+        _of(xp_or_jax, GOOD.astype(np.float64)),
+        _of(_foreign(xp_or_jax), GOOD),
+        _of(xp_or_jax, np.ones((2, 4), np.float32)),
+    ):
         wrong = partial(nmnc_ref.validate, feedbacks.running_average, feedback=one, estimate=other)
         _refused(wrong, "estimate")
 
 
-def test_validate_knows_bases_by_their_annotation(xp):
-    good = _of(xp, SPAN)
+def test_validate_knows_bases_by_their_annotation(xp_or_jax):
+    good = _of(xp_or_jax, SPAN)
     state = State(*(((Dense(good, good[:, 0]),),) * 2), (good,), (good,), None)
     nmnc_ref.validate(alignment.principal_angles, other_basis=good)
     nmnc_ref.validate(training.fit_manifolds, state=state)
