@@ -31,11 +31,17 @@ class Reference:
         xp: an Array API namespace.
         compile: `jax.jit` or its like, which takes the names of what is not traced as `static_argnames`, and compiles
             the same function once however often it is given it.
+        put: makes an array of the library of one of NumPy, of the same dtype, in place of `xp.asarray`. JAX compiles
+            again for arrays that have no device, such as those of its `asarray`.
     """
 
-    def __init__(self, xp: ModuleType, compile: Callable[..., Callable] | None = None) -> None:
-        self.xp = xp
-        self.compile = compile
+    def __init__(
+        self,
+        xp: ModuleType,
+        compile: Callable[..., Callable] | None = None,
+        put: Callable[[Any], Array] | None = None,
+    ) -> None:
+        self.xp, self.compile, self.put = xp, compile, put or xp.asarray
 
     def __getattr__(self, name: str) -> Callable[[dict[str, Any]], np.ndarray | float]:
         if name not in OPERATIONS:
@@ -55,8 +61,7 @@ class Reference:
         return operation.function
 
     def _array(self, array: np.ndarray) -> Array:
-        dtype = getattr(self.xp, array.dtype.name) if array.dtype.kind == "f" else word_dtype(self.xp)
-        return self.xp.asarray(array, dtype=dtype)
+        return self.put(array if array.dtype.kind == "f" else self.xp.asarray(array, dtype=word_dtype(self.xp)))
 
 
 LIBRARIES = {
@@ -77,4 +82,5 @@ def __getattr__(name: str) -> Reference:
     os.environ.setdefault("JAX_ENABLE_X64", "1")  # read when JAX is imported
     xp, jax = importlib.import_module(LIBRARIES[name]), importlib.import_module("jax")
     jax.config.update("jax_default_matmul_precision", "highest")
-    return Reference(xp, jax.jit if name == "on_jax_jit" else None)
+    put = functools.partial(jax.device_put, device=jax.devices()[0])
+    return Reference(xp, jax.jit if name == "on_jax_jit" else None, put)
