@@ -247,7 +247,7 @@ def test_the_dimension_of_a_learner_may_be_another(monkeypatch):
 
 def test_a_compiled_learner_is_that_of_numpy(monkeypatch):
     small(monkeypatch)
-    for task in ("dense", "narrow", "memory"):
+    for task in ("dense", "memory"):
         want, got = (
             Learner(task, "nmnc", 0.005, 0.03, 0).perform(Lab(name, "float32", 0)) for name in ("numpy", "jax")
         )
