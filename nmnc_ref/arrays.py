@@ -136,12 +136,16 @@ def _expect_orthonormal(xp: ModuleType, path: str, basis: Array) -> None:
 # Arrays
 
 _NAMESPACES: dict[type, ModuleType] = {}
+OTHER_MEANING = (np.matrix, np.ma.MaskedArray)
+"""Subclasses of NumPy's arrays that are none: `*` of matrices is their product, and masked values count as none."""
 
 
 def namespace(array: Array) -> ModuleType:
     """Return the Array API namespace of an array, which is looked up once for its type."""
     kind = type(array)
     if kind not in _NAMESPACES:
+        if issubclass(kind, OTHER_MEANING):
+            raise TypeError(f"expected an array, got {kind.__name__}, in which operators mean something else")
         _NAMESPACES[kind] = array_namespace(array)
     return _NAMESPACES[kind]
 

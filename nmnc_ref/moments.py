@@ -67,10 +67,13 @@ def merge(moments: Moments, other: Moments) -> Moments:
     _expect_count(moments=moments, other=other)
     xp = namespace(moments.mean)
     count = moments.count + other.count
-    share = other.count / xp.where(count > 0, count, xp.ones_like(count))
+    total = xp.where(count > 0, count, xp.ones_like(count))
+    share, rest = other.count / total, moments.count / total
     difference = other.mean - moments.mean
     between = (moments.count * share) * difference[:, None] * difference
-    return Moments(count, moments.mean + share * difference, moments.scatter + other.scatter + between)
+    # from the mean that weighs more, so that one of weight 0 leaves no rounding error of its own size
+    mean = xp.where(share < rest, moments.mean + share * difference, other.mean - rest * difference)
+    return Moments(count, mean, moments.scatter + other.scatter + between)
 
 
 @checked

@@ -65,6 +65,11 @@ def threefry2x32(
     def word(x: Array) -> Array:
         return x if x.dtype == xp.uint32 else x & MASK  # which is what uint32 wraps to by itself
 
+    scalar = not any(each.ndim for each in (key0, key1, counter0, counter1))
+    # NumPy warns of scalars that wrap, and not of arrays
+    key0, key1, counter0, counter1 = (
+        each if each.ndim else xp.reshape(each, (1,)) for each in (key0, key1, counter0, counter1)
+    )
     keys = (key0, key1, key0 ^ key1 ^ PARITY)
     x0, x1 = word(counter0 + key0), word(counter1 + key1)
     for group in range(5):
@@ -73,7 +78,7 @@ def threefry2x32(
             x1 = x0 ^ (word(x1 << rotation) | (x1 >> (32 - rotation)))
         x0 = word(x0 + keys[(group + 1) % 3])
         x1 = word(x1 + keys[(group + 2) % 3] + (group + 1))
-    return x0, x1
+    return (xp.reshape(x0, ()), xp.reshape(x1, ())) if scalar else (x0, x1)
 
 
 @checked
@@ -99,7 +104,8 @@ def fold_in(key: Words[Array, "... 2"], data: int | Array) -> Words[Array, "... 
     if isinstance(data, (int, np.integer)):
         data = xp.asarray(Integer(0, MASK)("data", data, Scope()), dtype=key.dtype, device=device(key))
     elif getattr(data, "dtype", None) != key.dtype or library("data", data) is not xp:
-        raise TypeError(f"data: expected an int or words of {xp.__name__} like key, got {type(data).__name__}")
+        got = getattr(data, "dtype", type(data).__name__)
+        raise TypeError(f"data: expected an int or words of {xp.__name__}, {key.dtype} like key, got {got}")
     expect(0 not in data.shape, f"data: expected a non-empty array, got shape {list(data.shape)}")
     counter = data[..., None]
     return xp.concat(threefry2x32(key[..., :1], key[..., 1:], xp.zeros_like(counter), counter), axis=-1)

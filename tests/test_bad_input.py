@@ -782,6 +782,17 @@ def test_value_that_a_function_cannot_take(name, call, xp_or_jax):
     _refused(lambda: call.func(*arguments, **options), name)
 
 
+@pytest.mark.parametrize("kind", [np.matrix, np.ma.MaskedArray])
+def test_arrays_whose_operators_mean_something_else_are_refused(kind):
+    values = np.random.default_rng(0).normal(size=(5, 3))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PendingDeprecationWarning)
+        other = kind(values)
+    for call in (moments.of, manifold.projector, dimension.two_nearest_neighbours):
+        with pytest.raises(TypeError, match=f": expected an array, got {kind.__name__}"):
+            call(other)
+
+
 def test_one_jacobian_of_several_may_be_zero(xp_or_jax):
     one = np.stack([np.zeros((3, 4)), np.ones((3, 4))])
     assert 0 <= float(alignment.pooled_alignment(_of(xp_or_jax, one), _of(xp_or_jax, SPAN))) <= 1

@@ -98,6 +98,13 @@ def test_forgetting_has_geometric_weights(rate, lab):
     assert rate == 0 or rate == 1 or not agree(lab, got, brute(lab, parts, slower))
 
 
+def test_what_is_forgotten_leaves_no_rounding_error(lab):
+    x = activity(lab)
+    past, want = moments.of(x + 1e6), moments.of(x)
+    for got in (moments.update(past, x, 1.0), moments.merge(want, moments.forget(past, 1.0))):
+        assert agree(lab, got, want)
+
+
 def test_the_count_tends_to_the_batch_over_the_rate(lab):
     x = activity(lab)[:8, :]
     got = moments.empty(x)

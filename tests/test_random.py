@@ -26,6 +26,16 @@ def test_known_answers(xp, counter, key, answer):
     assert tuple(int(word[0]) for word in random.threefry2x32(*words)) == answer
 
 
+def test_words_of_no_axes_wrap_without_a_warning(xp_or_jax):
+    xp = xp_or_jax
+    key, counter = random.key(2**64 - 1, xp), random.key(2**64 - 7, xp)
+    words = [word[()] if xp is np else word for word in (key[0], key[1], counter[0], counter[1])]
+    got = random.threefry2x32(*words)
+    want = random.threefry2x32(key[:1], key[1:], counter[:1], counter[1:])
+    assert [word.shape for word in got] == [(), ()]
+    assert [int(word) for word in got] == [int(word[0]) for word in want]
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_same_stream_as_jax(xp_or_jax, seed):
     key, jax_key = random.key(seed, xp_or_jax), jax.random.key(seed)

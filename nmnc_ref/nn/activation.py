@@ -59,7 +59,9 @@ def _softplus(preactivation: Float[Array, "*any"]) -> Float[Array, "*any"]:
 
 @checked
 def _logistic(preactivation: Float[Array, "*any"]) -> Float[Array, "*any"]:
-    return (1 + namespace(preactivation).tanh(preactivation / 2)) / 2
+    xp = namespace(preactivation)
+    tail = xp.exp(-xp.abs(preactivation))  # which keeps its relative accuracy where the slope is small
+    return xp.where(preactivation >= 0, xp.ones_like(tail), tail) / (1 + tail)
 
 
 identity = Activation("identity", _identity, _one)
