@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -216,3 +217,32 @@ def test_the_same_seed_gives_the_same_numbers():
 
 def test_a_bound_that_holds_with_room_says_so():
     assert report.results([run(claim_of(lambda lab, m=2.0: iter([at_least("b", 1.0, m)]), {"low": {"m": 0.5}}), LAB)])
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        f"{sys.executable} -m paper_checks --only D1 --json out.json | true",
+        f"{sys.executable} -m nmnc_ref vectors write folder | true",
+        f"{sys.executable} -m paper_checks --only D1 --json out.json >&- | true",
+        f"PYTHONIOENCODING=ascii {sys.executable} -m nmnc_ref vectors write 漢 | true",
+    ],
+    ids=["a closed pipe", "a closed pipe, files", "no stream", "a narrow encoding"],
+)
+def test_what_becomes_of_the_output_does_not_change_the_work(command, tmp_path):
+    run = subprocess.run(
+        ["bash", "-c", f"{command}; exit ${{PIPESTATUS[0]}}"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert (run.returncode, run.stderr.strip()) == (0, "")  # a progress bar ends with a line
+    assert [path.name for path in tmp_path.iterdir()] in (["out.json"], ["folder"], ["漢"])
+
+
+def test_output_may_be_no_file(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    assert main(["--list"]) == 0
+    assert "E16" in sys.stdout.getvalue()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import json
 import os
 import sys
@@ -58,12 +59,21 @@ def in_one_line(error: BaseException) -> str:
 
 
 def console() -> Console:
-    """Return where tables are printed, whatever characters the terminal knows."""
+    """Return where tables are printed, whatever characters it knows, and whether or not anyone reads to the end."""
     from rich.console import Console
 
-    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
-    terminal = Console()
-    return terminal if terminal.is_terminal else Console(width=WIDTH)
+    class Patient(Console):
+        def on_broken_pipe(self) -> None:
+            """Go on in silence: results and exit status are those of the work."""
+            self.quiet = True
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+    if sys.stdout is None:  # it was closed
+        sys.stdout = io.StringIO()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+    terminal = Patient()
+    return terminal if terminal.is_terminal else Patient(width=WIDTH)
 
 
 def expect_writable(file: Path, option: str = "--json") -> None:

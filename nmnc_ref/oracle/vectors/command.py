@@ -53,7 +53,8 @@ def _write(options: argparse.Namespace) -> int:
             (folder / name).write_bytes(content)
     except OSError as error:
         raise UsageError(f"{folder}: cannot be written: {error.strerror}") from None
-    print(f"wrote {len(files)} files to {folder}")
+    written = f"wrote {len(files)} files to {folder}"
+    command_line.console().print(written, markup=False, highlight=False, soft_wrap=True)
     return OK
 
 
