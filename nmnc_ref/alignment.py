@@ -32,7 +32,7 @@ def _share(jacobian: Array, basis: Array, axes: tuple[int, int] | None) -> Array
     xp = namespace(jacobian)
     inside, whole = xp.sum((jacobian @ basis) ** 2, axis=axes), xp.sum(jacobian**2, axis=axes)
     expect(xp.all(whole > 0), "jacobian: expected a non-zero norm, got 0")
-    return inside / whole
+    return xp.clip(inside / whole, max=1.0)
 
 
 @checked

@@ -26,7 +26,7 @@ def participation_ratio(spectrum: Float[Array, "*batch m"]) -> Float[Array, "*ba
     _expect_variances(spectrum)
     xp = namespace(spectrum)
     share = spectrum / xp.sum(spectrum, axis=-1, keepdims=True)
-    return 1 / xp.sum(share**2, axis=-1)
+    return xp.clip(1 / xp.sum(share**2, axis=-1), min=1.0, max=float(spectrum.shape[-1]))
 
 
 @checked

@@ -20,6 +20,7 @@ def linear_cka(activity: Float[Array, "N n"], other_activity: Float[Array, "N m"
 
     K = X Xᵀ and L = Y Yᵀ with every column of X and Y centred. Equal to ‖YᵀX‖² / (‖XᵀX‖ ‖YᵀY‖). Orthogonal
     transformations of the units, a common factor and constants added to units do not change it.
+    It has a bias upwards: with far more units than stimuli it is near 1 for units that have nothing in common.
 
     Args:
         activity: X, one row for each stimulus, not the same for all (under `jax.jit`: arbitrary or NaN).
@@ -31,12 +32,15 @@ def linear_cka(activity: Float[Array, "N n"], other_activity: Float[Array, "N m"
         norm = xp.linalg.vector_norm(centred)
         expect(norm > _floor(xp, x), f"{name}: expected activity that differs between stimuli, got the same for all")
         grams.append((centred / norm) @ (centred / norm).T)  # [N, N]
-    return xp.sum(grams[0] * grams[1]) / (xp.linalg.vector_norm(grams[0]) * xp.linalg.vector_norm(grams[1]))
+    norms = xp.linalg.vector_norm(grams[0]) * xp.linalg.vector_norm(grams[1])
+    return xp.clip(xp.sum(grams[0] * grams[1]) / norms, min=0.0, max=1.0)
 
 
 @checked
 def dissimilarity(activity: Float[Array, "N n"]) -> Float[Array, "N N"]:
     """1 − Pearson's correlation, in [0, 2], of the activity for two stimuli (Kriegeskorte, Mur and Bandettini 2008).
+
+    Symmetric, with a diagonal of 0, to the last bit.
 
     For each stimulus its mean over units is subtracted, so that the result is invariant to permutations of the units,
     but not to all orthogonal transformations.
@@ -67,7 +71,7 @@ def rsa(activity: Float[Array, "N n"], other_activity: Float[Array, "N m"]) -> F
         expect(differ, f"{name}: expected dissimilarities that differ, got the same between all stimuli")
         centred = _ranks(xp, pairs) - (pairs.shape[0] + 1) / 2
         scores.append(centred / xp.linalg.vector_norm(centred))
-    return xp.sum(scores[0] * scores[1])
+    return xp.clip(xp.sum(scores[0] * scores[1]), min=-1.0, max=1.0)
 
 
 def _dissimilarity(name: str, activity: Array) -> Array:
@@ -77,7 +81,10 @@ def _dissimilarity(name: str, activity: Array) -> Array:
     differ = xp.all(norm > _floor(xp, activity, axis=1))
     expect(differ, f"{name}: expected units that differ in their response to each stimulus, got equal ones")
     normalised = centred / norm
-    return 1 - xp.clip(normalised @ normalised.T, min=-1.0, max=1.0)
+    correlation = normalised @ normalised.T
+    found = 1 - xp.clip((correlation + correlation.T) / 2, min=-1.0, max=1.0)
+    index = xp.arange(found.shape[0], device=device(activity))
+    return xp.where(index[:, None] == index[None, :], xp.zeros_like(found), found)
 
 
 def _centred(xp: ModuleType, activity: Array, axis: int) -> Array:

@@ -316,6 +316,12 @@ def test_the_stand_ins_cannot_be_changed_by_a_pickle(tmp_path):
         cifar.read_python(path, IMAGES)
 
 
+@pytest.mark.parametrize("read", [cifar.read_python, cifar.read_binary])
+def test_a_folder_in_the_place_of_a_file(read, tmp_path):
+    with pytest.raises(ValueError, match="expected a file of CIFAR-10, got a folder"):
+        read(tmp_path, IMAGES)
+
+
 # --- sequences ---
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from nmnc_ref import similarity
+from nmnc_ref import alignment, dimension, similarity
 from paper_checks.lab import Lab
 
 STIMULI = 30
@@ -69,6 +69,29 @@ def test_dissimilarity_is_that_of_numpy(lab):
     x, _ = pair(lab)
     got = lab.numpy(lab.jit(similarity.dissimilarity)(x))
     assert np.max(np.abs(got - (1 - np.corrcoef(lab.numpy(x))))) <= rounding(lab, 12)
+
+
+def test_stated_ranges_hold_to_the_last_bit(lab):
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        x = lab.array(rng.normal(size=(int(rng.integers(4, 30)), int(rng.integers(2, 20)))))
+        basis = lab.xp.linalg.qr(lab.array(rng.normal(size=(11, int(rng.integers(1, 11))))))[0]
+        inside = lab.array(rng.normal(size=(5, basis.shape[1]))) @ basis.T
+        equal = lab.array(np.full(7, rng.uniform(0.1, 9)))
+        matrix = lab.numpy(similarity.dissimilarity(x))
+        assert float(similarity.linear_cka(x, x)) <= 1
+        assert float(similarity.rsa(x, x)) <= 1
+        assert float(alignment.alignment(inside, basis)) <= 1
+        assert float(alignment.pooled_alignment(inside, basis)) <= 1
+        assert 1 <= float(dimension.participation_ratio(equal)) <= 7
+        assert not np.any(np.diag(matrix))
+        assert np.array_equal(matrix, matrix.T)
+
+
+def test_cka_of_independent_units_is_biased_upwards(lab):
+    """E of ⟨K, L⟩/(‖K‖ ‖L‖) for n ≫ N: both grams are nearly the centring matrix, of squared norm N − 1."""
+    few, many = (similarity.linear_cka(lab.normal("one", 8, n), lab.normal("other", 8, n)) for n in (4, 1000))
+    assert float(few) < 0.8 < 0.95 < float(many)
 
 
 def test_rsa_is_spearmans_correlation_of_scipy(lab):

@@ -171,6 +171,8 @@ def test_files_that_are_no_files(tmp_path, capsys):
     refused(["check", "--answers", str(tmp_path)], "of no case", capsys)
     (tmp_path / "no_such_case.json").unlink()
     file.write_bytes(WHOLE)
+    (tmp_path / f"._{CASE}.json").write_bytes(b"what another system keeps beside a file")
+    assert main(["vectors", "check", "--answers", str(tmp_path)]) in (0, 1)
     file.with_suffix(".npz").write_bytes(npz(**{"stages.isotropic_noise": VALUE}))
     refused(["check", "--answers", str(tmp_path)], "got both", capsys)
 

@@ -118,6 +118,8 @@ def read_python(path: Path, images: int) -> Pictures:
 
 
 def _content(path: Path) -> bytes:
+    if path.is_dir():
+        raise ValueError(f"{path}: expected a file of CIFAR-10, got a folder")
     try:
         return path.read_bytes()
     except FileNotFoundError:

@@ -161,6 +161,8 @@ def _stage(file: str, fields: dict[str, Any]) -> Stage:
 def read_answers(folder: Path, cases: tuple[Case, ...]) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
     """Yield, for each case that the folder has a file for, its name and the answers to its stages.
 
+    Hidden files are left alone, such as those that a system keeps beside others.
+
     Raises:
         FormError: no folder; a file of a name that no case has, that is there both as JSON and npz or is not of the
             form; a stage that the case does not have, or that is there twice.
@@ -170,7 +172,8 @@ def read_answers(folder: Path, cases: tuple[Case, ...]) -> Iterator[tuple[str, d
     known = {case.name: case for case in cases}
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        if path.suffix not in (".json", ".npz") or path.name in (MANIFEST, CASE_SCHEMA):
+        hidden = path.name.startswith(".")  # what other systems leave beside a file
+        if hidden or path.suffix not in (".json", ".npz") or path.name in (MANIFEST, CASE_SCHEMA):
             continue
         if path.stem not in known:
             raise FormError(f"{folder}: the file {path.name!a} is of no case of the pack")
