@@ -54,13 +54,17 @@ class Scope:
         self.item = 0
         self.found: list[tuple[str, Array, bool]] = []
 
-    def remembered(self, arrays: list[Array]) -> Scope:
-        """Return what a later call with arrays of the same form has in common, each array as its place in the list."""
-        kept, place = Scope(), -1
+    def remembered(self, arrays: list[Array]) -> Scope | None:
+        """Return what a later call with arrays of the same form has in common, each array as its place in the list.
+
+        None if one array stands in two places: the later call may have two.
+        """
+        places = {id(array): place for place, array in enumerate(arrays)}
+        if len(places) < len(arrays):
+            return None
+        kept = Scope()
         kept.xp, kept.dtype = self.xp, self.dtype
-        for path, array, orthonormal in self.found:
-            place = next(i for i in range(place + 1, len(arrays)) if arrays[i] is array)
-            kept.found.append((path, place, orthonormal))
+        kept.found = [(path, places[id(array)], orthonormal) for path, array, orthonormal in self.found]
         return kept
 
     def recalled(self, arrays: list[Array], values: bool) -> Scope:

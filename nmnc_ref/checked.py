@@ -69,8 +69,9 @@ def checked(function: Function) -> Function:
             _check_all(of_arrays, given, kwargs, scope)
             if len(passed) >= _FORMS:
                 passed.clear()
-            if form is not None:
-                passed[form] = scope.remembered(arrays)
+            kept = scope.remembered(arrays) if form is not None else None
+            if kept is not None:
+                passed[form] = kept
         _check_all(others, given, kwargs, scope)
         if _THREAD.nested:
             return function(*given, **kwargs)

@@ -210,6 +210,14 @@ def test_a_form_that_has_passed_says_nothing_of_values_or_of_other_forms():
             perturbation.on_manifold(np.ones((3, 2)), None, 0.5)
 
 
+def test_an_array_in_two_places_is_not_taken_for_two():
+    for _ in range(2):
+        estimator.correlation(GOOD, GOOD, 0.1)
+        for response, noise in ((GOOD, NAN), (NAN, GOOD)):
+            with pytest.raises(ValueError, match="expected finite values, got NaN"):
+                estimator.correlation(response, noise, 0.1)
+
+
 def test_forms_are_forgotten_when_they_are_many(monkeypatch):
     monkeypatch.setattr("nmnc_ref.checked._FORMS", 3)
     for length in (*range(1, 9), *range(1, 9)):
