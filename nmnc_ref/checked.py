@@ -62,8 +62,9 @@ def checked(function: Function) -> Function:
         given: list[Any] = list(args)
         arrays: list[Array] = []
         form = _form_of_all(of_arrays, given, kwargs, arrays)
-        if form in passed:
-            scope = passed[form].recalled(arrays, values=not _THREAD.nested)
+        known = passed.get(form)  # looked up once: another thread may forget it
+        if known is not None:
+            scope = known.recalled(arrays, values=not _THREAD.nested)
         else:
             scope = Scope()
             _check_all(of_arrays, given, kwargs, scope)
