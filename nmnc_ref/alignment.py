@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from nmnc_ref.arrays import Array, Basis, Float, expect, namespace
 from nmnc_ref.checked import checked
+from nmnc_ref.numerics import scaled
 
 
 @checked
@@ -29,7 +30,7 @@ def pooled_alignment(jacobian: Float[Array, "*batch o n"], basis: Basis[Array, "
 
 
 def _share(jacobian: Array, basis: Array, axes: tuple[int, int] | None) -> Array:
-    xp = namespace(jacobian)
+    xp, jacobian = namespace(jacobian), scaled(jacobian, axes)
     inside, whole = xp.sum((jacobian @ basis) ** 2, axis=axes), xp.sum(jacobian**2, axis=axes)
     expect(xp.all(whole > 0), "jacobian: expected a non-zero norm, got 0")
     return xp.clip(inside / whole, max=1.0)

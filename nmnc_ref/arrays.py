@@ -87,9 +87,15 @@ class Scope:
 
 
 def is_concrete(array: Array) -> bool:
-    """Tell whether the values of `array` are known; under `jax.jit` and its like they are not."""
-    jax = sys.modules.get("jax")
-    return jax is None or not isinstance(array, jax.core.Tracer)
+    """Tell whether the values of `array` are known; under `jax.jit`, `torch.func.vmap` and their like they are not."""
+    if isinstance(array, (np.ndarray, np.generic)):
+        return True
+    jax, torch = sys.modules.get("jax"), sys.modules.get("torch")
+    if jax is not None and isinstance(array, jax.core.Tracer):
+        return False
+    return torch is None or not (
+        isinstance(array, torch.Tensor) and torch._C._functorch.is_functorch_wrapped_tensor(array)
+    )
 
 
 def expect(condition: Array, message: str, *values: Array) -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from types import ModuleType
 
 from array_api_compat import device
 
 from nmnc_ref.arrays import Array, Float, expect, namespace
 from nmnc_ref.checked import checked
+from nmnc_ref.numerics import scaled
 from nmnc_ref.scalars import Share
 
 ROWS = 128
 """Rows of the distance matrix that are held at a time."""
+DIFFERENCES = 2**21
+"""Differences of coordinates that are held at a time, or one for each pair in these rows if that is more."""
 
 
 @checked
@@ -25,6 +29,7 @@ def participation_ratio(spectrum: Float[Array, "*batch m"]) -> Float[Array, "*ba
     """
     _expect_variances(spectrum)
     xp = namespace(spectrum)
+    spectrum = scaled(spectrum, -1)
     share = spectrum / xp.sum(spectrum, axis=-1, keepdims=True)
     return xp.clip(1 / xp.sum(share**2, axis=-1), min=1.0, max=float(spectrum.shape[-1]))
 
@@ -32,6 +37,8 @@ def participation_ratio(spectrum: Float[Array, "*batch m"]) -> Float[Array, "*ba
 @checked
 def explained_variance_dimension(spectrum: Float[Array, "*batch m"], explained: Share) -> Array:
     """The fewest leading variances whose share of the total is at least `explained`, integers from 1 to m.
+
+    A share that misses it by no more than the rounding of sums, 4·eps·√m, counts as reached.
 
     Args:
         spectrum: variances λ, descending, none negative and not all 0.
@@ -41,9 +48,10 @@ def explained_variance_dimension(spectrum: Float[Array, "*batch m"], explained: 
     xp = namespace(spectrum)
     descending = xp.all(spectrum[..., 1:] <= spectrum[..., :-1])
     expect(descending, "spectrum: expected descending variances, got an increase")
-    share = xp.cumulative_sum(spectrum, axis=-1) / xp.sum(spectrum, axis=-1, keepdims=True)
-    below = xp.sum(xp.astype(share[..., :-1] < explained, xp.int32), axis=-1)
-    return below + 1
+    total = xp.cumulative_sum(scaled(spectrum, -1), axis=-1)
+    rounding = 4 * xp.finfo(spectrum.dtype).eps * math.sqrt(spectrum.shape[-1])
+    below = total[..., :-1] < total[..., -1:] * (explained * (1 - rounding))
+    return xp.sum(xp.astype(below, xp.int32), axis=-1) + 1
 
 
 def _expect_variances(spectrum: Array) -> None:
@@ -59,7 +67,8 @@ def two_nearest_neighbours(points: Float[Array, "*batch N n"]) -> Float[Array, "
     """1/mean(log(r₂/r₁)): the TwoNN dimension, in its maximum-likelihood form (D2; Facco et al. 2017).
 
     r₁ and r₂ are the distances of a point to its two nearest neighbours. Where the density is locally uniform,
-    log(r₂/r₁) is exponential with mean 1/d. Points that occur several times count once.
+    log(r₂/r₁) is exponential with mean 1/d. Points that occur several times count once; nearer to each other than
+    1e-19 (float32) or 1e-154 (float64) of the largest coordinate counts as the same point.
 
     Args:
         points: at least three of them distinct, and with some r₂ > r₁, unlike a regular lattice (under `jax.jit` these
@@ -67,6 +76,7 @@ def two_nearest_neighbours(points: Float[Array, "*batch N n"]) -> Float[Array, "
     """
     xp, total = namespace(points), points.shape[-2]
     expect(total >= 3, f"points: expected at least N = 3 points, got {total}")
+    points = scaled(points, (-2, -1))
     index = xp.arange(total, device=device(points))
     chunks = [slice(start, min(start + ROWS, total)) for start in range(0, total, ROWS)]
     repeated = xp.concat([_repeats(xp, points, index, rows) for rows in chunks], axis=-1)
@@ -80,7 +90,14 @@ def two_nearest_neighbours(points: Float[Array, "*batch N n"]) -> Float[Array, "
 
 
 def _squared_distances(xp: ModuleType, points: Array, rows: slice) -> Array:
-    return xp.sum((points[..., rows, None, :] - points[..., None, :, :]) ** 2, axis=-1)  # [..., rows, N]
+    """Return [..., rows, N], summed over a few coordinates at a time."""
+    units = max(DIFFERENCES // (ROWS * math.prod(points.shape[:-1])), 1)
+    found = None
+    for start in range(0, points.shape[-1], units):
+        part = points[..., start : min(start + units, points.shape[-1])]
+        square = xp.sum((part[..., rows, None, :] - part[..., None, :, :]) ** 2, axis=-1)
+        found = square if found is None else found + square
+    return found
 
 
 def _repeats(xp: ModuleType, points: Array, index: Array, rows: slice) -> Array:

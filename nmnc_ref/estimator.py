@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from nmnc_ref.arrays import Array, Basis, Float, Tail, expect, namespace
 from nmnc_ref.checked import checked
+from nmnc_ref.numerics import move_axis
 from nmnc_ref.scalars import Count, Positive
 
 
@@ -24,7 +25,7 @@ def one_sided_response(
         activity: x.
         noise: ξ.
     """
-    return tail(activity + noise) - tail(activity)
+    return tail(activity[None, ...] + noise) - tail(activity)[None, ...]
 
 
 @checked
@@ -38,6 +39,7 @@ def antithetic_response(
         activity: x.
         noise: ξ.
     """
+    activity = activity[None, ...]
     return (tail(activity + noise) - tail(activity - noise)) / 2
 
 
@@ -58,8 +60,7 @@ def _mean_outer(response: Array, noise: Array) -> Array:
     """Return (1/K) Σ_k δy_k ξ_kᵀ: [K, …, o], [K, …, n] → [… , o, n]."""
     if noise.ndim == 2:  # the same, without axes to move: several times as fast for small arrays
         return response.T @ noise / noise.shape[0]
-    xp = namespace(response)
-    return xp.moveaxis(response, 0, -1) @ xp.moveaxis(noise, 0, -2) / noise.shape[0]
+    return move_axis(response, 0, -1) @ move_axis(noise, 0, -2) / noise.shape[0]
 
 
 @checked
@@ -76,7 +77,7 @@ def correlation(
         noise: ξ.
         sigma: σ that the noise was made with, in units of activity.
     """
-    return _mean_outer(response, noise) / sigma**2
+    return _mean_outer(response, noise / sigma) / sigma  # σ² may be out of range where the estimate is not
 
 
 @checked
@@ -93,7 +94,7 @@ def batch_correlation(
     xp = namespace(response)
     merge = noise.shape[0] * noise.shape[1]
     response = xp.reshape(response, (merge, *response.shape[2:]))
-    return _mean_outer(response, xp.reshape(noise, (merge, *noise.shape[2:]))) / sigma**2
+    return _mean_outer(response, xp.reshape(noise, (merge, *noise.shape[2:])) / sigma) / sigma
 
 
 @checked
@@ -111,8 +112,8 @@ def least_squares(
     """
     xp, coordinates = namespace(response), noise if basis is None else noise @ basis
     _expect_spanning(noise, coordinates, basis)
-    q, r = xp.linalg.qr(xp.moveaxis(coordinates, 0, -2))  # [..., K, d], [..., d, d]
-    estimate = xp.linalg.solve(r, q.mT @ xp.moveaxis(response, 0, -2)).mT  # [..., o, d]
+    q, r = xp.linalg.qr(move_axis(coordinates, 0, -2))  # [..., K, d], [..., d, d]
+    estimate = xp.linalg.solve(r, q.mT @ move_axis(response, 0, -2)).mT  # [..., o, d]
     return estimate if basis is None else estimate @ basis.T
 
 
@@ -125,7 +126,7 @@ def _expect_spanning(noise: Array, coordinates: Array, basis: Array | None) -> N
         expect(within, "noise: expected noise inside the span of basis, got {:.2g} outside", outside)
     draws, d = coordinates.shape[0], coordinates.shape[-1]
     expect(draws >= d, f"noise: expected at least d = {d} draws, got K = {draws}")
-    singular = xp.linalg.svdvals(xp.moveaxis(coordinates, 0, -2))
+    singular = xp.linalg.svdvals(move_axis(coordinates, 0, -2))
     full = xp.all(singular[..., -1] > singular[..., 0] * eps * draws)
     expect(full, f"noise: expected to span the d = {d} dimensions of basis, or all if it is None, got fewer")
 

@@ -63,11 +63,12 @@ def basis(weight: Float[Array, "d n"]) -> Basis[Array, "n d"]:
     _expect_rows(weight)
     xp = namespace(weight)
     orthonormal, triangle = xp.linalg.qr(weight.T)
-    lengths = xp.abs(xp.linalg.diagonal(triangle))
+    diagonal = xp.linalg.diagonal(triangle)
+    lengths = xp.abs(diagonal)
     floor = xp.finfo(weight.dtype).eps * weight.shape[1] * math.sqrt(weight.shape[0])
     independent = xp.min(lengths) > floor * xp.max(lengths)
     expect(independent, "weight: expected linearly independent rows, got dependent ones")
-    return orthonormal
+    return xp.where(diagonal[None, :] < 0, -orthonormal, orthonormal)  # libraries choose the sign of a length freely
 
 
 def _expect_rows(weight: Array) -> None:

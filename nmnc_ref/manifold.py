@@ -10,16 +10,22 @@ from __future__ import annotations
 import math
 from typing import Annotated, NamedTuple
 
+from array_api_compat import device
+
 from nmnc_ref.arrays import Array, Basis, Float, expect, is_concrete, namespace
 from nmnc_ref.checked import checked
+from nmnc_ref.dimension import explained_variance_dimension
+from nmnc_ref.numerics import centred, compressed, expect_squares
 from nmnc_ref.scalars import Choice, Count, Share
 
 CENTRINGS = ("uncentred", "centred", "mean-added")
 Centring = Annotated[str, Choice(*CENTRINGS)]
+TIE = 0.99
+"""From this share of the largest on, entries of a component count as equally large, lest rounding choose its sign."""
 
 
 class RankError(ValueError):
-    """More components were asked for than the activity has dimensions, or it is too large to tell."""
+    """More components were asked for than the activity has dimensions."""
 
 
 class Manifold(NamedTuple):
@@ -42,7 +48,8 @@ def fit(
 
     More components than the activity has numerical rank are refused (a constant matrix has rank 0 after centring), as
     is for "mean-added" a mean that lies in the span already. Under `jax.jit` that is not checked: columns beyond the
-    rank are arbitrary.
+    rank are arbitrary. A singular value of X/√B (centred, where that is asked for) of at most 4·eps·n of the largest
+    counts as rounding.
 
     Args:
         activity: X, one row for each input.
@@ -52,24 +59,21 @@ def fit(
             "mean-added": the centred components and, as column d + 1, the part of the mean orthogonal to them.
 
     Returns:
-        The manifold. Each component has the sign that makes its largest entry positive, so that noise along it is the
-        same on every library. The `mean` is that of X whatever the centring, the spectrum has divisor B.
+        The manifold. Each component has the sign that makes its largest entry positive, the first of those within 1 %
+        of the largest, so that noise along it is the same on every library. The `mean` is that of X whatever the
+        centring, the spectrum has divisor B.
     """
-    xp = namespace(activity)
     expect_one(dimension, explained)
     samples, n = activity.shape
-    mean = xp.mean(activity, axis=0)
-    deviation = activity if centring == "uncentred" else activity - mean
     most = min(samples if centring == "uncentred" else samples - 1, n)
     wanted = f"enough samples and units for d = {dimension or 1} {centring} components"
     expect(most >= (dimension or 1), f"activity: expected {wanted}, got shape [{samples}, {n}]")
-    norm = xp.linalg.vector_norm(activity)
-    if is_concrete(norm) and not math.isfinite(float(norm)):  # the SVD of some libraries fails on such values
-        raise RankError(f"activity: expected a finite norm, got {float(norm)}")
-    _, singular, components = xp.linalg.svd(deviation / math.sqrt(samples), full_matrices=False)
+    expect_squares("activity", activity)
+    xp, (mean, deviation) = namespace(activity), centred(activity)
+    decomposed = activity if centring == "uncentred" else deviation
+    _, singular, components = xp.linalg.svd(compressed(decomposed / math.sqrt(samples)), full_matrices=False)
     spectrum = singular**2
-    floor = xp.finfo(activity.dtype).eps * max(samples, n) * norm / math.sqrt(samples)
-    d = _columns("activity", spectrum, (singular > floor)[:most], dimension, explained, centring)
+    d = _columns("activity", spectrum, (singular > _rounding(singular, n))[:most], dimension, explained, centring)
     basis = _signed(components[:d, :].T)
     if centring == "mean-added":
         basis = _append_direction("activity", basis, mean)
@@ -88,8 +92,8 @@ def from_moments(
     """The manifold from the mean m and the covariance C of the activity: eigenvectors of C, or of C + m mᵀ [summary].
 
     The same as `fit` gives for the activity itself, to rounding, for activity too large to hold or that arrives over
-    time (`nmnc_ref.moments`). A variance below eps·n of the largest is rounding here, where `fit` resolves down to its
-    square. Refused is what `fit` refuses, and a covariance that is not symmetric or has a negative variance.
+    time (`nmnc_ref.moments`). A variance of at most 4·eps·n of the largest counts as rounding, where `fit` resolves
+    down to its square. Refused is what `fit` refuses, and a covariance not symmetric or with a negative variance.
 
     Args:
         mean: m.
@@ -101,25 +105,23 @@ def from_moments(
     Returns:
         The manifold; variances that rounding made negative are 0.
     """
-    xp = namespace(mean)
     expect_one(dimension, explained)
-    n, eps = mean.shape[0], xp.finfo(mean.dtype).eps
+    xp, n = namespace(mean), mean.shape[0]
     expect(n >= (dimension or 1), f"covariance: expected at least n = d = {dimension} units, got n = {n}")
     asymmetry = xp.max(xp.abs(covariance - covariance.T))
-    symmetric = asymmetry <= math.sqrt(eps) * xp.max(xp.abs(covariance))
+    symmetric = asymmetry <= math.sqrt(xp.finfo(mean.dtype).eps) * xp.max(xp.abs(covariance))
     expect(symmetric, "covariance: expected a symmetric matrix, got max |C − Cᵀ| = {:.2g}", asymmetry)
-    moment = covariance + mean[:, None] * mean if centring == "uncentred" else covariance
+    expect_squares("mean", mean)
+    moment = covariance + mean[:, None] * mean[None, :] if centring == "uncentred" else covariance
     ascending, components = xp.linalg.eigh(moment)
-    spectrum = xp.flip(ascending)
-    # Rounding of the mean by c units in the last place leaves a variance of (c·eps·‖m‖)²: c = eps^-¼ is admitted.
-    floor = eps * n * xp.max(xp.abs(spectrum)) + eps**1.5 * xp.sum(mean**2)
-    least = xp.min(spectrum)
-    expect(least >= -floor, "covariance: expected no negative variance, got {:.2g}", least)
-    d = _columns("covariance", spectrum, spectrum > floor, dimension, explained, centring)
+    spectrum, least = xp.clip(xp.flip(ascending), min=0.0), xp.min(ascending)
+    rounding = _rounding(xp.abs(ascending), n)
+    expect(least >= -rounding, "covariance: expected no negative variance, got {:.2g}", least)
+    d = _columns("covariance", spectrum, spectrum > rounding, dimension, explained, centring)
     basis = _signed(xp.flip(components, axis=1)[:, :d])
     if centring == "mean-added":
         basis = _append_direction("mean", basis, mean)
-    return Manifold(basis, xp.clip(spectrum, min=0.0), mean)
+    return Manifold(basis, spectrum, mean)
 
 
 @checked
@@ -138,6 +140,12 @@ def expect_one(dimension: int | None, explained: float | None) -> None:
     expect((dimension is None) != (explained is None), f"dimension, explained: expected one of the two, got {got}")
 
 
+def _rounding(values: Array, n: int) -> Array:
+    """Return what singular or eigenvalues may be by rounding alone: 4·eps·n of the largest of what was decomposed."""
+    xp = namespace(values)
+    return 4 * xp.finfo(values.dtype).eps * n * xp.max(values)
+
+
 def _columns(
     name: str, spectrum: Array, resolved: Array, dimension: int | None, explained: float | None, centring: str
 ) -> int:
@@ -145,21 +153,24 @@ def _columns(
     xp = namespace(spectrum)
     independent = xp.sum(xp.astype(resolved, xp.int32))
     rank = int(independent) if is_concrete(independent) else resolved.shape[0]
-    if dimension is None:
+    if explained is not None:
         known = is_concrete(independent)
         expect(known, "explained: expected `dimension` in its place while tracing, got traced values")
-        share = xp.cumulative_sum(spectrum) / xp.sum(spectrum) if rank else spectrum
-        dimension = min(1 + int(xp.sum(xp.astype(share < explained, xp.int32))), max(rank, 1))
-    if dimension > rank:
-        raise RankError(f"{name}: expected rank of at least d = {dimension} ({centring}), got rank {rank}")
-    return dimension
+        dimension = min(int(explained_variance_dimension(spectrum, explained)), rank) if rank else 1
+    columns = dimension or 1
+    if columns > rank:
+        raise RankError(f"{name}: expected rank of at least d = {columns} ({centring}), got rank {rank}")
+    return columns
 
 
 def _signed(basis: Array) -> Array:
-    """Return the columns with the sign that makes the entry of largest magnitude positive."""
+    """Return the columns with the sign that makes the first of their largest entries positive."""
     xp = namespace(basis)
-    negative = xp.max(basis, axis=0) + xp.min(basis, axis=0) < 0
-    return xp.where(negative, -basis, basis)
+    magnitude = xp.abs(basis)
+    first = xp.argmax(xp.astype(magnitude >= TIE * xp.max(magnitude, axis=0, keepdims=True), xp.int32), axis=0)
+    row = xp.arange(basis.shape[0], device=device(basis))
+    leading = xp.where(row[:, None] == first[None, :], basis, xp.zeros_like(basis))
+    return xp.where(xp.sum(leading, axis=0, keepdims=True) < 0, -basis, basis)
 
 
 def _append_direction(name: str, basis: Array, direction: Array) -> Array:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from nmnc_ref.arrays import Array, Float, expect, namespace
 from nmnc_ref.checked import checked
+from nmnc_ref.numerics import centred, expect_squares, gram
 from nmnc_ref.scalars import Fraction
 
 
@@ -35,7 +36,7 @@ def empty(activity: Float[Array, "B n"]) -> Moments:
         activity: of which only the number of units, the library and the dtype are used.
     """
     zero = namespace(activity).zeros_like(activity[0, :])
-    return Moments(zero[0], zero, zero[:, None] * zero)
+    return Moments(zero[0], zero, zero[:, None] * zero[None, :])
 
 
 @checked
@@ -45,13 +46,9 @@ def of(activity: Float[Array, "B n"]) -> Moments:
     Args:
         activity: x, one row for each sample.
     """
-    xp = namespace(activity)
-    mean = xp.mean(activity, axis=0)
-    deviation = activity - mean
-    rest = xp.mean(deviation, axis=0)  # what rounding in the sum over B samples left of the mean
-    deviation = deviation - rest
-    count = xp.zeros_like(mean[0]) + activity.shape[0]
-    return Moments(count, mean + rest, deviation.T @ deviation)
+    expect_squares("activity", activity)
+    mean, deviation = centred(activity)
+    return Moments(namespace(mean).zeros_like(mean[0]) + activity.shape[0], mean, gram(deviation))
 
 
 @checked
@@ -62,7 +59,8 @@ def merge(moments: Moments, other: Moments) -> Moments:
 
     Args:
         moments: of the one set.
-        other: of the other; either may be `empty`.
+        other: of the other; either may be `empty`. Merge parts of like weight: what has a share of less than eps of
+            the whole changes nothing.
     """
     _expect_count(moments=moments, other=other)
     xp = namespace(moments.mean)
@@ -70,7 +68,8 @@ def merge(moments: Moments, other: Moments) -> Moments:
     total = xp.where(count > 0, count, xp.ones_like(count))
     share, rest = other.count / total, moments.count / total
     difference = other.mean - moments.mean
-    between = (moments.count * share) * difference[:, None] * difference
+    between = (moments.count * share) * difference[:, None] * difference[None, :]
+    expect(xp.all(xp.isfinite(between)), "other.mean: expected means whose squared difference is in range, got others")
     # from the mean that weighs more, so that one of weight 0 leaves no rounding error of its own size
     mean = xp.where(share < rest, moments.mean + share * difference, other.mean - rest * difference)
     return Moments(count, mean, moments.scatter + other.scatter + between)

@@ -13,6 +13,7 @@ import math
 
 from nmnc_ref.arrays import Array, Basis, Float, at_most, expect, namespace
 from nmnc_ref.checked import checked
+from nmnc_ref.numerics import move_axis, scaled
 from nmnc_ref.scalars import Count, Positive
 
 
@@ -59,7 +60,7 @@ def fixed_norm(coefficients: Float[Array, "*draws d"]) -> Float[Array, "*draws d
     Args:
         coefficients: z of d or, for isotropic noise, n dimensions; none is zero (under `jax.jit` that yields NaN).
     """
-    xp = namespace(coefficients)
+    xp, coefficients = namespace(coefficients), scaled(coefficients, -1)
     norm = xp.linalg.vector_norm(coefficients, axis=-1, keepdims=True)
     expect(xp.all(norm > 0), "coefficients: expected vectors that are not zero, got a zero vector")
     return math.sqrt(coefficients.shape[-1]) * coefficients / norm
@@ -75,12 +76,12 @@ def orthonormal_frame(coefficients: Float[Array, "K *batch d"]) -> Float[Array, 
     xp = namespace(coefficients)
     draws, d = coefficients.shape[0], coefficients.shape[-1]
     expect(draws <= d, f"coefficients: expected at most d = {d} draws, got K = {draws}")
-    q, r = xp.linalg.qr(xp.moveaxis(coefficients, 0, -1))  # [..., d, K], [..., K, K]
+    q, r = xp.linalg.qr(move_axis(coefficients, 0, -1))  # [..., d, K], [..., K, K]
     diagonal = xp.linalg.diagonal(r)  # its sign, which libraries choose freely, would make the frame non-Haar
     floor = xp.finfo(r.dtype).eps * d * xp.max(xp.abs(coefficients))
     independent = xp.all(xp.abs(diagonal) > floor)
     expect(independent, "coefficients: expected linearly independent draws, got dependent ones")
-    return math.sqrt(d) * xp.moveaxis(q * xp.sign(diagonal)[..., None, :], -1, 0)
+    return math.sqrt(d) * move_axis(xp.where(diagonal[..., None, :] < 0, -q, q), -1, 0)
 
 
 @checked

@@ -21,6 +21,7 @@ from array_api_compat import device
 
 from nmnc_ref.arrays import Array, Float, Scope, Words, expect, library, namespace, word_dtype
 from nmnc_ref.checked import checked
+from nmnc_ref.numerics import of_rank
 from nmnc_ref.scalars import Count, Dtype, Integer, Namespace, Scalar
 
 ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
@@ -65,11 +66,9 @@ def threefry2x32(
     def word(x: Array) -> Array:
         return x if x.dtype == xp.uint32 else x & MASK  # which is what uint32 wraps to by itself
 
-    scalar = not any(each.ndim for each in (key0, key1, counter0, counter1))
-    # NumPy warns of scalars that wrap, and not of arrays
-    key0, key1, counter0, counter1 = (
-        each if each.ndim else xp.reshape(each, (1,)) for each in (key0, key1, counter0, counter1)
-    )
+    given = (key0, key1, counter0, counter1)
+    rank = max(each.ndim for each in given)
+    key0, key1, counter0, counter1 = (of_rank(each, max(rank, 1)) for each in given)  # NumPy warns of scalars that wrap
     keys = (key0, key1, key0 ^ key1 ^ PARITY)
     x0, x1 = word(counter0 + key0), word(counter1 + key1)
     for group in range(5):
@@ -78,7 +77,7 @@ def threefry2x32(
             x1 = x0 ^ (word(x1 << rotation) | (x1 >> (32 - rotation)))
         x0 = word(x0 + keys[(group + 1) % 3])
         x1 = word(x1 + keys[(group + 2) % 3] + (group + 1))
-    return (xp.reshape(x0, ()), xp.reshape(x1, ())) if scalar else (x0, x1)
+    return (xp.reshape(x0, ()), xp.reshape(x1, ())) if rank == 0 else (x0, x1)
 
 
 @checked

@@ -12,6 +12,7 @@ from array_api_compat import device
 
 from nmnc_ref.arrays import Array, Float, expect, namespace
 from nmnc_ref.checked import checked
+from nmnc_ref.numerics import centred, scaled
 
 
 @checked
@@ -28,10 +29,10 @@ def linear_cka(activity: Float[Array, "N n"], other_activity: Float[Array, "N m"
     """
     xp, grams = namespace(activity), []
     for name, x in (("activity", activity), ("other_activity", other_activity)):
-        centred = _centred(xp, x, axis=0)
-        norm = xp.linalg.vector_norm(centred)
-        expect(norm > _floor(xp, x), f"{name}: expected activity that differs between stimuli, got the same for all")
-        grams.append((centred / norm) @ (centred / norm).T)  # [N, N]
+        deviation = scaled(centred(scaled(x))[1])
+        norm = xp.linalg.vector_norm(deviation)
+        expect(norm > 0, f"{name}: expected activity that differs between stimuli, got the same for all")
+        grams.append((deviation / norm) @ (deviation / norm).T)  # [N, N]
     norms = xp.linalg.vector_norm(grams[0]) * xp.linalg.vector_norm(grams[1])
     return xp.clip(xp.sum(grams[0] * grams[1]) / norms, min=0.0, max=1.0)
 
@@ -69,42 +70,30 @@ def rsa(activity: Float[Array, "N n"], other_activity: Float[Array, "N m"]) -> F
         pairs = _above_diagonal(xp, _dissimilarity(name, x))
         differ = xp.max(pairs) - xp.min(pairs) > xp.finfo(x.dtype).eps * x.shape[1]
         expect(differ, f"{name}: expected dissimilarities that differ, got the same between all stimuli")
-        centred = _ranks(xp, pairs) - (pairs.shape[0] + 1) / 2
-        scores.append(centred / xp.linalg.vector_norm(centred))
+        deviation = _ranks(xp, pairs) - (pairs.shape[0] + 1) / 2
+        scores.append(deviation / xp.linalg.vector_norm(deviation))
     return xp.clip(xp.sum(scores[0] * scores[1]), min=-1.0, max=1.0)
 
 
 def _dissimilarity(name: str, activity: Array) -> Array:
     xp = namespace(activity)
-    centred = _centred(xp, activity, axis=1)
-    norm = xp.linalg.vector_norm(centred, axis=1, keepdims=True)
-    differ = xp.all(norm > _floor(xp, activity, axis=1))
+    deviation = scaled(centred(scaled(activity, 1).T)[1].T, 1)
+    norm = xp.linalg.vector_norm(deviation, axis=1, keepdims=True)
+    differ = xp.all(norm > 0)
     expect(differ, f"{name}: expected units that differ in their response to each stimulus, got equal ones")
-    normalised = centred / norm
+    normalised = deviation / norm
     correlation = normalised @ normalised.T
     found = 1 - xp.clip((correlation + correlation.T) / 2, min=-1.0, max=1.0)
     index = xp.arange(found.shape[0], device=device(activity))
     return xp.where(index[:, None] == index[None, :], xp.zeros_like(found), found)
 
 
-def _centred(xp: ModuleType, activity: Array, axis: int) -> Array:
-    """Subtract the mean; once more, as rounding in the first mean grows with the number of its terms."""
-    for _ in range(2):
-        activity = activity - xp.mean(activity, axis=axis, keepdims=True)
-    return activity
-
-
-def _floor(xp: ModuleType, activity: Array, axis: int | None = None) -> Array:
-    """Return the norm that rounding may leave of centred constants: some units in the last place of each."""
-    return 8 * xp.finfo(activity.dtype).eps * xp.linalg.vector_norm(activity, axis=axis, keepdims=axis is not None)
-
-
 def _above_diagonal(xp: ModuleType, matrix: Array) -> Array:
     """Return the N (N − 1)/2 elements above the diagonal of a matrix [N, N], row by row."""
     size = matrix.shape[0]
     index = xp.arange(size, device=device(matrix))
-    position = index[:, None] * size + index
-    below_last = xp.where(index[:, None] < index, position, size * size)
+    position = index[:, None] * size + index[None, :]
+    below_last = xp.where(index[:, None] < index[None, :], position, size * size)
     chosen = xp.sort(xp.reshape(below_last, (-1,)))[: size * (size - 1) // 2]
     return xp.take(xp.reshape(matrix, (-1,)), chosen)
 

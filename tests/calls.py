@@ -415,7 +415,7 @@ def public_functions() -> dict[str, Callable]:
     return found
 
 
-def _calls() -> Iterator[Call]:
+def calls() -> Iterator[Call]:
     for name, function in public_functions().items():
         own = hints(function)
         for variant, changes in ({"": {}} | VARIANTS.get(name, {})).items():

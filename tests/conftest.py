@@ -8,6 +8,7 @@ import tempfile
 # before the array libraries are imported
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # every core has a worker: more threads wait for one another
 os.environ["JAX_ENABLE_X64"] = "1"
+os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"  # which users may ask of JAX
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # compiling small arrays takes longer than running them
 os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")  # which take half of the time of compiling
 os.environ.setdefault("JAX_TRACEBACK_FILTERING", "off")  # which takes most of the time of a refusal under jax.jit

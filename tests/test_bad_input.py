@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from calls import SPAN, UNTRACED, Call, Given, Plain, Values, _calls, changed, hints, public_functions
+from calls import SPAN, UNTRACED, Call, Given, Plain, Values, calls, changed, hints, public_functions
 from conftest import library, to_library
 
 import nmnc_ref
@@ -71,7 +71,7 @@ INSIDE = {
     "x": ("activities", "drive"),
     "activities": ("deltas",),
 }
-CALLS = list(_calls())
+CALLS = list(calls())
 REFUSED = json.loads((Path(__file__).parent / "refused.json").read_text(encoding="utf-8"))
 """By function and argument, the replacements that have always been refused; they must not become fewer."""
 

@@ -19,6 +19,7 @@ from array_api_compat import device
 
 from nmnc_ref.arrays import Array, Basis, Float, at_most, expect, expect_length, namespace
 from nmnc_ref.checked import check_fields, checked
+from nmnc_ref.numerics import move_axis, of_rank
 from nmnc_ref.scalars import Count, Index
 
 
@@ -99,7 +100,8 @@ class Convolution(NamedTuple):
     def preactivation(self, activity: Float[Array, "*batch m"]) -> Float[Array, "*batch n"]:
         """s_p = W · patch_p(x) + b at each place p, of the activity x below."""
         self._expect_fit(activity=(activity, self.inputs))
-        s = self._kernel() @ self._patches(activity) + self.bias[:, None]
+        s = self._kernel() @ self._patches(activity)
+        s = s + of_rank(self.bias[:, None], s.ndim)
         return namespace(s).reshape(s, (*activity.shape[:-1], -1))
 
     @checked
@@ -212,8 +214,8 @@ def _overlaid(windows: Array, size: int, stride: int, height: int, width: int) -
     xp = namespace(windows)
     rows, columns = windows.shape[-2:]
     windows = xp.reshape(windows, (*windows.shape[:-3], size, size, rows, columns))
-    lines = _overlaid_line(xp.moveaxis(windows, -3, -2), stride, width)  # [..., size, H', W]
-    return _overlaid_line(xp.moveaxis(lines, -1, -3), stride, height).mT
+    lines = _overlaid_line(move_axis(windows, -3, -2), stride, width)  # [..., size, H', W]
+    return _overlaid_line(move_axis(lines, -1, -3), stride, height).mT
 
 
 def _overlaid_line(windows: Array, stride: int, length: int) -> Array:
@@ -239,8 +241,8 @@ def _padded(array: Array, axis: int, before: int, after: int) -> Array:
 def _dilated(array: Array, axis: int, stride: int) -> Array:
     """Put stride − 1 zeros between neighbours along an axis."""
     xp = namespace(array)
-    lines = xp.moveaxis(array, axis, -1)
+    lines = move_axis(array, axis, -1)
     gaps = xp.zeros((*lines.shape, stride - 1), dtype=array.dtype, device=device(array))
     lines = xp.concat([lines[..., None], gaps], axis=-1)
     lines = xp.reshape(lines, (*lines.shape[:-2], -1))
-    return xp.moveaxis(lines[..., : lines.shape[-1] - stride + 1], -1, axis)
+    return move_axis(lines[..., : lines.shape[-1] - stride + 1], -1, axis)

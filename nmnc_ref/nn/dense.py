@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from nmnc_ref.arrays import Array, Float, namespace
 from nmnc_ref.checked import checked
+from nmnc_ref.numerics import of_rank
 
 
 class Dense(NamedTuple):
@@ -32,7 +33,7 @@ class Dense(NamedTuple):
     @checked
     def preactivation(self, activity: Float[Array, "*batch m"]) -> Float[Array, "*batch n"]:
         """s = x Wᵀ + b."""
-        return activity @ self.weight.T + self.bias
+        return activity @ self.weight.T + of_rank(self.bias, activity.ndim)
 
     @checked
     def pull_back(self, delta: Float[Array, "*batch n"]) -> Float[Array, "*batch m"]:

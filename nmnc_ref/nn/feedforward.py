@@ -17,6 +17,7 @@ from nmnc_ref.checked import checked
 from nmnc_ref.nn.activation import Activation
 from nmnc_ref.nn.layer import Layer
 from nmnc_ref.nn.loss import Loss
+from nmnc_ref.numerics import of_rank
 from nmnc_ref.scalars import Index, Some
 
 Network = Annotated[tuple[Layer, ...], Some]
@@ -115,7 +116,7 @@ class Injection:
         """y with x_l = φ(s_l) + offset_l in every hidden layer."""
         bounds = list(itertools.accumulate((layer.inputs for layer in self.network[1:]), initial=0))
         expect_length("offset", offset, -1, bounds[-1], "the hidden layers of network")
-        activity = self.x
+        activity = of_rank(self.x, offset.ndim)
         for layer, (start, stop) in zip(self.network, itertools.pairwise(bounds), strict=False):
             activity = self.activation.value(layer.preactivation(activity)) + offset[..., start:stop]
         return self.network[-1].preactivation(activity)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from nmnc_ref.arrays import Array, Float, namespace
 from nmnc_ref.checked import checked
+from nmnc_ref.numerics import of_rank
 
 
 class Loss(NamedTuple):
@@ -23,7 +24,7 @@ class Loss(NamedTuple):
 
 @checked
 def _half_squared_norms(output: Float[Array, "*draws B o"], target: Float[Array, "B o"]) -> Float[Array, "*draws B"]:
-    return namespace(output).sum((output - target) ** 2, axis=-1) / 2
+    return namespace(output).sum((output - of_rank(target, output.ndim)) ** 2, axis=-1) / 2
 
 
 @checked
@@ -44,7 +45,7 @@ def _log_softmax(output: Array) -> Array:
 
 @checked
 def _cross_entropies(output: Float[Array, "*draws B o"], target: Float[Array, "B o"]) -> Float[Array, "*draws B"]:
-    return -namespace(output).sum(target * _log_softmax(output), axis=-1)
+    return -namespace(output).sum(of_rank(target, output.ndim) * _log_softmax(output), axis=-1)
 
 
 @checked

@@ -19,6 +19,7 @@ from nmnc_ref.checked import checked
 from nmnc_ref.nn.activation import Activation
 from nmnc_ref.nn.layer import Layer, each_parameter
 from nmnc_ref.nn.loss import Loss
+from nmnc_ref.numerics import of_rank
 from nmnc_ref.scalars import Count, PositiveFraction
 
 
@@ -280,7 +281,7 @@ def by_step(error: Float[Array, "B _"], steps: Count, outputs: Count, every: boo
 
 def _drive(cell: Cell, x: Array) -> Array:
     """Return what the inputs add to s, x_t Vᵀ + b, [B, T, n]."""
-    return x @ cell.input_weight.T + cell.bias
+    return x @ cell.input_weight.T + cell.bias[None, None, :]
 
 
 def _run(
@@ -288,7 +289,7 @@ def _run(
 ) -> tuple[list[Array], list[Array]]:
     activities, preactivations = [activity], []
     for index in range(step, drive.shape[1]):
-        s = activities[-1] @ cell.weight.T + drive[:, index, :]
+        s = activities[-1] @ cell.weight.T + of_rank(drive[:, index, :], activity.ndim)
         preactivations.append(s)
         activities.append((1 - leak) * activities[-1] + leak * activation.value(s))
     return activities, preactivations
