@@ -180,6 +180,16 @@ def test_both_formats_hold_the_same_images(folder, lab):
         assert float(lab.xp.max(part.inputs)) <= 1
 
 
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_a_subset_that_numpy_saves_today(protocol, tmp_path):
+    for batch, name in enumerate(FILES):
+        pixels, labels = pictures(batch)
+        content = {b"data": pixels, b"labels": labels.tolist()}
+        (tmp_path / name).write_bytes(pickle.dumps(content, protocol=protocol))
+    test = cifar.cifar10(Lab(), tmp_path, IMAGES).test
+    np.testing.assert_array_equal(np.round(255 * test.inputs, 3), pictures(5)[0])
+
+
 def refused(folder, kind=ValueError):
     """Return the one error that CIFAR-10 gives."""
     with pytest.raises(kind) as caught:

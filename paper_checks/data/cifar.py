@@ -106,7 +106,7 @@ def read_python(path: Path, images: int) -> Pictures:
     pixels, labels = batch.get(b"data"), batch.get(b"labels")
     if not isinstance(pixels, _Array) or not pixels.holds(images):
         got = pixels.described() if isinstance(pixels, _Array) else type(pixels).__name__
-        wanted = f"uint8 b'u1' {(images, PIXELS)}, {images * PIXELS} bytes"
+        wanted = f"uint8 'u1' {(images, PIXELS)}, {images * PIXELS} bytes"
         raise ValueError(f"{path}: expected data of {wanted}, got {got}")
     if not isinstance(labels, list):
         raise ValueError(f"{path}: expected labels in a list, got {type(labels).__name__}")
@@ -134,10 +134,10 @@ def _expect_labels(path: Path, labels: np.ndarray) -> np.ndarray:
 
 
 class _Dtype:
-    """Stands for numpy.dtype: its name, such as b"u1"; the rest of its state is about other dtypes."""
+    """Stands for numpy.dtype: its name, such as "u1"; the rest of its state is about other dtypes."""
 
-    def __init__(self, name: bytes, *flags: Any) -> None:
-        self.name = name
+    def __init__(self, name: bytes | str, *flags: Any) -> None:
+        self.name = name.decode("latin1") if isinstance(name, bytes) else name
 
     def __setstate__(self, state: Any) -> None:
         pass
@@ -147,17 +147,17 @@ class _Array:
     """Stands for numpy.ndarray, and for the function that makes an empty one: what a pickle says that it holds."""
 
     def __init__(self, *arguments: Any) -> None:
-        self.dtype, self.shape, self.fortran, self.content = b"", (), False, b""
+        self.dtype, self.shape, self.fortran, self.content = "", (), False, b""
 
     def __setstate__(self, state: tuple) -> None:
-        _, self.shape, dtype, self.fortran, self.content = state
-        self.dtype = dtype.name
-        if not isinstance(self.content, bytes):
-            raise pickle.UnpicklingError(f"an array of {type(self.content).__name__} in place of bytes")
+        _, self.shape, dtype, self.fortran, content = state
+        self.dtype, self.content = dtype.name, content
+        if not isinstance(content, (bytes, bytearray)):
+            raise pickle.UnpicklingError(f"an array of {type(content).__name__} in place of bytes")
 
     def holds(self, images: int) -> bool:
         """Tell whether these are the pixels of so many images."""
-        fits = self.dtype == b"u1" and self.shape == (images, PIXELS) and len(self.content) == images * PIXELS
+        fits = self.dtype == "u1" and self.shape == (images, PIXELS) and len(self.content) == images * PIXELS
         return fits and not self.fortran
 
     def described(self) -> str:
@@ -166,14 +166,30 @@ class _Array:
         return f"{self.dtype!r} {self.shape!r}{order}, {len(self.content)} bytes"
 
 
+def _from_buffer(content: bytes, dtype: _Dtype, shape: tuple[int, ...], order: str, *axes: Any) -> _Array:
+    """Stands for the function that protocol 5 has for arrays."""
+    found = _Array()
+    found.__setstate__((1, shape, dtype, order != "C", content))
+    return found
+
+
+def _encoded(text: str, encoding: str) -> bytes:
+    """Stands for the function that protocol 2 has for bytes."""
+    return text.encode("latin1")
+
+
 class _Unpickler(pickle.Unpickler):
     """Loads dictionaries, lists, tuples, numbers, bytes and arrays; every other reference is an error."""
 
     def find_class(self, module: str, name: str) -> Any:
         known = {
             ("numpy.core.multiarray", "_reconstruct"): _Array,
+            ("numpy._core.multiarray", "_reconstruct"): _Array,  # since NumPy 2
+            ("numpy.core.numeric", "_frombuffer"): _from_buffer,
+            ("numpy._core.numeric", "_frombuffer"): _from_buffer,
             ("numpy", "ndarray"): _Array,
             ("numpy", "dtype"): _Dtype,
+            ("_codecs", "encode"): _encoded,
         }
         if (module, name) not in known:
             raise pickle.UnpicklingError(f"a reference to {module}.{name}")
