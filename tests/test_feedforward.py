@@ -70,6 +70,24 @@ def test_cross_entropy_of_large_outputs(xp):
     assert float(loss.softmax_cross_entropy.value(y, target)) == 500.0
 
 
+@pytest.mark.parametrize("s", [-300.0, -40.0, -17.0, -1.0, -1e-9, 0.0, 0.3, 2.0, 17.0, 40.0, 300.0])
+def test_tails_keep_their_relative_accuracy(s, lab):
+    """The loss of the first of outputs (0, s) is log(1 + eˢ), the error ∓σ(s), σ(s) = 1/(1 + e⁻ˢ)."""
+    if abs(s) > 40 and lab.eps > 1e-10:
+        pytest.skip("out of the range of float32")
+    given, accuracy = lab.array([s]), {"rtol": (8 + 2 * abs(s)) * lab.eps, "atol": 0}  # of e^s, s is rounded
+    softplus, logistic = max(s, 0) + math.log1p(math.exp(-abs(s))), 1 / (1 + math.exp(-s))
+    np.testing.assert_allclose(lab.numpy(activation.tanh.value(given)), math.tanh(s), **accuracy)
+    np.testing.assert_allclose(lab.numpy(activation.tanh.slope(given)), 1 / math.cosh(s) ** 2, **accuracy)
+    np.testing.assert_allclose(lab.numpy(activation.softplus.value(given)), softplus, **accuracy)
+    np.testing.assert_allclose(lab.numpy(activation.softplus.slope(given)), logistic, **accuracy)
+    outputs, first = lab.array([[0.0, s]]), lab.array([[1.0, 0.0]])
+    np.testing.assert_allclose(lab.numpy(loss.softmax_cross_entropy.value(outputs, first)), softplus, **accuracy)
+    error = lab.numpy(loss.softmax_cross_entropy.error(outputs, first))
+    np.testing.assert_allclose(error, [[-logistic, logistic]], **accuracy)
+    np.testing.assert_allclose(lab.numpy(loss.softmax_cross_entropy.error(outputs, 0 * first)), 0 * error)
+
+
 def test_forward_is_the_recursion():
     layers, x, _ = problem(np)
     passed = feedforward.forward(layers, x, activation.tanh)

@@ -1,4 +1,7 @@
-"""Activation functions φ(s) of the hidden layers, each with its derivative φ'(s)."""
+"""Activation functions φ(s) of the hidden layers, each with its derivative φ'(s).
+
+Values and slopes keep their relative accuracy however small they are.
+"""
 
 from __future__ import annotations
 
@@ -47,8 +50,9 @@ def _tanh(preactivation: Float[Array, "*any"]) -> Float[Array, "*any"]:
 
 @checked
 def _tanh_slope(preactivation: Float[Array, "*any"]) -> Float[Array, "*any"]:
-    value = namespace(preactivation).tanh(preactivation)
-    return (1 - value) * (1 + value)
+    xp = namespace(preactivation)
+    tail = xp.exp(-2 * xp.abs(preactivation))  # 1 − tanh² is 0 by rounding where the slope is small
+    return 4 * tail / (1 + tail) ** 2
 
 
 @checked
@@ -60,7 +64,7 @@ def _softplus(preactivation: Float[Array, "*any"]) -> Float[Array, "*any"]:
 @checked
 def _logistic(preactivation: Float[Array, "*any"]) -> Float[Array, "*any"]:
     xp = namespace(preactivation)
-    tail = xp.exp(-xp.abs(preactivation))  # which keeps its relative accuracy where the slope is small
+    tail = xp.exp(-xp.abs(preactivation))
     return xp.where(preactivation >= 0, xp.ones_like(tail), tail) / (1 + tail)
 
 

@@ -1,9 +1,14 @@
-"""Losses, averaged over the batch, each with its error e = ∂loss/∂y (the 1/B is inside)."""
+"""Losses, averaged over the batch, each with its error e = ∂loss/∂y (the 1/B is inside).
+
+Losses and errors keep their relative accuracy however small they are.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import NamedTuple
+
+from array_api_compat import device
 
 from nmnc_ref.arrays import Array, Float, namespace
 from nmnc_ref.checked import checked
@@ -40,7 +45,10 @@ def _difference(output: Float[Array, "B o"], target: Float[Array, "B o"]) -> Flo
 def _log_softmax(output: Array) -> Array:
     xp = namespace(output)
     shifted = output - xp.max(output, axis=-1, keepdims=True)
-    return shifted - xp.log(xp.sum(xp.exp(shifted), axis=-1, keepdims=True))
+    index = of_rank(xp.arange(output.shape[-1], device=device(output)), output.ndim)
+    largest = index == xp.argmax(output, axis=-1, keepdims=True)
+    others = xp.where(largest, xp.zeros_like(shifted), xp.exp(shifted))
+    return shifted - xp.log1p(xp.sum(others, axis=-1, keepdims=True))
 
 
 @checked
@@ -56,8 +64,10 @@ def _cross_entropy(output: Float[Array, "B o"], target: Float[Array, "B o"]) -> 
 @checked
 def _cross_entropy_error(output: Float[Array, "B o"], target: Float[Array, "B o"]) -> Float[Array, "B o"]:
     xp = namespace(output)
-    mass = xp.sum(target, axis=-1, keepdims=True)
-    return (mass * xp.exp(_log_softmax(output)) - target) / output.shape[0]
+    mass, logarithm = xp.sum(target, axis=-1, keepdims=True), _log_softmax(output)
+    near_one = mass * xp.expm1(logarithm) + (mass - target)  # the difference from 1 keeps its digits
+    error = xp.where(logarithm > -1, near_one, mass * xp.exp(logarithm) - target)
+    return error / output.shape[0]
 
 
 squared_error = Loss("squared error", _half_squared_norm, _difference, _half_squared_norms)
