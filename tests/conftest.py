@@ -22,8 +22,14 @@ import importlib
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
 from paper_checks.lab import BACKENDS, DTYPES, Lab
+
+COMMON = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("quick", max_examples=8, derandomize=True, database=None, **COMMON)
+settings.register_profile("long", max_examples=2000, **COMMON)  # hours, with numbers that are new each time
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 
 def library(backend: str):
