@@ -9,7 +9,7 @@ from array_api_compat import device
 
 from nmnc_ref.arrays import Array, Float, expect, namespace
 from nmnc_ref.checked import checked
-from nmnc_ref.numerics import scaled
+from nmnc_ref.numerics import of_rank, scaled
 from nmnc_ref.scalars import Share
 
 ROWS = 128
@@ -103,15 +103,16 @@ def _squared_distances(xp: ModuleType, points: Array, rows: slice) -> Array:
 def _repeats(xp: ModuleType, points: Array, index: Array, rows: slice) -> Array:
     """Tell which rows equal an earlier point."""
     earlier = index[None, :] < index[rows, None]
-    return xp.any((_squared_distances(xp, points, rows) == 0) & earlier, axis=-1)
+    return xp.any((_squared_distances(xp, points, rows) == 0) & of_rank(earlier, points.ndim), axis=-1)
 
 
 def _log_ratios(xp: ModuleType, points: Array, index: Array, rows: slice, repeated: Array) -> Array:
     """Return log(r₂/r₁) of each row, leaving out itself and repeated points as neighbours."""
     square = _squared_distances(xp, points, rows)
     far = xp.full_like(square, xp.inf)
-    square = xp.where((index[None, :] == index[rows, None]) | repeated[..., None, :], far, square)
+    itself = of_rank(index[None, :] == index[rows, None], points.ndim)
+    square = xp.where(itself | repeated[..., None, :], far, square)
     nearest = xp.argmin(square, axis=-1)
     first = xp.min(square, axis=-1)
-    second = xp.min(xp.where(index == nearest[..., None], far, square), axis=-1)
+    second = xp.min(xp.where(of_rank(index, points.ndim) == nearest[..., None], far, square), axis=-1)
     return xp.log(second / xp.where(first > 0, first, second)) / 2  # first is 0 only where the row is repeated

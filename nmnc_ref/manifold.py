@@ -48,8 +48,8 @@ def fit(
 
     More components than the activity has numerical rank are refused (a constant matrix has rank 0 after centring), as
     is for "mean-added" a mean that lies in the span already. Under `jax.jit` that is not checked: columns beyond the
-    rank are arbitrary. A singular value of X/√B (centred, where that is asked for) of at most 4·eps·n of the largest
-    counts as rounding.
+    rank are arbitrary. A singular value of X/√B (centred, where that is asked for) counts as rounding if it is at most
+    4·eps·n of the largest, or eps of the norm of the mean.
 
     Args:
         activity: X, one row for each input.
@@ -73,7 +73,7 @@ def fit(
     decomposed = activity if centring == "uncentred" else deviation
     _, singular, components = xp.linalg.svd(compressed(decomposed / math.sqrt(samples)), full_matrices=False)
     spectrum = singular**2
-    d = _columns("activity", spectrum, (singular > _rounding(singular, n))[:most], dimension, explained, centring)
+    d = _columns("activity", spectrum, (singular > _rounding(singular, mean, 1))[:most], dimension, explained, centring)
     basis = _signed(components[:d, :].T)
     if centring == "mean-added":
         basis = _append_direction("activity", basis, mean)
@@ -92,8 +92,9 @@ def from_moments(
     """The manifold from the mean m and the covariance C of the activity: eigenvectors of C, or of C + m mᵀ [summary].
 
     The same as `fit` gives for the activity itself, to rounding, for activity too large to hold or that arrives over
-    time (`nmnc_ref.moments`). A variance of at most 4·eps·n of the largest counts as rounding, where `fit` resolves
-    down to its square. Refused is what `fit` refuses, and a covariance not symmetric or with a negative variance.
+    time (`nmnc_ref.moments`). A variance counts as rounding if it is at most 4·eps·n of the largest, where `fit`
+    resolves down to its square, or eps² of the squared mean. Refused is what `fit` refuses, and a covariance that is
+    not symmetric or has a negative variance.
 
     Args:
         mean: m.
@@ -115,7 +116,7 @@ def from_moments(
     moment = covariance + mean[:, None] * mean[None, :] if centring == "uncentred" else covariance
     ascending, components = xp.linalg.eigh(moment)
     spectrum, least = xp.clip(xp.flip(ascending), min=0.0), xp.min(ascending)
-    rounding = _rounding(xp.abs(ascending), n)
+    rounding = _rounding(xp.abs(ascending), mean, 2)
     expect(least >= -rounding, "covariance: expected no negative variance, got {:.2g}", least)
     d = _columns("covariance", spectrum, spectrum > rounding, dimension, explained, centring)
     basis = _signed(xp.flip(components, axis=1)[:, :d])
@@ -140,10 +141,10 @@ def expect_one(dimension: int | None, explained: float | None) -> None:
     expect((dimension is None) != (explained is None), f"dimension, explained: expected one of the two, got {got}")
 
 
-def _rounding(values: Array, n: int) -> Array:
-    """Return what singular or eigenvalues may be by rounding alone: 4·eps·n of the largest of what was decomposed."""
-    xp = namespace(values)
-    return 4 * xp.finfo(values.dtype).eps * n * xp.max(values)
+def _rounding(values: Array, mean: Array, power: int) -> Array:
+    """Return what singular values, or their squares if `power` is 2, may be by rounding of the matrix or the mean."""
+    xp, eps = namespace(values), namespace(values).finfo(values.dtype).eps
+    return xp.maximum(4 * eps * mean.shape[0] * xp.max(values), (eps * xp.linalg.vector_norm(mean)) ** power)
 
 
 def _columns(

@@ -1,0 +1,177 @@
+"""How many broken variants of the library are noticed: `python -m paper_checks.campaigns.mutation --by tests`.
+
+Each variant changes one operator, comparison, number, keyword or decorator of one module (cosmic-ray's operators), in
+a copy of the repository, and the commands of `--by` are run there until one fails:
+
+    tests    the tests of the module and those of all functions, the golden vectors, and the claims
+    claims   `python -m paper_checks` alone
+
+The variants come in an order that is drawn with `--seed`, so that the first `--sample` of them are a random sample.
+Results are appended to `--file`, and what is there already is not run again. To be run from the repository's root.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from cosmic_ray import plugins
+from cosmic_ray.ast import ast_nodes, get_ast
+from cosmic_ray.mutating import mutate_code
+from joblib import Parallel, delayed
+from rich.progress import track
+from rich.table import Table
+from scipy.stats import binomtest
+
+from nmnc_ref.oracle import command_line
+
+PYTEST = "python -m pytest -x -q -n0 -p no:cacheprovider"
+OF_ALL = "bad_input metamorphic range properties checked"
+"""Test files that call every function."""
+OTHERWISE = {"arrays": "checked", "scalars": "checked", "numerics": "range", "noise_correlation": "estimator"}
+"""Test files of modules that have none of their name."""
+SECONDS = 900
+"""After which a command that hangs counts as one that failed."""
+CRASHES = ("_BitOr", "_BitXor", "_BitAnd", "_FloorDiv", "_Mod", "Shift", "_Invert")
+"""Operators that arithmetic is not replaced by, as no array of floats has them: anything would notice."""
+
+
+class Mutant(NamedTuple):
+    """A broken variant: the path of a module, an operator of cosmic-ray, and which of the places that it applies to."""
+
+    path: str
+    operator: str
+    occurrence: int
+
+
+def sources(only: list[str]) -> list[Path]:
+    """Return the modules of the library that broken variants are made of."""
+    found = [path for path in sorted(Path("nmnc_ref").rglob("*.py")) if path.name not in ("__init__.py", "__main__.py")]
+    return [path for path in found if not only or any(str(path).startswith(f"nmnc_ref/{name}") for name in only)]
+
+
+def mutants(path: Path) -> Iterator[Mutant]:
+    """Yield the broken variants of a module."""
+    nodes = list(ast_nodes(get_ast(path.read_text(encoding="utf-8"))))
+    for name in plugins.operator_names():
+        if "Variable" in name or name.endswith(CRASHES):
+            continue
+        operator = plugins.get_operator(name)()
+        places = sum(len(list(operator.mutation_positions(node))) for node in nodes)
+        yield from (Mutant(str(path), name, occurrence) for occurrence in range(places))
+
+
+def commands(by: str, path: Path) -> list[str]:
+    """Return the commands that may notice that a module is broken, fastest first."""
+    if by == "claims":
+        return ["python -m paper_checks"]
+    own = OTHERWISE.get(path.stem, path.stem)
+    files = [f"tests/test_{name}.py" for name in dict.fromkeys(f"{own} {OF_ALL}".split())]
+    if "oracle" in path.parts:
+        return [f"{PYTEST} {' '.join(map(str, sorted(Path('tests').glob(f'test_{path.parts[2]}*.py'))))}"]
+    vectors = "python -m nmnc_ref vectors check --impl nmnc_ref.oracle.vectors.adapter:on_numpy"
+    elsewhere = "not jax and not strict and not torch"
+    tests = [f"{PYTEST} {file}" for file in files if Path(file).exists()]
+    return [
+        f"{tests[0]} -k '{elsewhere}'",
+        vectors,
+        *(f"{test} -k '{elsewhere}'" for test in tests[1:]),
+        *tests,
+        "python -m paper_checks",
+    ]
+
+
+def noticed(root: Path, mutant: Mutant, by: str) -> dict:
+    """Return what noticed a broken variant, or None, with the change."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "copy"
+        shutil.copytree(root, copy, ignore=shutil.ignore_patterns(".git", "*cache*", "runs", "*.egg-info"))
+        before = (copy / mutant.path).read_text(encoding="utf-8")
+        source = mutate_code(before, plugins.get_operator(mutant.operator)(), mutant.occurrence)
+        (copy / mutant.path).write_text(source, encoding="utf-8")
+        change = "\n".join(
+            line
+            for line in difflib.unified_diff(before.splitlines(), source.splitlines(), n=0)
+            if line[:3] not in ("---", "+++", "@@ ")
+        )
+        environment = {**os.environ, "PYTHONPATH": str(copy), "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+        found = next((each for each in commands(by, Path(mutant.path)) if not _passes(each, copy, environment)), None)
+    return {**mutant._asdict(), "by": by, "change": change, "noticed": found}
+
+
+def _passes(command: str, folder: Path, environment: dict[str, str]) -> bool:
+    try:
+        done = subprocess.run(command, shell=True, cwd=folder, env=environment, capture_output=True, timeout=SECONDS)
+    except subprocess.TimeoutExpired:
+        return False
+    return done.returncode in (0, 5)  # 5: pytest has chosen no test
+
+
+def summary(lines: list[dict]) -> Table:
+    """Return how many variants of each module were noticed, with the 95 % interval of the share of all."""
+    table = Table("module", "variants", "noticed", "share")
+    rows = [
+        (path, [line for line in lines if line["path"] == path]) for path in sorted({line["path"] for line in lines})
+    ]
+    for path, own in (*rows, ("all", lines)):
+        count = sum(line["noticed"] is not None for line in own)
+        interval = binomtest(count, len(own)).proportion_ci(method="wilson")
+        table.add_row(
+            path, str(len(own)), str(count), f"{count / len(own):.1%} ({interval.low:.0%} to {interval.high:.0%})"
+        )
+    return table
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a sample of the broken variants, print how many were noticed, and what was not."""
+    parser = argparse.ArgumentParser(
+        prog="python -m paper_checks.campaigns.mutation", description=(__doc__ or "").partition(":")[0]
+    )
+    parser.add_argument("--by", choices=("tests", "claims"), default="tests")
+    parser.add_argument(
+        "--only", nargs="+", default=[], metavar="NAME", help="modules or folders of nmnc_ref, such as theory"
+    )
+    parser.add_argument("--sample", type=int, help="how many (default: all, which takes days)")
+    parser.add_argument("--seed", type=int, default=0, help="of the order")
+    parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--file", type=Path, required=True, help="append results to these JSON lines")
+    options = parser.parse_args(arguments)
+    command_line.expect_writable(options.file, "--file")
+    every = [each for path in sources(options.only) for each in mutants(path)]
+    random.Random(options.seed).shuffle(every)
+    chosen = every[: options.sample]
+    lines = (
+        [json.loads(line) for line in options.file.read_text(encoding="utf-8").splitlines()]
+        if options.file.exists()
+        else []
+    )
+    done = {(line["path"], line["operator"], line["occurrence"], line["by"]) for line in lines}
+    tasks = [delayed(noticed)(Path.cwd(), mutant, options.by) for mutant in chosen if (*mutant, options.by) not in done]
+    finished = Parallel(options.processes, return_as="generator_unordered")(tasks)
+    with options.file.open("a", encoding="utf-8") as file:
+        for line in track(
+            finished, f"{len(tasks)} of {len(every)} variants", total=len(tasks), console=command_line.console()
+        ):
+            lines.append(line)
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+            file.flush()
+    own = [line for line in lines if line["by"] == options.by]
+    for line in own:
+        if line["noticed"] is None:
+            print(f"{line['path']} ({line['operator']}):\n{line['change']}")
+    command_line.console().print(summary(own))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
