@@ -7,6 +7,7 @@ import importlib.util
 import sys
 from collections.abc import Sequence
 
+import nmnc_ref
 from nmnc_ref.oracle.audit import command as audit
 from nmnc_ref.oracle.command_line import INTERRUPTED, USAGE, UsageError
 from nmnc_ref.oracle.vectors import command as vectors
@@ -20,7 +21,8 @@ NEEDED = ("jsonschema", "rich")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
     parser = argparse.ArgumentParser(prog="python -m nmnc_ref", description="Check an implementation of the method.")
-    subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
+    parser.add_argument("--version", action="version", version=f"nmnc_ref {nmnc_ref.__version__}")
+    subparsers = parser.add_subparsers(required=True)
     for command in COMMANDS:
         command.register(subparsers)
     options = parser.parse_args(arguments)

@@ -109,7 +109,12 @@ SLIPS = {
     "no projector": ("product(J, projector(U))", "J", "projected_jacobian", "projector left out"),
     "decay left out": (" + decay * parameter.data[i]", "", "velocity", None),
     "rotation of another cipher": ("[13, 15, 26, 6]", "[13, 15, 26, 7]", "bits", None),
-    "rate for its complement": ("(1 - rate) * b + rate * j", "rate * b + (1 - rate) * j", "running_average", None),
+    "rate for its complement": (
+        "(1 - rate) * b + rate * j",
+        "rate * b + (1 - rate) * j",
+        "running_average",
+        "η for 1 − η",
+    ),
     "gate left out": (
         "delta: ({ signal, feedback, slope }) => gated(delivered(signal, feedback), slope)",
         "delta: ({ signal, feedback }) => delivered(signal, feedback)",

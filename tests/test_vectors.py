@@ -145,7 +145,7 @@ def test_every_mutation_of_every_stage_is_named_and_never_explained_wrongly(muta
         effective += 1
         assert failed == [stage.name], (case.name, stage.name)
         (result,) = (each for each in results if each.status == "failed")
-        assert set(result.hints) <= {"transposed"} & {mutation}, result
+        assert set(result.hints) <= ({"transposed", "column-major"} if mutation == "transposed" else set()), result
     assert effective > 0.5 * len(STAGES), effective
 
 
@@ -186,7 +186,7 @@ def test_the_report_names_everything_about_the_first_divergence():
     broken = {"correlation": lambda inputs: on_numpy.correlation(inputs) * inputs["noise"].shape[0]}
     first = next(r for r in check(PACK.cases, implemented(broken)) if r.status == "failed")
     rows = dict(report._details(first))
-    assert list(rows) == ["claim", "equation", "index", "got", "want", "error", "tolerance", "why", "hint"]
+    assert list(rows) == ["claim", "equation", "index from 0", "got", "want", "error", "tolerance", "why", "hint"]
     assert rows["claim"] == "E2"
     assert rows["hint"] == "sum for mean"
     assert "ulps" in rows["error"]

@@ -6,22 +6,35 @@ stage is computed from the implementation's own earlier answers; its tolerance t
 
 from __future__ import annotations
 
+import difflib
 import math
 from collections.abc import Callable, Iterable, Mapping
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from nmnc_ref.oracle.command_line import in_one_line
-from nmnc_ref.oracle.vectors.hints import hints
+from nmnc_ref.oracle.vectors.hints import agree, hints, reference
+from nmnc_ref.oracle.vectors.operations import OPERATIONS
 from nmnc_ref.oracle.vectors.pack import Case, Stage
 from nmnc_ref.oracle.vectors.tolerance import COARSE, PRECISIONS, Precision
 
 MODES = ("isolated", "chained")
+NEARLY = 0.8
+"""How alike, to `difflib`, a function's name is to that of an operation that it must have been meant for."""
 
 
 class Missing(Exception):
-    """There is no answer to a stage; it is skipped, and the message says why."""
+    """There is no answer to a stage: the message says why; `what` is missing, an operation, a stage or a case."""
+
+    def __init__(self, why: str, what: str) -> None:
+        super().__init__(why)
+        self.what = what
+
+
+class UnknownOperation(ValueError):
+    """An implementation has a function of a name that no operation has; the message is one line."""
 
 
 Answer = Callable[[Case, Stage, dict[str, Any]], Any]
@@ -29,10 +42,13 @@ Answer = Callable[[Case, Stage, dict[str, Any]], Any]
 
 
 class Result(NamedTuple):
-    """What became of a stage: `status` is "passed", "failed" or "skipped", `note` says why it was not compared.
+    """What became of a stage: `status` is "passed", "failed", "unanswered" or "skipped".
 
+    `note`: why it was not compared, or what is to be known besides; `missing`: what has no answer;
+    `follows`: the operation is right for the inputs that it was given, which are wrong;
     `element`, `got`, `want`, `error`: index and values of the first element beyond `tolerance`, or of the worst
-    where all are within;
+    where all are within; `part`: the element in the part of the answer that it is in, where the answer has parts;
+    `differ`, `agree`: the parts that have an element beyond tolerance, and that have none;
     `ulps`: the error in units of the last place of `want`; `hints`: slips that explain the answer.
     """
 
@@ -40,9 +56,14 @@ class Result(NamedTuple):
     stage: Stage
     status: str
     note: str = ""
+    missing: str = ""
+    follows: bool = False
     element: tuple[int, ...] | None = None
-    got: float | None = None
-    want: float | None = None
+    part: str = ""
+    differ: tuple[str, ...] = ()
+    agree: tuple[str, ...] = ()
+    got: float | int | None = None
+    want: float | int | None = None
     error: float | None = None
     tolerance: float | None = None
     ulps: float | None = None
@@ -54,7 +75,7 @@ def check(cases: Iterable[Case], answer: Answer, *, precision: str = "float64", 
 
     Args:
         cases: of a pack.
-        answer: the implementation; what it raises fails the stage, but for `Missing`, which skips it.
+        answer: the implementation; what it raises fails the stage, but for `Missing`, which leaves it unanswered.
         precision: one of `PRECISIONS`.
         mode: one of `MODES`.
 
@@ -82,9 +103,11 @@ def _check_case(case: Case, answer: Answer, precision: Precision, chained: bool)
         carried = max((reached.get(source, 0.0) for source in stage.inputs.values()), default=0.0)
         relative = stage.tolerance.relative(precision.eps, carried if chained else 0.0)
         result, own = _check_stage(case, stage, answer, inputs, relative, precision)
-        results.append(result)
+        results.append(_explained(result, inputs, own, relative, chained) if result.status == "failed" else result)
         reached[stage.name] = relative
-        values[stage.name] = own if chained and own is not None else _cast(stage.value, precision)
+        want = _cast(stage.value, precision)
+        usable = chained and own is not None and not _problem(stage, own, precision)
+        values[stage.name] = np.asarray(own, want.dtype) if usable else want
     return results
 
 
@@ -95,20 +118,19 @@ def _cast(array: np.ndarray, precision: Precision) -> np.ndarray:
 def _check_stage(
     case: Case, stage: Stage, answer: Answer, inputs: dict[str, Any], relative: float, precision: Precision
 ) -> tuple[Result, np.ndarray | None]:
-    """Return the result of a stage, and the answer if later stages can be computed from it."""
+    """Return the result of a stage, and the answer if there is one."""
     if relative > COARSE:
-        return Result(case, stage, "skipped", f"passing within {relative:.0%} would say little"), None
+        return Result(case, stage, "skipped", f"within a tolerance beyond {COARSE:.0%}, passing would say little"), None
     try:
         got = answer(case, stage, dict(inputs))
         got = _cast(np.asarray(got), precision) if isinstance(got, (int, float)) else np.asarray(got)
     except Missing as missing:
-        return Result(case, stage, "skipped", str(missing)), None
+        return Result(case, stage, "unanswered", str(missing), missing.what), None
     except (Exception, SystemExit) as error:
         return Result(case, stage, "failed", f"raised {in_one_line(error)}"), None
     if problem := _problem(stage, got, precision):
-        found = hints(case, stage, inputs, got, relative) if got.dtype.kind in "fiu" else ()
-        return Result(case, stage, "failed", problem, hints=found), None
-    return _compare(case, stage, inputs, got, relative, precision), got.astype(_cast(stage.value, precision).dtype)
+        return Result(case, stage, "failed", problem), got
+    return _compare(case, stage, inputs, got, relative, precision), got
 
 
 def _problem(stage: Stage, got: np.ndarray, precision: Precision) -> str:
@@ -133,11 +155,37 @@ def _compare(
     beyond = error > tolerance
     failed = bool(np.any(beyond))
     index = tuple(map(int, np.unravel_index(int(np.argmax(beyond if failed else error)), want.shape)))
-    first = float(want[index])
+    first = want[index]
     ulps = float(error[index]) / (precision.eps * 2.0 ** math.floor(math.log2(abs(first)))) if first else None
-    found = hints(case, stage, inputs, got, relative) if failed else ()
-    status = "failed" if failed else "passed"
-    return Result(case, stage, status, "", index, float(got[index]), first, float(error[index]), tolerance, ulps, found)
+    result = Result(case, stage, "failed" if failed else "passed", element=index, tolerance=tolerance, ulps=ulps)
+    result = result._replace(got=got[index].item(), want=stage.value[index].item(), error=float(error[index]))
+    parts = OPERATIONS[stage.operation].parts
+    return result._replace(**_parts(parts(inputs), beyond, index)) if parts and failed else result
+
+
+def _parts(shapes: Mapping[str, tuple[int, ...]], beyond: np.ndarray, index: tuple[int, ...]) -> dict[str, Any]:
+    """Say of the parts of a flat answer which one the first element beyond the tolerance is in, and which agree."""
+    found: dict[bool, list[str]] = {True: [], False: []}
+    start, part = 0, ""
+    for name, shape in shapes.items():
+        inside = beyond[start : start + math.prod(shape)]
+        if start <= index[0] < start + inside.size:
+            part = f"{name}{list(map(int, np.unravel_index(index[0] - start, shape)))}"
+        found[bool(np.any(inside))].append(name)
+        start += inside.size
+    return {"part": part, "differ": tuple(found[True]), "agree": tuple(found[False])}
+
+
+def _explained(
+    result: Result, inputs: dict[str, Any], got: np.ndarray | None, relative: float, chained: bool
+) -> Result:
+    """Return a failure with what explains it: inputs that were wrong before, or slips."""
+    if got is None or got.dtype.kind not in "fiu":
+        return result
+    right = reference(result.stage, inputs)
+    if chained and not result.note and right is not None and agree(got, right, relative):
+        return result._replace(follows=True, note="right for its own inputs, which are wrong")
+    return result._replace(hints=hints(result.case, result.stage, inputs, right, got, relative))
 
 
 def recorded(answers: Mapping[str, Mapping[str, np.ndarray]]) -> Answer:
@@ -145,16 +193,22 @@ def recorded(answers: Mapping[str, Mapping[str, np.ndarray]]) -> Answer:
 
     def answer(case: Case, stage: Stage, inputs: dict[str, Any]) -> np.ndarray:
         if case.name not in answers:
-            raise Missing("no file of answers")
+            raise Missing("no file of answers", case.name)
         if stage.name not in answers[case.name]:
-            raise Missing("no answer in the file")
+            raise Missing("no answer in the file", f"{case.name} · {stage.name}")
         return answers[case.name][stage.name]
 
     return answer
 
 
 def implemented(implementation: Any) -> Answer:
-    """Return the implementation that an object is: its item or attribute of the name of a stage or its operation."""
+    """Return the implementation that an object is: its item or attribute of the name of a stage or its operation.
+
+    Raises:
+        UnknownOperation: an item of another name, or a function whose name is nearly that of an operation that is not
+            there: misspelt, it would never be called.
+    """
+    _expect_known(implementation)
 
     def answer(case: Case, stage: Stage, inputs: dict[str, Any]) -> Any:
         for name in (stage.name, stage.operation):
@@ -164,6 +218,26 @@ def implemented(implementation: Any) -> Answer:
                 function = getattr(implementation, name, None)
             if function is not None:
                 return function(inputs)
-        raise Missing("not implemented")
+        raise Missing("not implemented", stage.operation)
 
     return answer
+
+
+def _expect_known(implementation: Any) -> None:
+    items = isinstance(implementation, Mapping)
+    names = set(implementation) if items else {name for name in dir(implementation) if _is_own(implementation, name)}
+    missing = OPERATIONS.keys() - names
+    for name in sorted(map(str, names)):
+        near = difflib.get_close_matches(name, missing, 1, NEARLY)
+        if name.rstrip("_0123456789") not in OPERATIONS and (items or near):
+            meant = f"; did you mean {near[0]}?" if near else ""
+            own = "" if items else " (a function that is no operation may begin with _)"
+            raise UnknownOperation(f"{name!a}: expected the name of an operation or stage{meant}{own}")
+
+
+def _is_own(implementation: Any, name: str) -> bool:
+    """Tell whether an attribute is a public function, and in a module one that was not imported."""
+    function = getattr(implementation, name, None)
+    home = getattr(function, "__module__", None)
+    imported = isinstance(implementation, ModuleType) and home != implementation.__name__
+    return callable(function) and not name.startswith("_") and not imported

@@ -9,7 +9,7 @@ from pathlib import Path
 from nmnc_ref.oracle import command_line
 from nmnc_ref.oracle.command_line import FAILED, OK, UsageError
 from nmnc_ref.oracle.vectors import pack
-from nmnc_ref.oracle.vectors.check import MODES, Result, check, implemented, recorded
+from nmnc_ref.oracle.vectors.check import MODES, Result, UnknownOperation, check, implemented, recorded
 from nmnc_ref.oracle.vectors.form import FormError
 from nmnc_ref.oracle.vectors.tolerance import PRECISIONS
 
@@ -17,7 +17,7 @@ from nmnc_ref.oracle.vectors.tolerance import PRECISIONS
 def register(commands: argparse._SubParsersAction) -> None:
     """Add `vectors` and its two commands."""
     vectors = commands.add_parser("vectors", help="golden vectors: write them, check an implementation with them")
-    actions = vectors.add_subparsers(required=True, metavar="ACTION")
+    actions = vectors.add_subparsers(required=True)
     write = actions.add_parser("write", help="write the pack of golden vectors into a folder")
     write.add_argument("folder", metavar="DIR", type=Path, help="a folder that is new or empty")
     write.add_argument("--format", choices=("json", "npz"), default="json", help="of the cases (default: json)")
@@ -25,8 +25,8 @@ def register(commands: argparse._SubParsersAction) -> None:
     verify = actions.add_parser(
         "check",
         help="compare an implementation's answers with the pack",
-        epilog="Exit status: 0 at least one stage was checked and none failed; 1 a stage failed or none was checked; "
-        "2 wrong usage, or files that are not of the form.",
+        epilog="Exit status: 0 at least one stage was checked and none failed; 1 a stage failed, none was checked, or "
+        "one that is required has no answer; 2 wrong usage, or files that are not of the form.",
     )
     source = verify.add_mutually_exclusive_group(required=True)
     source.add_argument("--answers", metavar="DIR", type=Path, help="files of answers, of the form of the pack")
@@ -38,6 +38,12 @@ def register(commands: argparse._SubParsersAction) -> None:
         "implementation's own (chained; default for --answers)",
     )
     verify.add_argument("--dtype", choices=PRECISIONS, default="float64", help="precision (default: float64)")
+    verify.add_argument(
+        "--require",
+        choices=("any", "all"),
+        default="any",
+        help="which stages there must be answers to: any (default), or all that exist in the precision",
+    )
     verify.add_argument("--json", metavar="FILE", type=Path, help="write every result to FILE")
     verify.set_defaults(run=_check)
 
@@ -74,15 +80,16 @@ def _check(options: argparse.Namespace) -> int:
     try:
         read = pack.read_pack()
         if options.answers:
-            answer = recorded(dict(pack.read_answers(options.answers, read.cases)))
+            answer = recorded(pack.read_answers(options.answers, read.cases))
         else:
             answer = implemented(command_line.load(options.impl, "object"))
-    except FormError as error:
+    except (FormError, UnknownOperation) as error:
         raise UsageError(str(error)) from None
     results = check(read.cases, answer, precision=options.dtype, mode=mode)
     _report(results, options, read.version, mode)
     statuses = {result.status for result in results}
-    return OK if "passed" in statuses and "failed" not in statuses else FAILED
+    wrong = {"failed"} | ({"unanswered"} if options.require == "all" else set())
+    return OK if "passed" in statuses and not statuses & wrong else FAILED
 
 
 def _report(results: list[Result], options: argparse.Namespace, version: str, mode: str) -> None:

@@ -33,11 +33,12 @@ MOST_HEADER = 4096
 """The most bytes of a header of an npy array that are looked at."""
 
 _MEMBER = re.compile(r"(?:(?:inputs|stages)\.)?[a-z][a-z0-9_]{0,63}")
+_TEXT = re.compile(r"[^\s,:\[\]{}\"]+")
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
 
 
 class FormError(ValueError):
-    """A file that is not of the form; the message is one line and names the file."""
+    """A file that is not of the form; the message is a line that names the file, or such a line for each file."""
 
 
 def _shown(value: Any) -> str:
@@ -74,7 +75,9 @@ def parse_json(name: str, content: bytes, schema: Mapping[str, Any]) -> Any:
     except UnicodeDecodeError as error:
         raise FormError(f"{name}: expected UTF-8, got byte {error.object[error.start]:#x} at {error.start}") from None
     except json.JSONDecodeError as error:
-        raise FormError(f"{name}: expected JSON; line {error.lineno}, column {error.colno}: {error.msg}") from None
+        where, got = f"line {error.lineno}, column {error.colno}", _TEXT.match(error.doc, error.pos)
+        more = f", got {_shown(got[0])}; NaN and infinity are NaN and Infinity here, or null" if got else ""
+        raise FormError(f"{name}: expected JSON; {where}: {error.msg}{more}") from None
     except (ValueError, RecursionError) as error:
         raise FormError(f"{name}: expected JSON: {_shown(str(error))}") from None
     _expect(schema, name, value)
@@ -98,7 +101,9 @@ def _expect(schema: Mapping[str, Any], name: str, value: Any) -> None:
         where = "".join(f"[{_shown(key)}]" for key in error.absolute_path)
         got = list(error.instance) if isinstance(error.instance, dict) else error.instance
         wanted, kind = f"{error.validator} {error.validator_value!r}", type(error.instance).__name__
-        raise FormError(f"{name}{where}: expected {wanted}, got {kind} {_shown(got)}")
+        alone = error.validator_value == "array" and isinstance(got, (int, float))
+        listed = f"; a list of one is [{_shown(got)}]" if alone else ""
+        raise FormError(f"{name}{where}: expected {wanted}, got {kind} {_shown(got)}{listed}")
 
 
 def decode(name: str, value: Mapping[str, Any]) -> np.ndarray:

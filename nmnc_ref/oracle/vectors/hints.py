@@ -1,109 +1,216 @@
 """Hints: which common slip explains a wrong answer.
 
-For each slip there is the value that the reference would have given had it made that slip. A hint is given where the
-answer agrees with such a value as closely as it should have agreed with the right one, so it is a computed fact and no
-guess; slips that give the same value on a stage are all named.
+For each slip there is the value that the reference would give, from the same inputs, had it made that slip. A hint is
+given where the answer agrees with such a value as closely as it should have agreed with the right one, so it is a
+computed fact and no guess; slips that give the same value on a stage are all named.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
+from nmnc_ref import random
 from nmnc_ref.manifold import CENTRINGS
 from nmnc_ref.oracle.vectors.operations import OPERATIONS
 from nmnc_ref.oracle.vectors.pack import Case, Stage
 
 CLEARLY = 4.0
 """How many tolerances a slip's value must be away from the right one, and from the answer at most one."""
+MEANS = {
+    "loss_value": ("output", 1),
+    "error": ("output", 1),
+    "loss_gradient": ("x", 1),
+    "recurrent_loss_gradient": ("x", 1),
+    "spectrum": ("activity", 1),
+    "unnormalised_correlation": ("noise", 1),
+    "correlation": ("noise", 1),
+    "batch_correlation": ("noise", 2),
+    "convolution_mirror": ("noise", 1),
+}
+"""Operations that are a mean over the first axes, as many as the number says, of an argument."""
+SUMS = ("weight_gradient", "bias_gradient", "convolution_weight_gradient", "convolution_bias_gradient")
+"""Operations that are a sum over the batch, the first axis of `delta`."""
+
+Inputs = Mapping[str, Any]
+Slip = Callable[[Inputs], Any]
 
 
-def hints(case: Case, stage: Stage, inputs: Mapping[str, Any], got: np.ndarray, relative: float) -> tuple[str, ...]:
+def reference(stage: Stage, inputs: Inputs) -> np.ndarray | None:
+    """Return the right answer to a stage from these inputs, or None if there is none."""
+    try:
+        return np.asarray(OPERATIONS[stage.operation].function(**inputs))
+    except (ValueError, TypeError):
+        return None
+
+
+def agree(got: np.ndarray, value: np.ndarray, relative: float) -> bool:
+    """Tell whether an answer is a value, up to a tolerance as a share of its largest element."""
+    value = value.astype(np.float64)
+    tolerance = relative * np.max(np.abs(value), initial=0.0)
+    return got.shape == value.shape and bool(np.all(np.abs(got.astype(np.float64) - value) <= tolerance))
+
+
+def hints(
+    case: Case, stage: Stage, inputs: Inputs, right: np.ndarray | None, got: np.ndarray, relative: float
+) -> tuple[str, ...]:
     """Return the slips that explain the answer `got`, none if none does.
 
     Args:
         case: that the stage is of.
         stage: whose answer is wrong.
         inputs: what the stage was computed from, by argument, and its parameters.
+        right: the reference's answer from these inputs.
         got: the answer, of any shape.
         relative: tolerance as a share of the largest value.
     """
-    found: dict[str, None] = {}
-    for name, value in _slips(case, stage, inputs):
-        tolerance = relative * float(np.max(np.abs(value), initial=0.0))
-        apart = value.shape != stage.value.shape or np.max(np.abs(value - stage.value)) > CLEARLY * tolerance
-        if apart and value.shape == got.shape and np.all(np.abs(got.astype(np.float64) - value) <= tolerance):
-            found[name] = None
-    return tuple(found)
+    if right is None:
+        return ()
+    slips = _slips(case, stage, inputs, right, got)
+    return tuple(
+        dict.fromkeys(
+            name for name, value in slips if agree(got, value, relative) and not agree(right, value, CLEARLY * relative)
+        )
+    )
 
 
-def _slips(case: Case, stage: Stage, inputs: Mapping[str, Any]) -> Iterator[tuple[str, np.ndarray]]:
-    want = stage.value.astype(np.float64)
-    if want.ndim >= 2:
-        for value in (np.swapaxes(want, -1, -2), want.T, want.T.reshape(want.shape)):
-            yield "transposed", value
+def _slips(
+    case: Case, stage: Stage, inputs: Inputs, right: np.ndarray, got: np.ndarray
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield each slip: its name, and the value that it gives."""
+    yield from _layouts(right)
+    yield from (("digits lost in text", value) for value in _rounded(right, got))
     if OPERATIONS[stage.operation].kind != "exact":
-        yield from _factors(stage, inputs, want)
-    inputs = {key: np.asarray(each, np.float64) if _is_real(each) else each for key, each in inputs.items()}
+        yield from _factors(stage.operation, inputs, right.astype(np.float64))
     for name, slip in _variants(case, stage, inputs):
         try:
-            yield name, np.asarray(slip(), dtype=np.float64)
+            yield name, np.asarray(slip(inputs))
         except (ValueError, TypeError):
             continue  # the slip is not possible with these inputs
 
 
-def _is_real(value: Any) -> bool:
-    return isinstance(value, np.ndarray) and value.dtype.kind == "f"
+def _layouts(right: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+    if right.ndim >= 2:
+        yield "transposed", np.swapaxes(right, -1, -2)
+        yield "transposed", right.T
+        yield "column-major", _as_column_major(right)
 
 
-def _factors(stage: Stage, inputs: Mapping[str, Any], want: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+def _rounded(right: np.ndarray, got: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield the answer as text has it that keeps few digits, or few decimals: as few as the answer `got` may have."""
+    for form in (*(f".{digits}g" for digits in range(3, 15)), *(f".{decimals}f" for decimals in range(3, 13))):
+        if all(got.dtype.type(float(format(number, form))) == number for number in got.flat[:3].tolist()):
+            yield np.array([float(format(number, form)) for number in right.ravel().tolist()]).reshape(right.shape)
+
+
+def _factors(operation: str, inputs: Inputs, right: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
     """Yield the slips that scale the whole answer."""
-    yield "sign", -want
-    yield "factor 2", 2 * want
-    yield "factor 2", want / 2
-    shapes = [value.shape for value in inputs.values() if isinstance(value, np.ndarray) and value.ndim >= 2]
-    for length in sorted({shape[0] for shape in shapes} | {shape[0] * shape[1] for shape in shapes} - {1}):
-        yield "sum for mean", want * length
-        yield "mean for sum", want / length
+    yield "sign", -right
+    yield "factor 2", 2 * right
+    yield "factor 2", right / 2
+    if operation in MEANS:
+        argument, axes = MEANS[operation]
+        lengths = inputs[argument].shape[:axes]
+        yield "sum for mean", math.prod(lengths) * right
+        if axes == 2:
+            yield "÷ K but not ÷ B", lengths[1] * right
+            yield "÷ B but not ÷ K", lengths[0] * right
+        yield "mean for sum", right / math.prod(lengths)
+    if operation in SUMS:
+        yield "mean for sum", right / inputs["delta"].shape[0]
+    if operation in ("loss_value", "error"):
+        elements = inputs["output"].shape[1]
+        yield "mean over elements", right / elements
+        yield "mean over elements, without the half", 2 * right / elements
     if (sigma := inputs.get("sigma")) is not None:
-        if stage.operation.endswith("_noise"):
-            yield "missing σ", want / sigma
-            yield "σ² for σ", want * sigma
+        if operation.endswith("_noise"):
+            yield "missing σ", right / sigma
+            yield "σ² for σ", right * sigma
         else:
-            yield "missing 1/σ", want * sigma
-            yield "missing 1/σ²", want * sigma**2
+            yield "missing 1/σ", right * sigma
+            yield "missing 1/σ²", right * sigma**2
 
 
-def _variants(case: Case, stage: Stage, inputs: Mapping[str, Any]) -> Iterator[tuple[str, Callable[[], Any]]]:
-    """Yield the slips that compute something else: name, and a function that computes it."""
+def _computed(operation: str, **replaced: Slip) -> Slip:
+    """Return the slip that is an operation, of inputs some of which are replaced."""
+    return lambda inputs: OPERATIONS[operation].function(
+        **{**inputs, **{name: replace(inputs) for name, replace in replaced.items()}}
+    )
 
-    def computed(operation: str, **replaced: Any) -> Callable[[], Any]:
-        return lambda: OPERATIONS[operation].function(**{**inputs, **replaced})
 
+def _given(operation: str, **replaced: Any) -> Slip:
+    """Return the slip that is an operation, given other values for some inputs."""
+    return lambda inputs: OPERATIONS[operation].function(**{**inputs, **replaced})
+
+
+def _centred(inputs: Inputs) -> np.ndarray:
+    return inputs["noise"] - np.mean(inputs["noise"], axis=0)
+
+
+def _keys_from_one(inputs: Inputs) -> Any:
+    """Return the estimate from draws of the keys fold_in(key, 1) … fold_in(key, K)."""
+    activity, basis = inputs["activity"], inputs["basis"]
+    keys = random.fold_in(inputs["key"], np.arange(1, inputs["draws"] + 1, dtype=inputs["key"].dtype))
+    z = random.normal(keys, (activity.shape[0], basis.shape[1]), activity.dtype)
+    noise = OPERATIONS["manifold_noise"].function(z, basis, inputs["sigma"])
+    network = {name: array for name, array in inputs.items() if name.startswith(("weight_", "bias_"))}
+    response = OPERATIONS["antithetic_response"].function(
+        activity, noise, layer=inputs["layer"], activation=inputs["activation"], **network
+    )
+    return OPERATIONS["correlation"].function(response, noise, inputs["sigma"])
+
+
+def _next_neighbours(inputs: Inputs) -> Any:
+    """Return TwoNN of the second and the third neighbour."""
+    points = np.unique(inputs["points"], axis=0)
+    distances = np.sort(np.linalg.norm(points[:, None] - points, axis=-1), axis=-1)
+    return 1 / np.mean(np.log(distances[:, 3] / distances[:, 2]))
+
+
+SLIPS: dict[str, tuple[tuple[str, Slip], ...]] = {
+    "activity": (("pre- for post-activation", lambda inputs: inputs["preactivation"]),),
+    "slope": (
+        ("post- for pre-activation", _computed("slope", preactivation=_computed("activity"))),
+        ("ReLU'(0) = 1", lambda inputs: (inputs["preactivation"] >= 0) if inputs["activation"] == "relu" else np.nan),
+    ),
+    "manifold_noise": (("projector left out", lambda inputs: inputs["sigma"] * inputs["coefficients"]),),
+    "projected_jacobian": (("projector left out", lambda inputs: inputs["jacobian"]),),
+    "alignment": (("projector left out", lambda inputs: np.ones(inputs["jacobian"].shape[:-2])),),
+    "pooled_alignment": (("projector left out", lambda inputs: np.ones(())),),
+    "two_nearest_neighbours": (("one neighbour off", _next_neighbours),),
+    "antithetic_response": (("one-sided for antithetic", _computed("one_sided_response")),),
+    "one_sided_response": (("antithetic for one-sided", _computed("antithetic_response")),),
+    "estimated_jacobian": (("fold_in from 1", _keys_from_one),),
+    "running_average": (("η for 1 − η", _computed("running_average", rate=lambda inputs: 1 - inputs["rate"])),),
+} | {
+    name: (("centred over the draws", _computed(name, noise=_centred)),)
+    for name in ("unnormalised_correlation", "correlation", "batch_correlation")
+}
+"""Slips of one operation that compute something else."""
+
+
+def _variants(case: Case, stage: Stage, inputs: Inputs) -> Iterator[tuple[str, Slip]]:
+    """Yield the slips that compute something else: name, and a function of the inputs that computes it."""
+    yield from SLIPS.get(stage.operation, ())
     if "centring" in inputs:
         spectral = stage.operation == "spectrum"  # where the mean is added, it is that of the centred activity
         for other in CENTRINGS[:2] if spectral else CENTRINGS:
             if other != inputs["centring"]:
-                yield f"{other} for {inputs['centring']}", computed(stage.operation, centring=other)
-    if stage.operation == "antithetic_response":
-        yield "one-sided for antithetic", computed("one_sided_response")
-    elif stage.operation == "one_sided_response":
-        yield "antithetic for one-sided", computed("antithetic_response")
-    elif stage.operation == "activity":
-        yield "pre- for post-activation", lambda: inputs["preactivation"]
-    elif stage.operation == "slope":
-        activity = OPERATIONS["activity"].function(**inputs)
-        yield "post- for pre-activation", computed("slope", preactivation=activity)
-    elif stage.operation == "projected_jacobian":
-        yield "projector left out", lambda: inputs["jacobian"]
-    elif stage.operation in ("alignment", "pooled_alignment"):
-        yield "projector left out", lambda: np.ones_like(stage.value)
-    elif stage.operation == "manifold_noise":
-        yield "projector left out", lambda: inputs["sigma"] * inputs["coefficients"]
+                yield f"{other} for {inputs['centring']}", _given(stage.operation, centring=other)
     preactivations = {each.name: each.value for each in case.stages if each.operation == "preactivation"}
     for argument, source in stage.inputs.items():
         before = source.replace("activity_", "preactivation_", 1)
         if source.startswith("activity_") and before in preactivations:
-            yield "pre- for post-activation", computed(stage.operation, **{argument: preactivations[before]})
+            yield "pre- for post-activation", _given(stage.operation, **{argument: preactivations[before]})
+    arrays = {name: array for name, array in inputs.items() if isinstance(array, np.ndarray) and array.ndim >= 2}
+    if arrays:
+        misread = _given(stage.operation, **{name: a.ravel().reshape(a.shape, order="F") for name, a in arrays.items()})
+        yield "column-major", misread
+        yield "column-major", lambda inputs: _as_column_major(np.asarray(misread(inputs)))
+
+
+def _as_column_major(array: np.ndarray) -> np.ndarray:
+    return array.ravel(order="F").reshape(array.shape)

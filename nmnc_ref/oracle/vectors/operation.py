@@ -16,7 +16,8 @@ class Operation(NamedTuple):
     class of tolerance; `arrays` and `parameters` (plain numbers and strings, never traced): the names of its arguments,
     where `network` stands for the arrays weight_1, bias_1, weight_2, … of a network's layers; `function`: the
     reference's, which takes them by name; `condition`: the condition number of inputs and value, for the class
-    "inverse"; `loops`: whether it is many like steps, whose function takes a compiler too, `compile`, for one of them.
+    "inverse"; `parts`: the parts of a flat answer, in order, with the shape of each, from the inputs; `loops`: whether
+    it is many like steps, whose function takes a compiler too, `compile`, for one of them.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Operation(NamedTuple):
     parameters: tuple[str, ...]
     function: Callable[..., Array]
     condition: Callable[[Mapping[str, Any], Any], float] | None = None
+    parts: Callable[[Mapping[str, Any]], Mapping[str, tuple[int, ...]]] | None = None
     loops: bool = False
 
 

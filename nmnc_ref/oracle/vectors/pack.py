@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -158,35 +157,44 @@ def _stage(file: str, fields: dict[str, Any]) -> Stage:
     return Stage(**{**fields, "tolerance": tolerance, "value": value})
 
 
-def read_answers(folder: Path, cases: tuple[Case, ...]) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
-    """Yield, for each case that the folder has a file for, its name and the answers to its stages.
+def read_answers(folder: Path, cases: tuple[Case, ...]) -> dict[str, dict[str, np.ndarray]]:
+    """Return, for each case that the folder has a file for, the answers to its stages.
 
     Hidden files are left alone, such as those that a system keeps beside others.
 
     Raises:
-        FormError: no folder; a file of a name that no case has, that is there both as JSON and npz or is not of the
-            form; a stage that the case does not have, or that is there twice.
+        FormError: no folder; files of a name that no case has, that are there both as JSON and npz or are not of the
+            form; stages that a case does not have, or that are there twice: all of them, one a line.
     """
     if not folder.is_dir():
         raise FormError(f"{folder}: expected a folder of answers")
     known = {case.name: case for case in cases}
-    found: dict[str, Path] = {}
+    found: dict[str, dict[str, np.ndarray]] = {}
+    problems = []
     for path in sorted(folder.iterdir()):
         hidden = path.name.startswith(".")  # what other systems leave beside a file
         if hidden or path.suffix not in (".json", ".npz") or path.name in (MANIFEST, CASE_SCHEMA):
             continue
-        if path.stem not in known:
-            raise FormError(f"{folder}: the file {path.name!a} is of no case of the pack")
-        if path.stem in found:
-            raise FormError(f"{folder}: expected {path.stem} as JSON or as npz, got both")
-        found[path.stem] = path
-    for name, path in found.items():
-        read = _npz_answers if path.suffix == ".npz" else _json_answers
-        answers = read(str(path), read_bytes(path))
-        unknown = set(answers) - {stage.name for stage in known[name].stages}
-        if unknown:
-            raise FormError(f"{path}: the case has no stage of the name {min(unknown)!a}")
-        yield name, answers
+        try:
+            if path.stem not in known:
+                raise FormError(f"{folder}: the file {path.name!a} is of no case of the pack")
+            if path.stem in found:
+                raise FormError(f"{folder}: expected {path.stem} as JSON or as npz, got both")
+            found[path.stem] = _case_answers(path, known[path.stem])
+        except FormError as error:
+            problems.append(str(error))
+    if problems:
+        raise FormError("\n".join(problems))
+    return found
+
+
+def _case_answers(path: Path, case: Case) -> dict[str, np.ndarray]:
+    read = _npz_answers if path.suffix == ".npz" else _json_answers
+    answers = read(str(path), read_bytes(path))
+    unknown = set(answers) - {stage.name for stage in case.stages}
+    if unknown:
+        raise FormError(f"{path}: the case has no stage of the name {min(unknown)!a}")
+    return answers
 
 
 def _json_answers(file: str, content: bytes) -> dict[str, np.ndarray]:

@@ -15,11 +15,15 @@ import nmnc_ref
 from nmnc_ref.oracle.vectors.check import Result
 from nmnc_ref.oracle.vectors.operations import OPERATIONS
 
-STATUSES = ("passed", "failed", "skipped")
+STATUSES = ("passed", "failed", "unanswered", "skipped")
+ORDER = tuple(OPERATIONS)
+"""Operations in the order in which they build on one another, the elementary ones first."""
+MOST_NAMES = 60
+"""The most names of what has no answer that are shown."""
 
 
 def families(results: list[Result]) -> Table:
-    """Return the table of families: how many stages passed, failed and were skipped."""
+    """Return the table of families: how many stages have which status."""
     table = Table("family", "cases", *STATUSES)
     for column in table.columns[1:]:
         column.justify = "right"
@@ -33,8 +37,12 @@ def families(results: list[Result]) -> Table:
 
 
 def first_divergence(results: list[Result]) -> Group | None:
-    """Return all there is to know about the first stage that failed, or None if none did."""
+    """Return all there is to know about the stage that failed to look at first, or None if none did.
+
+    It is the first of the most elementary operation, of those that do not merely follow from wrong inputs.
+    """
     failed = [result for result in results if result.status == "failed"]
+    failed.sort(key=lambda result: (result.follows, ORDER.index(result.stage.operation)))
     if not failed:
         return None
     first = failed[0]
@@ -47,7 +55,9 @@ def first_divergence(results: list[Result]) -> Group | None:
     ]
     if len(failed) > 1:
         more = ", ".join(f"{each.case.name} · {each.stage.name}" for each in failed[1:6])
-        parts.append(Text(f"{len(failed) - 1} more failed: {more}{', …' if len(failed) > 6 else ''}"))
+        follow = sum(each.follows for each in failed[1:])
+        of_these = f" ({follow} of them right for their own inputs, which are wrong)" if follow else ""
+        parts.append(Text(f"{len(failed) - 1} more failed{of_these}: {more}{', …' if len(failed) > 6 else ''}"))
     return Group(*parts)
 
 
@@ -58,13 +68,37 @@ def _details(result: Result) -> list[tuple[str, str]]:
         rows.append(("problem", result.note))
     if result.element is not None:
         ulps = "" if result.ulps is None else f" ({result.ulps:.3g} ulps)"
-        rows += [("index", str(list(result.element))), ("got", f"{result.got!r}"), ("want", f"{result.want!r}")]
+        part = f" of the whole: {result.part}" if result.part else ""
+        rows += [("index from 0", f"{list(result.element)}{part}")]
+        rows += [
+            (name, ", ".join(parts)) for name, parts in (("differ", result.differ), ("agree", result.agree)) if parts
+        ]
+        rows += [("got", _number(result.got)), ("want", _number(result.want))]
         rows += [("error", f"{result.error:.3g}{ulps}")]
         rows += [("tolerance", f"{result.tolerance:.3g} ({stage.tolerance.kind})")]
     rows.append(("why", result.case.why))
     if result.hints:
         rows.append(("hint", ", or ".join(result.hints)))
     return rows
+
+
+def _number(value: float | int | None) -> str:
+    """Return a number as text, an integer also as the word of 32 bits that it is."""
+    return f"{value} ({value % 2**32:#010x})" if isinstance(value, int) else repr(value)
+
+
+def unanswered(results: list[Result]) -> list[str]:
+    """Return a line for each reason why stages have no answer: how many, and what is missing."""
+    missing: dict[str, list[str]] = {}
+    for result in results:
+        if result.status == "unanswered":
+            missing.setdefault(result.note, []).append(result.missing)
+    lines = []
+    for reason, names in missing.items():
+        distinct = list(dict.fromkeys(names))
+        more = f" and {len(distinct) - MOST_NAMES} more" if len(distinct) > MOST_NAMES else ""
+        lines.append(f"unanswered {len(names)}: {reason}: {', '.join(distinct[:MOST_NAMES])}{more}")
+    return lines
 
 
 def summary(results: list[Result]) -> str:
@@ -77,11 +111,13 @@ def summary(results: list[Result]) -> str:
 
 
 def show(results: list[Result], console: Console) -> None:
-    """Print the table, the first divergent stage, why stages were skipped, and the counts."""
+    """Print the table, the first divergent stage, what has no answer, why stages were skipped, and the counts."""
     console.print(families(results))
     divergence = first_divergence(results)
     if divergence is not None:
         console.print(divergence)
+    for line in unanswered(results):
+        console.print(Text(line, style="dim"))
     skipped = Counter(result.note for result in results if result.status == "skipped")
     for reason, times in skipped.most_common():
         console.print(Text(f"skipped {times}: {reason}", style="dim"))
@@ -93,7 +129,7 @@ def document(results: list[Result], version: str, precision: str, mode: str) -> 
     counts = Counter(result.status for result in results)
     versions = {"python": platform.python_version(), "nmnc_ref": nmnc_ref.__version__, "numpy": np.__version__}
     return {
-        "schema": 1,
+        "schema": 2,
         "versions": versions,
         "pack": version,
         "precision": precision,

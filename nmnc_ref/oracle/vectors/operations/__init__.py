@@ -2,7 +2,7 @@
 
 The table of each module states claim, equation, class of tolerance and arguments. What a function computes is its
 equation, and it does so by public functions of `nmnc_ref`, which stand in the table themselves where they take the
-same arguments.
+same arguments. They are in the order in which they build on one another, those that contain others after these.
 """
 
 from nmnc_ref.oracle.vectors.operations import (
@@ -18,8 +18,11 @@ from nmnc_ref.oracle.vectors.operations import (
 
 OPERATIONS = {
     each.name: each
-    for module in (convolution, credit, network, estimator, manifold, random, recurrent, trajectory)
-    for each in module.OPERATIONS
+    for table in (
+        *(module.ELEMENTARY for module in (random, network, manifold, estimator, credit, convolution, recurrent)),
+        *(module.COMPOSITE for module in (network, estimator, recurrent, trajectory)),
+    )
+    for each in table
 }
 """All operations by name."""
 

@@ -17,7 +17,7 @@ def unbiased(weight: Array, height: int, width: int, stride: int, padding: int, 
     return convolution.layer(weight, 0 * weight[:, 0, 0, 0], shape)
 
 
-OPERATIONS = (
+ELEMENTARY = (
     operation("convolution_preactivation", "F4", "s_p = W · patch_p(pooled x) + b at each place p", "linear")(
         ("activity", "weight", "bias"),
         GEOMETRY,

@@ -28,7 +28,7 @@ def _descend(parameter: Array, gradient: Array, velocity: Array, **rates: float)
     return moved[0].value, speed[0].value
 
 
-OPERATIONS = (
+ELEMENTARY = (
     operation("running_average", "F1", "B ← (1 - η) B + η Ĵ", "linear")(
         ("feedback", "estimate"), ("rate",), feedback.running_average
     ),

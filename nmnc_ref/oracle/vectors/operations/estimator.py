@@ -46,7 +46,7 @@ def _estimated_jacobian(
     return estimate_jacobian(key, tail(network, layer, activation), activity, sigma=sigma, draws=draws, basis=basis)
 
 
-OPERATIONS = (
+ELEMENTARY = (
     operation("isotropic_noise", "E1", "ξ = σ z", "linear")(("coefficients",), ("sigma",), perturbation.isotropic),
     operation("manifold_noise", "E2", "ξ = σ U z", "linear")(
         ("coefficients", "basis"), ("sigma",), perturbation.on_manifold
@@ -61,6 +61,21 @@ OPERATIONS = (
     operation("matched_sigma", "E7", "σ √(d/n)", "linear")(
         (), ("sigma", "dimension", "width"), perturbation.matched_sigma
     ),
+    operation("unnormalised_correlation", "E11", "Ĝ = (1/K) Σ_k δy_k ξ_kᵀ", "linear")(
+        ("response", "noise"), (), estimator.unnormalised_correlation
+    ),
+    operation("correlation", "E2", "Ĵ = (1/K) Σ_k δy_k ξ_kᵀ / σ²", "linear")(
+        ("response", "noise"), ("sigma",), estimator.correlation
+    ),
+    operation("batch_correlation", "E14", "Ĵ = (1/(BK)) Σ_i Σ_k δy_ik ξ_ikᵀ / σ²", "linear")(
+        ("response", "noise"), ("sigma",), estimator.batch_correlation
+    ),
+    operation("least_squares", "E13", "argmin_A Σ_k ‖δy_k - A ξ_k‖², rows of A in the manifold", "inverse")(
+        ("response", "noise", "basis"), (), estimator.least_squares, _condition_of_draws
+    ),
+    operation("shrunk_estimate", "E16", "c Ĵ", "linear")(("estimate",), ("scaling",), estimator.shrunk),
+)
+COMPOSITE = (
     operation("one_sided_response", "E9", "δy = f(x + ξ) - f(x)", "inverse")(
         ("activity", "noise", "network"),
         ("layer", "activation"),
@@ -85,19 +100,6 @@ OPERATIONS = (
         ),
         _cancellation,
     ),
-    operation("unnormalised_correlation", "E11", "Ĝ = (1/K) Σ_k δy_k ξ_kᵀ", "linear")(
-        ("response", "noise"), (), estimator.unnormalised_correlation
-    ),
-    operation("correlation", "E2", "Ĵ = (1/K) Σ_k δy_k ξ_kᵀ / σ²", "linear")(
-        ("response", "noise"), ("sigma",), estimator.correlation
-    ),
-    operation("batch_correlation", "E14", "Ĵ = (1/(BK)) Σ_i Σ_k δy_ik ξ_ikᵀ / σ²", "linear")(
-        ("response", "noise"), ("sigma",), estimator.batch_correlation
-    ),
-    operation("least_squares", "E13", "argmin_A Σ_k ‖δy_k - A ξ_k‖², rows of A in the manifold", "inverse")(
-        ("response", "noise", "basis"), (), estimator.least_squares, _condition_of_draws
-    ),
-    operation("shrunk_estimate", "E16", "c Ĵ", "linear")(("estimate",), ("scaling",), estimator.shrunk),
     operation("estimated_jacobian", "E2", "Ĵ of antithetic pairs with z_k = normal(fold_in(key, k))", "nonlinear")(
         ("key", "activity", "basis", "network"), ("layer", "activation", "sigma", "draws"), _estimated_jacobian
     ),

@@ -23,7 +23,7 @@ def _gap(inputs: Mapping[str, Any], value: np.ndarray) -> float:
     return float(variances[0] / (variances[inputs["dimension"] - 1] - variances[inputs["dimension"]]))
 
 
-OPERATIONS = (
+ELEMENTARY = (
     operation("spectrum", "D1", "λ: squared singular values of X/√B, or of X minus its mean", "nonlinear")(
         ("activity",), ("centring",), _spectrum
     ),

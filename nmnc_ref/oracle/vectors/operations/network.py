@@ -31,7 +31,7 @@ def _loss_gradient(x: Array, target: Array, *, layer: int, activation: str, loss
     return passed.gradient[layer - 1].weight
 
 
-OPERATIONS = (
+ELEMENTARY = (
     operation("preactivation", "F4", "s_l = x_{l-1} W_lᵀ + b_l", "linear")(
         ("activity", "weight", "bias"), (), lambda activity, weight, bias: Dense(weight, bias).preactivation(activity)
     ),
@@ -51,6 +51,8 @@ OPERATIONS = (
     operation("error", "F4", "e = ∂loss/∂y: (y - t)/B, or (softmax(y) - t)/B", "nonlinear")(
         ("output", "target"), ("loss",), lambda output, target, loss: LOSSES[loss].error(output, target)
     ),
+)
+COMPOSITE = (
     operation("tail_output", "E8", "y = f_l(x_l), the layers above l", "nonlinear")(
         ("activity", "network"),
         ("layer", "activation"),

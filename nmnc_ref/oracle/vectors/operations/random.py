@@ -14,7 +14,7 @@ def _real(law: Callable[..., Array]) -> Callable[..., Array]:
     return lambda key, draws, dtype: law(key, (draws,), getattr(library("key", key), dtype))
 
 
-OPERATIONS = (
+ELEMENTARY = (
     operation("bits", "", "bits_i = x0 ^ x1 of Threefry-2x32(key, counter (0, i))", "exact")(
         ("key",), ("draws",), lambda key, draws: random.bits(key, (draws,))
     ),

@@ -42,7 +42,25 @@ def _loss_gradient(
     return recurrent.backpropagation(*start, leak=leak, every=bool(every)).gradient[0].weight
 
 
-OPERATIONS = (
+ELEMENTARY = (
+    operation(
+        "recurrent_activity_gradient", "F5", "g_t = Σ_lag e_{t+lag} B_lag over the steps that are read out", "linear"
+    )(
+        ("signal", "feedback_0", "feedback_1", "feedback_2"),
+        ("step", "every"),
+        lambda signal, feedback_0, feedback_1, feedback_2, step, every: credit.activity_gradients_by_lag(
+            signal, (feedback_0, feedback_1, feedback_2), every=bool(every)
+        )[step - 1],
+    ),
+    operation("recurrent_delta", "F4", "δ_t = a φ'(s_t) ⊙ g_t", "nonlinear")(
+        ("gradient", "preactivation"),
+        ("activation", "leak"),
+        lambda gradient, preactivation, activation, leak: recurrent.delta(
+            gradient, preactivation, ACTIVATIONS[activation], leak=leak
+        ),
+    ),
+)
+COMPOSITE = (
     operation("recurrent_activity", "F4", "h_t", "nonlinear")(
         ("x", *NETWORK), ("step", "activation", "leak"), _activity
     ),
@@ -61,20 +79,4 @@ OPERATIONS = (
     operation(
         "recurrent_loss_gradient", "F4", "∂loss/∂W = Σ_t δ_tᵀ h_{t-1} by backpropagation through time", "nonlinear"
     )(("x", "target", *NETWORK), ("activation", "leak", "every", "loss"), _loss_gradient),
-    operation(
-        "recurrent_activity_gradient", "F5", "g_t = Σ_lag e_{t+lag} B_lag over the steps that are read out", "linear"
-    )(
-        ("signal", "feedback_0", "feedback_1", "feedback_2"),
-        ("step", "every"),
-        lambda signal, feedback_0, feedback_1, feedback_2, step, every: credit.activity_gradients_by_lag(
-            signal, (feedback_0, feedback_1, feedback_2), every=bool(every)
-        )[step - 1],
-    ),
-    operation("recurrent_delta", "F4", "δ_t = a φ'(s_t) ⊙ g_t", "nonlinear")(
-        ("gradient", "preactivation"),
-        ("activation", "leak"),
-        lambda gradient, preactivation, activation, leak: recurrent.delta(
-            gradient, preactivation, ACTIVATIONS[activation], leak=leak
-        ),
-    ),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from array_api_compat import array_namespace
@@ -25,6 +25,7 @@ EQUATION = "state after steps first + 1 … last: parameters by layer, their vel
 
 Start = tuple[tuple, tuple[Array, ...], Route]
 """What is trained, along which bases, by which route."""
+Parts = dict[str, tuple[int, ...]]
 
 
 def _dense(x: Array, basis_1: Array, basis_2: Array, *, route: str, **network: Array) -> Start:
@@ -74,6 +75,30 @@ def _trained(start: Callable[..., Start]) -> Callable[..., Array]:
     return state_after
 
 
+def _parts(parameters: tuple[str, ...], feedback: Mapping[str, tuple[int, ...]], inputs: Mapping[str, Any]) -> Parts:
+    """Return names and shapes of the parts of the flat state."""
+    shapes = {name: inputs[name].shape for name in parameters}
+    return shapes | {f"velocity of {name}": shape for name, shape in shapes.items()} | dict(feedback)
+
+
+def _dense_parts(inputs: Mapping[str, Any]) -> Parts:
+    network = layers(inputs)
+    names = tuple(f"{part}_{l}" for l in range(1, len(network) + 1) for part in ("weight", "bias"))
+    tops = network[1:] if inputs["route"] == "layerwise" else network[-1:] * len(network[1:])
+    pairs = enumerate(zip(tops, network[1:], strict=True), 1)
+    return _parts(names, {f"feedback_{l}": (top.outputs, above.inputs) for l, (top, above) in pairs}, inputs)
+
+
+def _convolutional_parts(inputs: Mapping[str, Any]) -> Parts:
+    names = ("kernel", "kernel_bias", "weight", "bias")
+    return _parts(names, {"feedback_1": inputs["weight"].shape}, inputs)
+
+
+def _recurrent_parts(inputs: Mapping[str, Any]) -> Parts:
+    lags = range(inputs["x"].shape[1])
+    return _parts(NETWORK, {f"feedback_{lag}": inputs["read_weight"].shape for lag in lags}, inputs)
+
+
 def _arrays(state: training.State) -> Iterator[Array]:
     """Yield parameters by layer, velocities in the same order, and feedback."""
     for network in (state.network, state.velocity):
@@ -97,23 +122,26 @@ def _filled(state: training.State, flat: Array) -> training.State:
     return state._replace(network=network, velocity=velocity, feedback=tuple(filled))
 
 
-OPERATIONS = (
+COMPOSITE = (
     operation("training_state", "F1", EQUATION, "trajectory")(
         ("x", "target", "key", "basis_1", "basis_2", "network", "state"),
         ("rule", "route", "first", "last", *RATES),
         _trained(_dense),
+        parts=_dense_parts,
         loops=True,
     ),
     operation("convolutional_training_state", "F1", EQUATION, "trajectory")(
         ("x", "target", "key", "basis", "kernel", "kernel_bias", "weight", "bias", "state"),
         (*GEOMETRY, "rule", "first", "last", *RATES),
         _trained(_convolutional),
+        parts=_convolutional_parts,
         loops=True,
     ),
     operation("recurrent_training_state", "F1", EQUATION, "trajectory")(
         ("x", "target", "key", "basis", *NETWORK, "state"),
         ("leak", "every", "rule", "first", "last", *RATES),
         _trained(_recurrent),
+        parts=_recurrent_parts,
         loops=True,
     ),
 )
