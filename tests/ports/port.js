@@ -146,12 +146,12 @@ function forward(layers, x, activation, offset) {
   return { activities, preactivations, output: last(activities) };
 }
 const tail = (inputs) => (activity) => forward(layersOf(inputs).slice(inputs.layer), activity, inputs.activation).output;
-function softmax(y) {
-  return array(y.shape, slices(y).flatMap(({ data }) => {
-    const exps = data.map((value) => Math.exp(value - largest(data)));
-    return exps.map((value) => value / sum(exps));
-  }));
-}
+const logSoftmax = (y) => array(y.shape, slices(y).flatMap(({ data }) => {
+  const shifted = data.map((value) => value - largest(data));
+  const log = Math.log(sum(shifted.map(Math.exp)));
+  return shifted.map((value) => value - log);
+}));
+const softmax = (y) => map(logSoftmax(y), Math.exp);
 const error = ({ output, target, loss }) => {
   const guess = loss === 'squared_error' ? output : softmax(output);
   return times(zip(guess, target, (a, b) => a - b), 1 / output.shape[0]);
@@ -159,7 +159,7 @@ const error = ({ output, target, loss }) => {
 const lossValue = ({ output, target, loss }) => {
   const B = output.shape[0];
   if (loss === 'squared_error') return scalar(squares(zip(output, target, (a, b) => a - b)) / (2 * B));
-  return scalar(-sum(softmax(output).data.map((p, i) => (target.data[i] ? target.data[i] * Math.log(p) : 0))) / B);
+  return scalar(-sum(logSoftmax(output).data.map((log, i) => target.data[i] * log)) / B);
 };
 function jacobian({ x, layer, activation, ...rest }) {
   const layers = layersOf(rest);

@@ -36,13 +36,15 @@ def drafts() -> Iterator[Draft]:
         parameter_gradients(draft, l, f"delta_{l}")
     yield draft
 
-    why = "The exact Jacobian of each sample as feedback: the gradient is that of backpropagation (F4)."
-    draft = _draft("credit_exact", why, 3, 3, 5, 2)
-    draft.stage("jacobian_1", layer=1, activation="tanh").stage(
-        "slope_1", preactivation="preactivation_1", activation="tanh"
-    )
-    draft.stage("delta_1", signal="error", feedback="jacobian_1", slope="slope_1")
-    yield parameter_gradients(draft, 1, "delta_1")
+    why = "Each sample's exact Jacobian as feedback, and not their mean or another's: the gradient of backpropagation."
+    draft = _draft("credit_exact", why, 3, 6, 5, 4, 2)
+    for l in (1, 2):
+        draft.stage(f"jacobian_{l}", layer=l, activation="tanh")
+        draft.stage(f"activity_gradient_{l}", signal="error", feedback=f"jacobian_{l}")
+        draft.stage(f"slope_{l}", preactivation=f"preactivation_{l}", activation="tanh")
+        draft.stage(f"delta_{l}", signal="error", feedback=f"jacobian_{l}", slope=f"slope_{l}")
+        parameter_gradients(draft, l, f"delta_{l}")
+    yield draft
 
     why = "A batch of one: an outer product of two vectors."
     draft = _draft("credit_batch_of_one", why, 1, 3, 5, 2, feedback_1=numbers("single B", 2, 5))

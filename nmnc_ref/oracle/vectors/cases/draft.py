@@ -23,6 +23,14 @@ def numbers(label: str, *shape: int, scale: float = 1.0) -> Array:
     return ((words >> 24) - 127.5) / 64 * scale
 
 
+def near_dependent(label: str, *shape: int) -> Array:
+    """Return numbers of this shape, the first axis of which is that of draws: all after the first are nearly it."""
+    array = numbers(label, *shape) / 2.0**10
+    array[0] *= 2.0**10
+    array[1:] += array[0]
+    return array
+
+
 def orthonormal(label: str, n: int, d: int) -> Array:
     """Return an orthonormal basis [n, d] of short binary fractions: the first columns of a product of reflections.
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from nmnc_ref.arrays import Array
-from nmnc_ref.oracle.vectors.cases.draft import Draft, dense, numbers, orthonormal
+from nmnc_ref.oracle.vectors.cases.draft import Draft, dense, near_dependent, numbers, orthonormal
 
 
 def _draft(name: str, why: str, draws: int, batch: int, n: int, d: int, outputs: int, **inputs: Array) -> Draft:
@@ -59,7 +59,7 @@ def drafts() -> Iterator[Draft]:
     draft.stage("batch_correlation", sigma=0.375, **links).stage("unnormalised_correlation", **links)
     yield draft.stage("shrunk_estimate", estimate="batch_correlation", scaling=0.8125)
 
-    why = "Least squares in the manifold: normal equations that lose half the digits, the way back by U left out."
+    why = "Least squares in the manifold: the way back by U left out."
     draft = _noise(_draft("estimator_least_squares_manifold", why, 5, 2, 7, 3, 4), 0.375)
     draft.stage("antithetic_response", noise="manifold_noise", layer=0, activation="tanh")
     yield draft.stage("least_squares", response="antithetic_response", noise="manifold_noise")
@@ -67,6 +67,10 @@ def drafts() -> Iterator[Draft]:
     draft = _noise(_draft("estimator_least_squares", why, 4, 2, 4, 0, 3), 0.375)
     draft.stage("one_sided_response", noise="isotropic_noise", layer=0, activation="tanh")
     yield draft.stage("least_squares", response="one_sided_response", noise="isotropic_noise")
+
+    why = "Draws that nearly depend on one another: normal equations, which lose twice as many digits."
+    arrays = {"response": numbers("dependent response", 4, 2, 3), "noise": near_dependent("dependent noise", 4, 2, 4)}
+    yield Draft("estimator_least_squares_near_dependent", why, **arrays).stage("least_squares")
 
     for dtype in ("float32", "float64"):
         why = "The whole method from a key: draw k has the key fold_in(key, k), a sample its own part of the draws."

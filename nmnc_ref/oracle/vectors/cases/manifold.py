@@ -52,6 +52,13 @@ def drafts() -> Iterator[Draft]:
     why = "Subspaces of unequal dimension: angles in the wrong order, or cosines for angles."
     bases = {"basis": orthonormal("angles one", 7, 3), "other_basis": orthonormal("angles two", 7, 2)}
     yield Draft("principal_angles", why, **bases).stage("principal_angles")
+    why = (
+        "A direction that is shared and one that nearly is: the arc cosine of more than 1, or of 1 for its neighbours."
+    )
+    q = orthonormal("angles shared", 7, 7).T
+    others = [(q[2] + q[3] + q[4] - q[5]) / 2, q[0], q[1] + 2.0**-16 * q[6]]
+    bases = {"basis": q[:3].T, "other_basis": np.stack(others, axis=1)}
+    yield Draft("principal_angles_shared", why, **bases).stage("principal_angles")
 
     why = "Points with a repeated one: it is its own neighbour at distance 0, or counts twice."
     points = numbers("points", 9, 3)

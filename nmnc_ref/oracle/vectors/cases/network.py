@@ -60,6 +60,16 @@ def _draft(name: str, why: str, batch: int, *widths: int, **replaced: Array) -> 
 
 def drafts() -> Iterator[Draft]:
     """Yield the cases of the family."""
+    why = "Losses and errors on their own: averages over elements; logits whose exponentials overflow, and shares that underflow."
+    shares = [[0.25, 0.5, 0.0, 0.125, 0.125], [0.0, 0.0, 1.0, 0.0, 0.0], [0.5, 0.0, 0.25, 0.25, 0.0]]
+    arrays = {"output": numbers("loss output", 3, 5), "target": numbers("loss target", 3, 5)}
+    logits = {"logits": numbers("loss logits", 3, 5, scale=512.0), "shares": np.array(shares)}
+    draft = Draft("network_loss", why, **arrays, **logits)
+    for name in ("loss_value", "error"):
+        draft.stage(f"{name}_1", loss="squared_error")
+        draft.stage(f"{name}_2", output="logits", target="shares", loss="softmax_cross_entropy")
+    yield draft
+
     why = "Unequal widths and a curved φ: a transposed weight, a swapped layer, φ on the output, φ' of the activity."
     draft = _whole(_draft("network_tanh", why, 3, 5, 7, 4, 2), 3, "tanh", "squared_error")
     draft.inputs["offset"] = draft.values["offset"] = numbers("network offset", 3, 11, scale=0.25)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from nmnc_ref.oracle.vectors.cases.draft import Draft, numbers, orthonormal
+from nmnc_ref.oracle.vectors.cases.draft import Draft, near_dependent, numbers, orthonormal
 
 
 def drafts() -> Iterator[Draft]:
@@ -34,5 +34,9 @@ def drafts() -> Iterator[Draft]:
     why = "A frame for each sample: columns whose sign the library chose, samples in place of draws, norm 1 for √d."
     draft = Draft("perturbation_frame", why, coefficients=numbers("frame", 3, 2, 5))
     yield draft.stage("orthonormal_frame").stage("isotropic_noise", coefficients="orthonormal_frame", sigma=0.375)
+    why = "Draws that nearly depend on one another: Gram–Schmidt done once, a factor of the Gram matrix."
+    yield Draft("perturbation_frame_near_dependent", why, coefficients=near_dependent("dependent", 3, 2, 5)).stage(
+        "orthonormal_frame"
+    )
     why = "As many draws as dimensions: the frame is complete."
     yield Draft("perturbation_frame_complete", why, coefficients=numbers("complete", 4, 4)).stage("orthonormal_frame")
