@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import shlex
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from jsonschema import Draft202012Validator
 
+import nmnc_ref
 from nmnc_ref.__main__ import main
+from nmnc_ref.oracle.command_line import console
 from nmnc_ref.oracle.vectors import cases, generate, pack, report
 from nmnc_ref.oracle.vectors.adapter import on_numpy
-from nmnc_ref.oracle.vectors.check import MODES, check, implemented, recorded
+from nmnc_ref.oracle.vectors.check import MODES, UnknownOperation, check, implemented, recorded
 from nmnc_ref.oracle.vectors.operations import OPERATIONS
 from nmnc_ref.oracle.vectors.tolerance import CLASSES, PRECISIONS
 
+REFERENCE = "nmnc_ref.oracle.vectors.adapter:on_numpy"
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 PACK = pack.read_pack()
 STAGES = [(case, stage) for case in PACK.cases for stage in case.stages]
@@ -161,17 +166,192 @@ def test_a_wrong_stage_is_blamed_alone_in_isolated_mode_and_first_in_chained_mod
     assert "weight_gradient_3" in names["chained"]
 
 
-def test_stages_that_no_tolerance_could_fail_are_skipped():
+def test_stages_that_no_tolerance_could_fail_are_skipped(capsys):
     results = check(PACK.cases, implemented(on_numpy), precision="bfloat16")
     assert all(r.tolerance <= 0.25 * np.max(np.abs(r.stage.value)) for r in results if r.status == "passed")
     assert any("would say little" in r.note for r in results)
+    assert main(["vectors", "check", "--impl", REFERENCE, "--dtype", "bfloat16"]) == 0
+    assert capsys.readouterr().out.count("\nskipped ") == 2, "a line for each reason"
+
+
+def failed_of(port, names=(), mode="isolated", precision="float64"):
+    """Return the stages of cases, all by default, that a port fails."""
+    chosen = [case for case in PACK.cases if case.name in names or not names]
+    results = check(chosen, implemented(port), mode=mode, precision=precision)
+    return [each for each in results if each.status == "failed"]
+
+
+def shown(results) -> dict[str, str]:
+    """Return the rows about the first divergent stage."""
+    return dict(report._details(report.first_of(results)))
 
 
 def test_the_report_names_everything_about_the_first_divergence():
     broken = {"correlation": lambda inputs: on_numpy.correlation(inputs) * inputs["noise"].shape[0]}
-    first = next(r for r in check(PACK.cases, implemented(broken)) if r.status == "failed")
-    rows = dict(report._details(first))
+    rows = shown(failed_of(broken))
     assert list(rows) == ["claim", "equation", "index from 0", "got", "want", "error", "tolerance", "why", "hint"]
     assert rows["claim"] == "E2"
     assert rows["hint"] == "sum for mean"
     assert "ulps" in rows["error"]
+
+
+def test_integers_are_integers_and_words_of_32_bits():
+    rows = shown(failed_of({"bits": lambda inputs: on_numpy.bits(inputs).astype(np.int64) + 1}))
+    assert re.fullmatch(r"\d+ \(0x[0-9a-f]{8}\)", rows["got"])
+    assert int(rows["got"].split()[0]) == int(rows["want"].split()[0]) + 1
+
+
+def test_elementary_operations_come_before_what_they_are_in():
+    broken = {name: lambda inputs, name=name: 2 * getattr(on_numpy, name)(inputs) for name in ("jacobian", "delta")}
+    failed = failed_of(broken)
+    assert report.first_of(failed).stage.operation == "delta"
+    assert report.first_of([each for each in failed if each.stage.operation != "delta"]).stage.operation == "jacobian"
+
+
+def test_what_follows_from_wrong_inputs_is_said_and_has_no_hint(capsys):
+    broken = {name: getattr(on_numpy, name) for name in OPERATIONS}
+    broken["antithetic_response"] = lambda inputs: 2 * on_numpy.antithetic_response(inputs)
+    failed = failed_of(broken, ["estimator_manifold"], "chained")
+    response, correlation = failed
+    assert (response.hints, response.follows) == (("factor 2",), False)
+    assert (correlation.hints, correlation.follows) == ((), True)
+    assert report.first_of(failed) == response, "though a correlation is more elementary"
+    report.show(failed, console())
+    assert "1 more failed (1 of them right for their own inputs" in " ".join(capsys.readouterr().out.split())
+    broken["correlation"] = lambda inputs: -on_numpy.correlation(inputs)
+    assert [each.hints for each in failed_of(broken, ["estimator_manifold"], "chained")] == [("factor 2",), ("sign",)]
+
+
+TRAJECTORIES = ["trajectory_nmnc_float64", "trajectory_layerwise_float64", "trajectory_convolutional_float64"]
+
+
+@pytest.mark.parametrize("name", [*TRAJECTORIES, "trajectory_recurrent_float64"])
+def test_the_parts_of_a_state_that_differ_are_named(name):
+    (case,) = (case for case in PACK.cases if case.name == name)
+    stage = case.stages[0]
+    inputs = {argument: case.inputs[source] for argument, source in stage.inputs.items()} | stage.parameters
+    parts = OPERATIONS[stage.operation].parts(inputs)
+    assert sum(math.prod(shape) for shape in parts.values()) == stage.value.size
+    changed = stage.value.copy()
+    changed[-1] += 1
+    (failed,) = (r for r in check([case], recorded({name: {stage.name: changed}})) if r.status == "failed")
+    last = list(parts)[-1]
+    assert failed.part == f"{last}{[length - 1 for length in parts[last]]}"
+    assert (failed.differ, failed.agree) == ((last,), tuple(parts)[:-1])
+    assert shown([failed])["index from 0"] == f"[{stage.value.size - 1}] of the whole: {failed.part}"
+    assert shown([failed])["differ"] == last
+
+
+def text(value, form):
+    """Return numbers as they are read back from text."""
+    return np.array([float(format(each, form)) for each in value.ravel().tolist()]).reshape(value.shape)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("form", [".6g", ".9g", ".14g", ".6f"])
+def test_digits_that_are_lost_in_text_are_a_hint(form, mode):
+    written = {case.name: {stage.name: text(stage.value, form) for stage in case.stages} for case in PACK.cases}
+    failed = [each for each in check(PACK.cases, recorded(written), mode=mode) if each.status == "failed"]
+    explained = [each for each in failed if each.hints == ("digits lost in text",)]
+    real = [each for each in failed if each.stage.value.dtype.kind == "f" and not each.follows]
+    assert report.first_of(real).hints == ("digits lost in text",)
+    assert len(explained) > 0.9 * len(real)
+
+
+def column_major(array):
+    return np.ravel(array).reshape(np.shape(array), order="F")
+
+
+@pytest.mark.parametrize("written", [np.asarray, lambda array: array.ravel(order="F").reshape(array.shape)])
+def test_arrays_that_are_read_as_column_major_are_a_hint(written):
+    def misread(name):
+        def answer(inputs):
+            read = {key: column_major(each) if np.ndim(each) else each for key, each in inputs.items()}
+            return written(getattr(on_numpy, name)(read))
+
+        return {name: answer}
+
+    for name in ("correlation", "preactivation", "weight_gradient", "covariance_noise"):
+        assert {each.hints for each in failed_of(misread(name))} == {("column-major",)}
+
+
+def test_what_has_no_answer_is_named_and_may_be_required(capsys, tmp_path):
+    one = ["vectors", "check", "--impl", f"{__name__}:one_function"]
+    assert main(one) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "not implemented: bits, split_keys, folded_key, " in out
+    assert "0 failed, " in out
+    assert main([*one, "--require", "all"]) == 1
+    assert main(["vectors", "check", "--impl", REFERENCE, "--require", "all"]) == 0
+    content = json.loads((pack.SHIPPED / "estimator_batch.json").read_bytes())
+    del content["stages"][2]
+    (tmp_path / "estimator_batch.json").write_text(json.dumps(content))
+    assert main(["vectors", "check", "--answers", str(tmp_path)]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "unanswered 1: no answer in the file: estimator_batch · batch_correlation" in out
+    assert "no file of answers: random_words_zero, " in out
+    assert "more" in out
+
+
+one_function = {"correlation": lambda inputs: on_numpy.correlation(inputs)}
+
+
+class Helped:
+    """A port with functions of its own."""
+
+    def correlation(self, inputs):
+        return on_numpy.correlation(inputs)
+
+    def correlations(self, inputs):
+        """Not a misspelling: what it resembles is there."""
+
+
+class Misspelt(Helped):
+    def mainfold_noise(self, inputs):
+        """Never called."""
+
+
+def test_a_misspelt_operation_is_refused():
+    for port, message in (
+        ({"corelation": one_function["correlation"]}, "'corelation': .*; did you mean correlation"),
+        ({"anything": one_function["correlation"]}, "'anything': expected the name of an operation or stage$"),
+        (Misspelt(), "'mainfold_noise': .*; did you mean manifold_noise"),
+    ):
+        with pytest.raises(UnknownOperation, match=message):
+            implemented(port)
+    for port in (Helped(), on_numpy, sys.modules[__name__], {"activity_2": one_function["correlation"]}):
+        implemented(port)
+
+
+def test_the_command_refuses_a_misspelt_operation(capsys, monkeypatch):
+    monkeypatch.setattr(sys.modules[__name__], "one_function", {"corelation": None})
+    assert main(["vectors", "check", "--impl", f"{__name__}:one_function"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_case_that_differs_by_rounding_alone_is_not_written_anew():
+    case = next(case for case in PACK.cases if case.name == "network_tanh")
+
+    def with_output(factor):
+        first, *rest = case.stages
+        return case._replace(stages=(first._replace(value=first.value * factor), *rest))
+
+    assert generate.alike(case, with_output(1 + 2.0**-52))
+    assert not generate.alike(case, with_output(1 + 1e-9))
+    assert not generate.alike(case, case._replace(why="Another."))
+
+
+@pytest.mark.parametrize(("arguments", "named"), [([], ["vectors", "audit"]), (["vectors"], ["write", "check"])])
+def test_the_command_names_what_there_is(arguments, named, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+    err = capsys.readouterr().err
+    assert all(name in err.splitlines()[-1] for name in named)
+
+
+def test_the_command_has_a_version(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["--version"])
+    assert stop.value.code == 0
+    assert capsys.readouterr().out == f"nmnc_ref {nmnc_ref.__version__}\n"

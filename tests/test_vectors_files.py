@@ -67,6 +67,9 @@ BAD_JSON = {
     "claim beyond all": (altered(shape=[2**62, 2**62]), "expected at most 1048576 elements"),
     "claim beside nothing": (altered(shape=[0, 2**62, 2**62], data=[]), "expected at most 1048576 elements"),
     "negative shape": (altered(shape=[-1, 30]), "expected minimum 0, got int -1"),
+    "a length that is no list": (altered(shape=7), "['shape']: expected type 'array', got int 7; a list of one is [7]"),
+    "a number that is no list": (altered(data=1.5), "['data']: expected type 'array', got float 1.5; a list of one is"),
+    "Inf": (WHOLE.replace(b'"data": [', b'"data": [-Inf, '), "got '-Inf'; NaN and infinity are NaN and Infinity here, or"),
     "shape of words": (altered(shape="ab"), "expected type 'array', got str 'ab'"),
     "shape of booleans": (altered(shape=[True]), "expected type 'integer', got bool True"),
     "too few numbers": (altered(data=DATA[:-1]), "expected data of"),
@@ -156,6 +159,17 @@ def test_files_that_are_not_of_the_form(name, content, message, tmp_path, capsys
     (answers / name).write_bytes(content)
     refused(["check", "--answers", str(answers)], message, capsys)
     assert not (tmp_path / "trapped").exists()
+
+
+def test_all_malformed_files_are_named(tmp_path, capsys):
+    (tmp_path / f"{CASE}.json").write_bytes(altered(shape=7))
+    (tmp_path / "network_tanh.npz").write_bytes(b"PK not really")
+    (tmp_path / "other.json").write_bytes(WHOLE)
+    (tmp_path / "estimator_batch.json").write_bytes((pack.SHIPPED / "estimator_batch.json").read_bytes())
+    status, err = outcome(["check", "--answers", str(tmp_path)], capsys)
+    assert status == 2
+    assert all(name in err for name in (CASE, "network_tanh", "other"))
+    assert err.count("\n") == 3
 
 
 def test_files_that_are_no_files(tmp_path, capsys):
@@ -329,4 +343,6 @@ def test_an_implementation_that_raises_fails_and_is_no_traceback(capsys, tmp_pat
     assert notes["correlation"] == "raised RuntimeError: one two"
     assert notes["loss_value"] == "raised SystemExit"
     assert notes["jacobian"] == "not implemented"
+    statuses = {each["operation"]: each["status"] for each in json.loads(file.read_bytes())["stages"]}
+    assert (statuses["correlation"], statuses["jacobian"]) == ("failed", "unanswered")
     assert all(notes[name].startswith(("wrong dtype", "raised ")) for name in ("activity", "slope", "delta", "error"))

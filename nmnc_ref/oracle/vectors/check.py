@@ -89,7 +89,22 @@ def check(cases: Iterable[Case], answer: Answer, *, precision: str = "float64", 
         raise ValueError(f"precision: expected one of {', '.join(PRECISIONS)}, got {precision!r}")
     if mode not in MODES:
         raise ValueError(f"mode: expected one of {', '.join(MODES)}, got {mode!r}")
-    return [result for case in cases for result in _check_case(case, answer, PRECISIONS[precision], mode == "chained")]
+    results = [
+        result for case in cases for result in _check_case(case, answer, PRECISIONS[precision], mode == "chained")
+    ]
+    return _common_hints(results)
+
+
+def _common_hints(results: list[Result]) -> list[Result]:
+    """Return results with the hints alone that explain all stages of their operation that failed."""
+    common: dict[str, set[str]] = {}
+    for result in results:
+        if result.status == "failed" and not result.follows:
+            common.setdefault(result.stage.operation, set(result.hints)).intersection_update(result.hints)
+    return [
+        result._replace(hints=tuple(hint for hint in result.hints if hint in common[result.stage.operation]))
+        for result in results
+    ]
 
 
 def _check_case(case: Case, answer: Answer, precision: Precision, chained: bool) -> list[Result]:

@@ -2,11 +2,13 @@
 
 For each slip there is the value that the reference would give, from the same inputs, had it made that slip. A hint is
 given where the answer agrees with such a value as closely as it should have agreed with the right one, so it is a
-computed fact and no guess; slips that give the same value on a stage are all named.
+computed fact and no guess. Of the slips that give the same value on a stage those are named that explain all stages of
+the operation that failed.
 """
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -20,6 +22,8 @@ from nmnc_ref.oracle.vectors.pack import Case, Stage
 
 CLEARLY = 4.0
 """How many tolerances a slip's value must be away from the right one, and from the answer at most one."""
+FEWEST = 4
+"""Digits of text with fewer of which a number may be anything."""
 MEANS = {
     "loss_value": ("output", 1),
     "error": ("output", 1),
@@ -69,20 +73,17 @@ def hints(
     """
     if right is None:
         return ()
-    slips = _slips(case, stage, inputs, right, got)
-    return tuple(
-        dict.fromkeys(
-            name for name, value in slips if agree(got, value, relative) and not agree(right, value, CLEARLY * relative)
-        )
+    found = dict.fromkeys(
+        name
+        for name, value in _slips(case, stage, inputs, right)
+        if agree(got, value, relative) and not agree(right, value, CLEARLY * relative)
     )
+    return (*found, *(["digits lost in text"] if _digits_lost(right, got) else []))
 
 
-def _slips(
-    case: Case, stage: Stage, inputs: Inputs, right: np.ndarray, got: np.ndarray
-) -> Iterator[tuple[str, np.ndarray]]:
+def _slips(case: Case, stage: Stage, inputs: Inputs, right: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
     """Yield each slip: its name, and the value that it gives."""
     yield from _layouts(right)
-    yield from (("digits lost in text", value) for value in _rounded(right, got))
     if OPERATIONS[stage.operation].kind != "exact":
         yield from _factors(stage.operation, inputs, right.astype(np.float64))
     for name, slip in _variants(case, stage, inputs):
@@ -99,11 +100,19 @@ def _layouts(right: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
         yield "column-major", _as_column_major(right)
 
 
-def _rounded(right: np.ndarray, got: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield the answer as text has it that keeps few digits, or few decimals: as few as the answer `got` may have."""
-    for form in (*(f".{digits}g" for digits in range(3, 15)), *(f".{decimals}f" for decimals in range(3, 13))):
-        if all(got.dtype.type(float(format(number, form))) == number for number in got.flat[:3].tolist()):
-            yield np.array([float(format(number, form)) for number in right.ravel().tolist()]).reshape(right.shape)
+def _digits_lost(right: np.ndarray, got: np.ndarray) -> bool:
+    """Tell whether an answer has few digits, or few decimals, and is as near as these and rounding before allow."""
+    if got.shape != right.shape:
+        return False
+    texts = [np.format_float_positional(number, trim="-") for number in got.ravel()]
+    digits = max(len(text.lstrip("-0.").replace(".", "").rstrip("0")) for text in texts)
+    decimals = max(len(text.partition(".")[2]) for text in texts)
+    error, largest = np.max(np.abs(got.astype(np.float64) - right)), np.max(np.abs(right))
+    most = np.finfo(got.dtype).precision if got.dtype.kind == "f" else 9
+    return bool(
+        (FEWEST < digits <= most and error <= 10.0 ** (2 - digits) * largest)
+        or (FEWEST <= decimals <= most and error <= 10.0 ** (1 - decimals))
+    )
 
 
 def _factors(operation: str, inputs: Inputs, right: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
@@ -142,8 +151,8 @@ def _computed(operation: str, **replaced: Slip) -> Slip:
 
 
 def _given(operation: str, **replaced: Any) -> Slip:
-    """Return the slip that is an operation, given other values for some inputs."""
-    return lambda inputs: OPERATIONS[operation].function(**{**inputs, **replaced})
+    """Return the slip that is an operation, given other values for some inputs, such as no check would let pass."""
+    return lambda inputs: inspect.unwrap(OPERATIONS[operation].function)(**{**inputs, **replaced})
 
 
 def _centred(inputs: Inputs) -> np.ndarray:

@@ -37,15 +37,12 @@ def families(results: list[Result]) -> Table:
 
 
 def first_divergence(results: list[Result]) -> Group | None:
-    """Return all there is to know about the stage that failed to look at first, or None if none did.
-
-    It is the first of the most elementary operation, of those that do not merely follow from wrong inputs.
-    """
+    """Return all there is to know about the stage that failed to look at first, or None if none did."""
     failed = [result for result in results if result.status == "failed"]
-    failed.sort(key=lambda result: (result.follows, ORDER.index(result.stage.operation)))
     if not failed:
         return None
-    first = failed[0]
+    first = first_of(failed)
+    failed.remove(first)
     details = Table.grid(padding=(0, 2))
     for name, value in _details(first):
         details.add_row(Text(name, style="dim"), Text(value))
@@ -53,12 +50,17 @@ def first_divergence(results: list[Result]) -> Group | None:
         Text(f"first divergent stage: {first.case.name} · {first.stage.name}", style="bold red"),
         details,
     ]
-    if len(failed) > 1:
-        more = ", ".join(f"{each.case.name} · {each.stage.name}" for each in failed[1:6])
-        follow = sum(each.follows for each in failed[1:])
+    if failed:
+        more = ", ".join(f"{each.case.name} · {each.stage.name}" for each in failed[:5])
+        follow = sum(each.follows for each in failed)
         of_these = f" ({follow} of them right for their own inputs, which are wrong)" if follow else ""
-        parts.append(Text(f"{len(failed) - 1} more failed{of_these}: {more}{', …' if len(failed) > 6 else ''}"))
+        parts.append(Text(f"{len(failed)} more failed{of_these}: {more}{', …' if len(failed) > 5 else ''}"))
     return Group(*parts)
+
+
+def first_of(failed: list[Result]) -> Result:
+    """Return the stage to look at first: of the most elementary operation that does not merely follow from inputs."""
+    return min(failed, key=lambda result: (result.follows, ORDER.index(result.stage.operation)))
 
 
 def _details(result: Result) -> list[tuple[str, str]]:

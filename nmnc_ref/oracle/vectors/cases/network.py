@@ -60,7 +60,7 @@ def _draft(name: str, why: str, batch: int, *widths: int, **replaced: Array) -> 
 
 def drafts() -> Iterator[Draft]:
     """Yield the cases of the family."""
-    why = "Losses and errors on their own: averages over elements; logits whose exponentials overflow, and shares that underflow."
+    why = "Losses on their own: averages over elements; logits whose exponentials overflow, shares that underflow."
     shares = [[0.25, 0.5, 0.0, 0.125, 0.125], [0.0, 0.0, 1.0, 0.0, 0.0], [0.5, 0.0, 0.25, 0.25, 0.0]]
     arrays = {"output": numbers("loss output", 3, 5), "target": numbers("loss target", 3, 5)}
     logits = {"logits": numbers("loss logits", 3, 5, scale=512.0), "shares": np.array(shares)}
