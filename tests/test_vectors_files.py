@@ -69,7 +69,10 @@ BAD_JSON = {
     "negative shape": (altered(shape=[-1, 30]), "expected minimum 0, got int -1"),
     "a length that is no list": (altered(shape=7), "['shape']: expected type 'array', got int 7; a list of one is [7]"),
     "a number that is no list": (altered(data=1.5), "['data']: expected type 'array', got float 1.5; a list of one is"),
-    "Inf": (WHOLE.replace(b'"data": [', b'"data": [-Inf, '), "got '-Inf'; NaN and infinity are NaN and Infinity here, or"),
+    "Inf": (
+        WHOLE.replace(b'"data": [', b'"data": [-Inf, '),
+        "got '-Inf'; NaN and infinity are NaN and Infinity here, or",
+    ),
     "shape of words": (altered(shape="ab"), "expected type 'array', got str 'ab'"),
     "shape of booleans": (altered(shape=[True]), "expected type 'integer', got bool True"),
     "too few numbers": (altered(data=DATA[:-1]), "expected data of"),
