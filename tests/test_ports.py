@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 from nmnc_ref.__main__ import main
 from nmnc_ref.oracle.vectors import pack
 
+GUIDE = (Path(__file__).parents[1] / "PORTING.md").read_text(encoding="utf-8")
 PORTS = Path(__file__).parent / "ports"
 PYTORCH, JAVASCRIPT = PORTS / "port.py", PORTS / "port.js"
 needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="Node is not installed")
@@ -46,6 +48,33 @@ def test_the_port_in_javascript_passes(tmp_path):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_port_in_pytorch_passes(dtype, tmp_path):
     assert passed_everything(answered(tmp_path, sys.executable, str(PYTORCH), dtype=dtype), dtype)
+
+
+OCTAVE = """
+mkdir(argv(){2});
+for file = glob(fullfile(argv(){1}, '*.json'))'
+  [~, name] = fileparts(file{1});
+  if any(strcmp(name, {'manifest', 'case.schema'})), continue, end
+  texts = {};
+  for stage = jsondecode(fileread(file{1})).stages'
+    text = written(read_array(stage.value), stage.value.shape, stage.value.dtype);
+    texts{end + 1} = sprintf('{"name": "%s", "value": %s}', stage.name, text);
+  end
+  answers = fopen(fullfile(argv(){2}, [name '.json']), 'w');
+  fprintf(answers, '{"stages": [%s]}', strjoin(texts, ', '));
+  fclose(answers);
+end
+"""
+
+
+@pytest.mark.skipif(shutil.which("octave-cli") is None, reason="Octave is not installed")
+def test_the_snippet_for_octave_reads_and_writes_every_array(tmp_path):
+    (snippet,) = re.findall(r"```matlab\n(.*?)```", GUIDE, re.DOTALL)
+    (tmp_path / "port.m").write_text(f"1;\n{snippet}{OCTAVE}", encoding="utf-8")
+    stages = answered(tmp_path, "octave-cli", "--quiet", str(tmp_path / "port.m"))["stages"]
+    assert all(each["status"] != "unanswered" for each in stages)
+    failed = [each for each in stages if each["status"] == "failed"]
+    assert all(each["operation"] == "uniform" and each["ulps"] == 1 for each in failed), "read with 17 digits"
 
 
 @pytest.mark.parametrize("port", [PYTORCH, JAVASCRIPT], ids=["pytorch", "javascript"])

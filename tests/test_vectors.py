@@ -6,6 +6,7 @@ import json
 import math
 import re
 import shlex
+import shutil
 import sys
 from pathlib import Path
 
@@ -283,14 +284,15 @@ def test_what_has_no_answer_is_named_and_may_be_required(capsys, tmp_path):
     assert "0 failed, " in out
     assert main([*one, "--require", "all"]) == 1
     assert main(["vectors", "check", "--impl", REFERENCE, "--require", "all"]) == 0
-    content = json.loads((pack.SHIPPED / "estimator_batch.json").read_bytes())
-    del content["stages"][2]
-    (tmp_path / "estimator_batch.json").write_text(json.dumps(content))
+    shutil.copy(pack.SHIPPED / "estimator_manifold.json", tmp_path)
+    content = json.loads((pack.SHIPPED / "estimator_one_draw.json").read_bytes())
+    assert content["stages"].pop()["name"] == "correlation"
+    (tmp_path / "estimator_one_draw.json").write_text(json.dumps(content))
     assert main(["vectors", "check", "--answers", str(tmp_path)]) == 0
     out = " ".join(capsys.readouterr().out.split())
-    assert "unanswered 1: no answer in the file: estimator_batch · batch_correlation" in out
-    assert "no file of answers: random_words_zero, " in out
-    assert "more" in out
+    assert "unanswered 1: no answer in the file: estimator_one_draw · correlation" in out
+    assert "no file of answers: bits, split_keys, folded_key, " in out, "operations that have no answer at all"
+    assert "perturbation_manifold_one_draw, " in out, "cases, of one that has"
 
 
 one_function = {"correlation": lambda inputs: on_numpy.correlation(inputs)}

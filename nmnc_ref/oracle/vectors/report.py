@@ -90,11 +90,16 @@ def _number(value: float | int | None) -> str:
 
 
 def unanswered(results: list[Result]) -> list[str]:
-    """Return a line for each reason why stages have no answer: how many, and what is missing."""
+    """Return a line for each reason why stages have no answer: how many, and what is missing.
+
+    An operation that has no answer at all is named in the place of its stages.
+    """
+    answered = {result.stage.operation for result in results if result.status in ("passed", "failed")}
     missing: dict[str, list[str]] = {}
     for result in results:
         if result.status == "unanswered":
-            missing.setdefault(result.note, []).append(result.missing)
+            operation = result.stage.operation
+            missing.setdefault(result.note, []).append(result.missing if operation in answered else operation)
     lines = []
     for reason, names in missing.items():
         distinct = list(dict.fromkeys(names))
