@@ -19,7 +19,8 @@ from nmnc_ref.__main__ import main
 from nmnc_ref.oracle.command_line import console
 from nmnc_ref.oracle.vectors import cases, generate, pack, report
 from nmnc_ref.oracle.vectors.adapter import on_numpy
-from nmnc_ref.oracle.vectors.check import MODES, UnknownOperation, check, implemented, recorded
+from nmnc_ref.oracle.vectors.check import MODES, check
+from nmnc_ref.oracle.vectors.implementation import UnknownOperation, implemented, recorded
 from nmnc_ref.oracle.vectors.operations import OPERATIONS
 from nmnc_ref.oracle.vectors.tolerance import CLASSES, PRECISIONS
 

@@ -7,7 +7,8 @@ from twins import TWINS
 from twins.slip import column_major
 
 from nmnc_ref.oracle.vectors import pack
-from nmnc_ref.oracle.vectors.check import Result, check, implemented
+from nmnc_ref.oracle.vectors.check import Result, check
+from nmnc_ref.oracle.vectors.implementation import implemented
 from nmnc_ref.oracle.vectors.operations import OPERATIONS
 
 PACK = pack.read_pack()

@@ -9,8 +9,9 @@ from pathlib import Path
 from nmnc_ref.oracle import command_line
 from nmnc_ref.oracle.command_line import FAILED, OK, UsageError
 from nmnc_ref.oracle.vectors import pack
-from nmnc_ref.oracle.vectors.check import MODES, Result, UnknownOperation, check, implemented, recorded
+from nmnc_ref.oracle.vectors.check import MODES, Result, check
 from nmnc_ref.oracle.vectors.form import FormError
+from nmnc_ref.oracle.vectors.implementation import UnknownOperation, implemented, recorded
 from nmnc_ref.oracle.vectors.tolerance import PRECISIONS
 
 

@@ -8,7 +8,8 @@ import numpy as np
 
 import nmnc_ref
 from nmnc_ref.oracle.vectors import cases, pack
-from nmnc_ref.oracle.vectors.check import check, recorded
+from nmnc_ref.oracle.vectors.check import check
+from nmnc_ref.oracle.vectors.implementation import recorded
 from nmnc_ref.oracle.vectors.operations import OPERATIONS
 
 VERSION = "2.0.0"
