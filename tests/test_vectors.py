@@ -201,6 +201,7 @@ def test_integers_are_integers_and_words_of_32_bits():
     rows = shown(failed_of({"bits": lambda inputs: on_numpy.bits(inputs).astype(np.int64) + 1}))
     assert re.fullmatch(r"\d+ \(0x[0-9a-f]{8}\)", rows["got"])
     assert int(rows["got"].split()[0]) == int(rows["want"].split()[0]) + 1
+    assert rows["error"] == "1"
 
 
 def test_elementary_operations_come_before_what_they_are_in():
@@ -307,6 +308,10 @@ class Helped:
 
     def correlations(self, inputs):
         """Not a misspelling: what it resembles is there."""
+
+
+class Error(Exception):
+    """Of a port, and not its operation `error`."""
 
 
 class Misspelt(Helped):

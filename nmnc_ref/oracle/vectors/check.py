@@ -153,7 +153,8 @@ def _compare(
     failed = bool(np.any(beyond))
     index = tuple(map(int, np.unravel_index(int(np.argmax(beyond if failed else error)), want.shape)))
     first = want[index]
-    ulps = float(error[index]) / (precision.eps * 2.0 ** math.floor(math.log2(abs(first)))) if first else None
+    place = precision.eps * 2.0 ** math.floor(math.log2(abs(first))) if first else 0.0
+    ulps = float(error[index]) / place if place and stage.value.dtype.kind == "f" else None
     result = Result(case, stage, "failed" if failed else "passed", element=index, tolerance=tolerance, ulps=ulps)
     result = result._replace(got=got[index].item(), want=stage.value[index].item(), error=float(error[index]))
     parts = OPERATIONS[stage.operation].parts

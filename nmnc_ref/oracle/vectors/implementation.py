@@ -80,8 +80,8 @@ def _expect_known(implementation: Any) -> None:
 
 
 def _is_own(implementation: Any, name: str) -> bool:
-    """Tell whether an attribute is a public function, and in a module one that was not imported."""
+    """Tell whether an attribute is a public function, no class, and in a module one that was not imported."""
     function = getattr(implementation, name, None)
     home = getattr(function, "__module__", None)
     imported = isinstance(implementation, ModuleType) and home != implementation.__name__
-    return callable(function) and not name.startswith("_") and not imported
+    return callable(function) and not isinstance(function, type) and not name.startswith("_") and not imported

@@ -21,7 +21,10 @@ from nmnc_ref.route import Direct, Layerwise, Route, ThroughTime
 TANH = ACTIVATIONS["tanh"]
 ROUTES: dict[str, Route] = {"direct": Direct(TANH), "layerwise": Layerwise(TANH)}
 RATES = ("learning_rate", "momentum", "decay", "feedback_rate", "sigma", "draws")
-EQUATION = "state after steps first + 1 … last: parameters by layer, their velocities, feedback, flat and in a row"
+EQUATION = (
+    "state after steps first + 1 … last (tanh, squared error, antithetic pairs, decay of all parameters): "
+    "parameters by layer, their velocities, feedback, flat and in a row"
+)
 
 Start = tuple[tuple, tuple[Array, ...], Route]
 """What is trained, along which bases, by which route."""
