@@ -139,7 +139,6 @@ TWINS = {
         "of squares": given(spectrum=lambda i: i.spectrum**2),
         "share of each": lambda spectrum, explained: np.sum(spectrum / spectrum.sum() >= explained),
         "share of the largest": lambda spectrum, explained: np.sum(spectrum >= (1 - explained) * spectrum[0]),
-        "a fraction": then(lambda each, i: each * 1.0),
     },
     "two_nearest_neighbours": {
         "one neighbour off": lambda points: 1 / np.mean(np.log(np.divide(*third_and_second(points)))),
