@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import re
@@ -303,8 +304,7 @@ one_function = {"correlation": lambda inputs: on_numpy.correlation(inputs)}
 class Helped:
     """A port with functions of its own."""
 
-    def correlation(self, inputs):
-        return on_numpy.correlation(inputs)
+    correlation = functools.partial(on_numpy.correlation)
 
     def correlations(self, inputs):
         """Not a misspelling: what it resembles is there."""

@@ -56,21 +56,21 @@ def implemented(implementation: Any) -> Answer:
 
     def answer(case: Case, stage: Stage, inputs: dict[str, Any]) -> Any:
         for name in (stage.name, stage.operation):
-            if isinstance(implementation, Mapping):
-                function = implementation.get(name)
-            else:
-                function = getattr(implementation, name, None)
-            if function is not None:
+            if (function := _function(implementation, name)) is not None:
                 return function(inputs)
         raise Missing("not implemented", stage.operation)
 
     return answer
 
 
+def _function(implementation: Any, name: str) -> Callable[[dict[str, Any]], Any] | None:
+    return implementation.get(name) if isinstance(implementation, Mapping) else getattr(implementation, name, None)
+
+
 def _expect_known(implementation: Any) -> None:
     items = isinstance(implementation, Mapping)
     names = set(implementation) if items else {name for name in dir(implementation) if _is_own(implementation, name)}
-    missing = OPERATIONS.keys() - names
+    missing = [name for name in OPERATIONS if _function(implementation, name) is None]
     for name in sorted(map(str, names)):
         near = difflib.get_close_matches(name, missing, 1, NEARLY)
         if name.rstrip("_0123456789") not in OPERATIONS and (items or near):
@@ -81,7 +81,7 @@ def _expect_known(implementation: Any) -> None:
 
 def _is_own(implementation: Any, name: str) -> bool:
     """Tell whether an attribute is a public function, no class, and in a module one that was not imported."""
-    function = getattr(implementation, name, None)
+    function = _function(implementation, name)
     home = getattr(function, "__module__", None)
     imported = isinstance(implementation, ModuleType) and home != implementation.__name__
     return callable(function) and not isinstance(function, type) and not name.startswith("_") and not imported
