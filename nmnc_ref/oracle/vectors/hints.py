@@ -23,7 +23,9 @@ from nmnc_ref.oracle.vectors.pack import Case, Stage
 CLEARLY = 4.0
 """How many tolerances a slip's value must be away from the right one, and from the answer at most one."""
 FEWEST = 4
-"""Digits of text with fewer of which a number may be anything."""
+"""Digits of text that a number may have by chance."""
+WORD = 7
+"""Digits of text that few words of 32 bits have by chance."""
 MEANS = {
     "loss_value": ("output", 1),
     "error": ("output", 1),
@@ -108,7 +110,7 @@ def _digits_lost(right: np.ndarray, got: np.ndarray) -> bool:
     digits = max(len(text.lstrip("-0.").replace(".", "").rstrip("0")) for text in texts)
     decimals = max(len(text.partition(".")[2]) for text in texts)
     error, largest = np.max(np.abs(got.astype(np.float64) - right)), np.max(np.abs(right))
-    most = np.finfo(got.dtype).precision if got.dtype.kind == "f" else 9
+    most = np.finfo(got.dtype).precision if got.dtype.kind == "f" else WORD
     return bool(
         (FEWEST < digits <= most and error <= 10.0 ** (2 - digits) * largest)
         or (FEWEST <= decimals <= most and error <= 10.0 ** (1 - decimals))
