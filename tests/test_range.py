@@ -9,11 +9,23 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from nmnc_ref import alignment, dimension, estimator, hebbian, manifold, moments, numerics, perturbation, similarity
+from nmnc_ref import (
+    alignment,
+    dimension,
+    estimator,
+    hebbian,
+    manifold,
+    moments,
+    numerics,
+    perturbation,
+    similarity,
+    theory,
+)
 
 INVARIANT = {
     "alignment": lambda x, basis, other: alignment.alignment(x, basis),
     "pooled_alignment": lambda x, basis, other: alignment.pooled_alignment(x[None, ...], basis),
+    "projected_progress": lambda x, basis, other: theory.feedback.projected_progress(x, basis @ basis.T),
     "fixed_norm": lambda x, basis, other: perturbation.fixed_norm(x),
     "two_nearest_neighbours": lambda x, basis, other: dimension.two_nearest_neighbours(x),
     "participation_ratio": lambda x, basis, other: dimension.participation_ratio(abs(x)),

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from nmnc_ref.arrays import Array, Basis, Float, expect, namespace
 from nmnc_ref.checked import checked
+from nmnc_ref.numerics import scaled
 from nmnc_ref.scalars import Choice, Count, Fraction, Index, NonNegative, Positive
 
 
@@ -68,7 +69,7 @@ def projected_progress(gradient: Float[Array, "*batch n"], projector: Float[Arra
         gradient: g, none zero.
         projector: P.
     """
-    xp = namespace(gradient)
+    xp, gradient = namespace(gradient), scaled(gradient, -1)
     whole = xp.sum(gradient**2, axis=-1)
     expect(xp.all(whole > 0), "gradient: expected a non-zero norm, got 0")
     return xp.sum((gradient @ projector) ** 2, axis=-1) / whole
