@@ -11,7 +11,7 @@ from nmnc_ref.nn.initialisation import dense_network
 from paper_checks.claim import claim
 from paper_checks.comparison import Comparison, exact, sampled
 from paper_checks.data import digits
-from paper_checks.estimator.problem import SIGMA
+from paper_checks.estimator.problem import SIGMA, rademacher, repeated
 from paper_checks.lab import Lab
 
 
@@ -51,7 +51,7 @@ def _summed(response: Array, noise: Array, sigma: float) -> Array:
         "sum for mean": {"estimate": _summed},
         "one noise shared over the batch": {"estimate": _shared_for_fresh},
         "no 1/B in the variance": {
-            "predict": lambda J, P, K, d: theory.estimator.batch_variance(J, P, K, d) * J.shape[0]
+            "predict": lambda J, P, K, d, law="gaussian": theory.estimator.batch_variance(J, P, K, d, law) * J.shape[0]
         },
         "mean of outer products": {"shared": lambda delta, x: (delta.T @ x) / x.shape[0]},
     },
@@ -62,20 +62,22 @@ def batch(
     predict=theory.estimator.batch_variance,
     shared=theory.estimator.shared_noise_weight_gradient,
 ) -> Iterator[Comparison]:
-    """Jacobians of real images in a trained network: three images, d = 2, over the Gaussian moments; 32 images, d = 10,
-    6,000 repetitions. The control over all signs of shared preactivation noise, on the same images.
+    """Jacobians of real images in a trained network: three images, d = 2, over the Gaussian moments, and all signs of two
+    draws; 32 images, d = 10, 6,000 repetitions. The control over all signs of shared preactivation noise.
     """
     trained = digits.trained(lab)
     jacobians, basis = trained.jacobians(1, 3), trained.basis(1, 2)
     projector = basis @ basis.T
-    points, probabilities = lab.independent(*[lab.gaussian(2)] * 3)
-    noise = perturbation.on_manifold(lab.xp.stack(points)[None, ...], basis, SIGMA)
-    got = _batch_estimates(lab, jacobians, noise, estimate)
     want = theory.estimator.batch_mean(jacobians, projector)
     scale = float(lab.xp.max(lab.xp.abs(jacobians)))
-    yield exact(lab, "mean, 3 images", want, lab.mean(probabilities, got), terms=3**6, scale=scale)
-    variance = lab.mean(probabilities, lab.squared_error(got, want))
-    yield exact(lab, "variance, 3 images", predict(jacobians, projector, 1, 2), variance, terms=3**6)
+    for law, each, draws in (("gaussian", lab.gaussian(2), 1), ("rademacher", rademacher(lab, 2), 2)):
+        points, probabilities = lab.independent(*[each] * 3 * draws)
+        stacked = lab.xp.stack([lab.xp.stack(points[3 * k : 3 * k + 3]) for k in range(draws)])  # [K, B, S, d]
+        got = _batch_estimates(lab, jacobians, perturbation.on_manifold(stacked, basis, SIGMA), estimate)
+        name = f"3 images, {law}, K = {draws}"
+        yield exact(lab, f"mean, {name}", want, lab.mean(probabilities, got), terms=4**6, scale=scale)
+        variance = lab.mean(probabilities, lab.squared_error(got, want))
+        yield exact(lab, f"variance, {name}", predict(jacobians, projector, draws, 2, law), variance, terms=4**6)
 
     jacobians, basis = trained.jacobians(1, 32), trained.basis(1)
     projector, repetitions = basis @ basis.T, 6_000
@@ -123,28 +125,32 @@ def batch(
 def all_layers(
     lab: Lab, predict=theory.estimator.crosstalk, respond=estimator.one_sided_response
 ) -> Iterator[Comparison]:
-    """A linear network with two hidden layers, d = 2 and 3, over the joint Gaussian moments of both noises."""
+    """A linear network with two hidden layers, d = 2 and 3, over the joint Gaussian moments of both noises, and all
+    signs of two draws.
+    """
     layers = dense_network(lab.key("E15: network"), (4, 5, 6, 2), lab.dtype)
     x = lab.normal("E15: x", 1, 4)
     dimensions, sigmas = (2, 3), (0.3, 0.7)
     bases = [lab.orthonormal(f"E15: U, {l}", n, d) for l, (n, d) in enumerate(zip((5, 6), dimensions, strict=True))]
     jacobians = [feedforward.jacobian(layers, x, l, activation.identity)[0, ...] for l in (1, 2)]
-    points, probabilities = lab.independent(*[lab.gaussian(d) for d in dimensions])
-    noises = [
-        perturbation.on_manifold(z[:, None, :], basis, sigma)
-        for z, basis, sigma in zip(points, bases, sigmas, strict=True)
-    ]
-    together = lab.xp.concat(noises, axis=-1)
     tail = feedforward.injection(layers, x, activation.identity)
-    response = respond(tail, 0 * together[0, ...], together)
     signals = [float(lab.xp.sum((J @ U) ** 2)) for J, U in zip(jacobians, bases, strict=True)]
-    for l, k in ((0, 1), (1, 0)):
-        target = jacobians[l] @ bases[l] @ bases[l].T
-        got = lab.jit(estimator.correlation)(response[None, :, 0, :], noises[l][None, :, 0, :], sigmas[l])
-        mean = lab.mean(probabilities, got)
-        scale = (signals[k] ** 0.5 * sigmas[k] / sigmas[l]) + signals[l] ** 0.5
-        yield exact(lab, f"mean, layer {l + 1}", target, mean, terms=3**5, scale=scale)
-        own = theory.estimator.variance(1, dimensions[l]) * signals[l]
-        want = own + predict(dimensions[l], sigmas[l], 1, sigmas[k], signals[k])
-        error = lab.mean(probabilities, lab.squared_error(got, target))
-        yield exact(lab, f"variance, layer {l + 1}", want, error, terms=3**5)
+    joint = sum(dimensions)
+    for law, each, draws in (("gaussian", lab.gaussian(joint), 1), ("rademacher", rademacher(lab, joint), 2)):
+        points, probabilities = repeated(lab, each, draws)  # [K, S, d_1 + d_2]
+        noises = [
+            perturbation.on_manifold(z, basis, sigma)
+            for z, basis, sigma in zip((points[..., :2], points[..., 2:]), bases, sigmas, strict=True)
+        ]
+        together = lab.xp.concat(noises, axis=-1)[:, :, None, :]
+        response = respond(tail, 0 * together[0, 0, ...], lab.xp.reshape(together, (-1, 1, together.shape[-1])))
+        response = lab.xp.reshape(response, (draws, -1, response.shape[-1]))
+        for l, k in ((0, 1), (1, 0)):
+            target, name = jacobians[l] @ bases[l] @ bases[l].T, f"layer {l + 1}, {law}, K = {draws}"
+            got = lab.jit(estimator.correlation)(response, noises[l], sigmas[l])
+            scale = (signals[k] ** 0.5 * sigmas[k] / sigmas[l]) + signals[l] ** 0.5
+            yield exact(lab, f"mean, {name}", target, lab.mean(probabilities, got), terms=4**5, scale=scale)
+            own = theory.estimator.variance(draws, dimensions[l], law) * signals[l]
+            want = own + predict(dimensions[l], sigmas[l], draws, sigmas[k], signals[k])
+            error = lab.mean(probabilities, lab.squared_error(got, target))
+            yield exact(lab, f"variance, {name}", want, error, terms=4**5)

@@ -98,7 +98,7 @@ def _moments(lab: Lab, problem: Problem, law: Law, perturb) -> tuple[float, floa
         },
         "d for d + 1": {"predict": lambda alpha, draws, d, law: math.sqrt(alpha * draws / (draws + d))},
         "K† = K*": {"crossover": theory.estimator.error_crossover},
-        "threshold d/n": {"threshold": lambda draws, d, n: d / n},
+        "threshold d/n": {"threshold": lambda draws, d, n, law: d / n},
     },
 )
 def cosine_ratio(
@@ -118,14 +118,15 @@ def cosine_ratio(
                 moments[name, law, draws] = inner, energy
                 want, label = predict(alpha, draws, dimension, law), f"ratio, {name}, {law}, K = {draws}"
                 yield exact(lab, label, want, inner / math.sqrt(energy), terms=3 ** (dimension * draws))
-    # E‖Ĵ‖² = m + v/K: its quotient q at K = 1 and 2 gives v/m = 2(q − 1)/(2 − q), which is d + 1 or n + 1
-    quotients = {name: moments[name, "gaussian", 1][1] / moments[name, "gaussian", 2][1] for name in ("NMNC", "VNC")}
-    spread = {name: 2 * (q - 1) / (2 - q) for name, q in quotients.items()}
-    want, got = threshold(2, 3, 4), (1 + spread["NMNC"] / 2) / (1 + spread["VNC"] / 2)
-    yield exact(lab, "threshold of α at K = 2", want, got, terms=3**8, scale=10)
+    # E‖Ĵ‖² = m + v/K: its quotient q at K = 1 and 2 gives v/m = 2(q − 1)/(2 − q), which is d ± 1 or n ± 1
     alpha = moments["NMNC", "gaussian", 1][0]
-    want, got = crossover(alpha, 3, 4), (alpha * spread["VNC"] - spread["NMNC"]) / (1 - alpha)
-    yield exact(lab, "K†", want, got, terms=3**8, scale=100 / (1 - alpha))
+    for law in ("gaussian", "rademacher"):
+        quotients = {name: moments[name, law, 1][1] / moments[name, law, 2][1] for name in ("NMNC", "VNC")}
+        spread = {name: 2 * (q - 1) / (2 - q) for name, q in quotients.items()}
+        want, got = threshold(2, 3, 4, law), (1 + spread["NMNC"] / 2) / (1 + spread["VNC"] / 2)
+        yield exact(lab, f"threshold of α at K = 2, {law}", want, got, terms=3**8, scale=10)
+        want, got = crossover(alpha, 3, 4, law), (alpha * spread["VNC"] - spread["NMNC"]) / (1 - alpha)
+        yield exact(lab, f"K†, {law}", want, got, terms=3**8, scale=100 / (1 - alpha))
 
 
 @claim(

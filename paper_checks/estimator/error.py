@@ -72,15 +72,18 @@ def variance(lab: Lab, estimate=estimator.correlation, predict=theory.estimator.
     source="derived",
     rung="enumeration",
     twins={
-        "no α on the variance": {"predict": lambda alpha, draws, d: 1 - alpha + theory.estimator.variance(draws, d)},
-        "no bias": {"predict": lambda alpha, draws, d: alpha * theory.estimator.variance(draws, d)},
-        "K* without α": {"crossover": lambda alpha, d, n: (n - d) / (1 - alpha)},
+        "no α on the variance": {
+            "predict": lambda alpha, draws, d, law: 1 - alpha + theory.estimator.variance(draws, d, law)
+        },
+        "no bias": {"predict": lambda alpha, draws, d, law: alpha * theory.estimator.variance(draws, d, law)},
+        "K* without α": {"crossover": lambda alpha, d, n, law: (n - d) / (1 - alpha)},
+        "one law for both": {"crossover": lambda alpha, d, n, law: theory.estimator.error_crossover(alpha, d, n)},
     },
 )
 def relative_error(
     lab: Lab, predict=theory.estimator.relative_error, crossover=theory.estimator.error_crossover
 ) -> Iterator[Comparison]:
-    """Over the Gaussian moments of one and two draws; K* from the enumerated moments of one draw."""
+    """Over the Gaussian moments and all signs of one and two draws; K* from the enumerated moments."""
     problem = linear(lab, "E4", n=4, d=3)
     jacobian, energy = problem.jacobian, float(lab.xp.sum(problem.jacobian**2))
     measured = {}
@@ -89,16 +92,18 @@ def relative_error(
             ("NMNC", problem.alignment, 3, manifold_noise),
             ("VNC", 1.0, 4, isotropic_noise),
         ):
-            law = repeated(lab, lab.gaussian(dimension), draws)
-            got = measured[name, draws] = float(_error(lab, problem, law, perturb, jacobian)) / energy
-            want = predict(alpha, draws, dimension)
-            yield exact(lab, f"relMSE {name}, K = {draws}", want, got, terms=3 ** (dimension * draws))
-    # the error is b + v/K, so two values of K determine it for all
-    variance = {name: 2 * (measured[name, 1] - measured[name, 2]) for name in ("NMNC", "VNC")}
-    bias = measured["NMNC", 1] - variance["NMNC"]
-    got = (variance["VNC"] - variance["NMNC"]) / bias
-    want = crossover(problem.alignment, 3, 4)
-    yield exact(lab, "K*", want, got, terms=3**8, scale=max(want, 1) / min(bias, 1))
+            for law, points in (("gaussian", lab.gaussian(dimension)), ("rademacher", rademacher(lab, dimension))):
+                got = float(_error(lab, problem, repeated(lab, points, draws), perturb, jacobian)) / energy
+                measured[name, law, draws] = got
+                want, label = predict(alpha, draws, dimension, law), f"relMSE {name}, {law}, K = {draws}"
+                yield exact(lab, label, want, got, terms=3 ** (dimension * draws))
+    for law in ("gaussian", "rademacher"):
+        # the error is b + v/K, so two values of K determine it for all
+        variance = {name: 2 * (measured[name, law, 1] - measured[name, law, 2]) for name in ("NMNC", "VNC")}
+        bias = measured["NMNC", law, 1] - variance["NMNC"]
+        got = (variance["VNC"] - variance["NMNC"]) / bias
+        want = crossover(problem.alignment, 3, 4, law)
+        yield exact(lab, f"K*, {law}", want, got, terms=3**8, scale=max(want, 1) / min(bias, 1))
 
 
 def _with_curvature(problem: Problem, hessians: Array):
@@ -134,8 +139,8 @@ def antithetic_pairs(
     curvature=theory.estimator.curvature_variance,
     ratio=theory.estimator.one_sided_to_antithetic,
 ) -> Iterator[Comparison]:
-    """By quadrature exact to degree 7, d = 3; the ratio by counting forward passes, d = 2, two pairs against three
-    draws.
+    """By quadrature exact to degree 7, d = 3, one and two draws; the ratio by counting forward passes, d = 2, two pairs
+    against three draws.
     """
     problem = linear(lab, "E9")
     hessians = lab.normal("E9: H", 2, 7, 7)
@@ -143,18 +148,20 @@ def antithetic_pairs(
     tail = _with_curvature(problem, hessians)
     slope = problem.jacobian + (hessians @ problem.activity[:, None])[..., 0]
     target = slope @ problem.projector
-    points, probabilities = repeated(lab, lab.gaussian(3, nodes=4), 1)
-    linear_law = theory.estimator.variance(1, 3) * float(lab.xp.sum(target**2))
-    extra = float(curvature(problem.basis.T @ hessians @ problem.basis, SIGMA, 1))
-    for name, respond, want in (
-        ("one-sided", estimator.one_sided_response, linear_law + extra),
-        ("antithetic", antithetic, linear_law),
-    ):
-        got = estimates(lab, problem, manifold_noise(points, problem), tail=tail, respond=respond)
-        outputs = float(lab.xp.max(lab.xp.abs(tail(problem.activity))))  # their rounding is divided by σ
-        scale = want * max(1, outputs / SIGMA)
-        error = lab.mean(probabilities, lab.squared_error(got, target))
-        yield exact(lab, f"E‖Ĵ − JP‖², quadratic tail, {name}", want, error, terms=4**3, scale=scale)
+    for draws in (1, 2):
+        points, probabilities = repeated(lab, lab.gaussian(3, nodes=4), draws)
+        linear_law = theory.estimator.variance(draws, 3) * float(lab.xp.sum(target**2))
+        extra = float(curvature(problem.basis.T @ hessians @ problem.basis, SIGMA, draws))
+        for name, respond, want in (
+            ("one-sided", estimator.one_sided_response, linear_law + extra),
+            ("antithetic", antithetic, linear_law),
+        ):
+            got = estimates(lab, problem, manifold_noise(points, problem), tail=tail, respond=respond)
+            outputs = float(lab.xp.max(lab.xp.abs(tail(problem.activity))))  # their rounding is divided by σ
+            scale = want * max(1, outputs / SIGMA)
+            error = lab.mean(probabilities, lab.squared_error(got, target))
+            label = f"E‖Ĵ − JP‖², quadratic tail, {name}, K = {draws}"
+            yield exact(lab, label, want, error, terms=4 ** (3 * draws), scale=scale)
     problem = linear(lab, "E9: linear", n=3, d=2)
     target, errors = problem.jacobian @ problem.projector, []
     for respond, draws in ((estimator.one_sided_response, 3), (antithetic, 2)):
