@@ -62,8 +62,8 @@ def batch(
     predict=theory.estimator.batch_variance,
     shared=theory.estimator.shared_noise_weight_gradient,
 ) -> Iterator[Comparison]:
-    """Jacobians of real images in a trained network: three images, d = 2, over the Gaussian moments, and all signs of two
-    draws; 32 images, d = 10, 6,000 repetitions. The control over all signs of shared preactivation noise.
+    """Jacobians of real images in a trained network: three images, d = 2, over the Gaussian moments and over all signs
+    of two draws; 32 images, d = 10, 6,000 repetitions. The control over all signs of shared preactivation noise.
     """
     trained = digits.trained(lab)
     jacobians, basis = trained.jacobians(1, 3), trained.basis(1, 2)

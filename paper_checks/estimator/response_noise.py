@@ -63,6 +63,16 @@ def response_noise(
             want = predict(variance**0.5, 2, dimension, 1, sigma)
             label = f"added error, {name}, {sides}"
             yield exact(lab, label, want, got, terms=3**4 * 16, scale=max(want, float(errors[0])))
+    parts = [*[lab.gaussian(2)] * 2, *[rademacher(lab, 2)] * 2]
+    (*z, first, second), probabilities = lab.independent(*parts)
+    noise = perturbation.on_manifold(lab.xp.stack(z), problem.basis, SIGMA)
+    response, target = noise @ problem.jacobian.T, problem.jacobian @ problem.projector
+    errors = [
+        lab.mean(probabilities, lab.squared_error(lab.jit(estimate)(each, noise, SIGMA), target))
+        for each in (response + TAU * lab.xp.stack([first, second]), response)
+    ]
+    want = predict(TAU, 2, 2, 2, SIGMA)
+    yield exact(lab, "added error, NMNC, direct, K = 2", want, errors[0] - errors[1], terms=9**2 * 16, scale=errors[0])
     yield exact(
         lab, "VNC : NMNC at matched energy", (4 / 2) ** 2, added["VNC"] / added["NMNC"], terms=3**4 * 16, scale=40
     )
@@ -90,7 +100,7 @@ def least_squares(
     """Exact at K = d, on the manifold and isotropic; 30,000 repetitions at d = 3, K = 14, where the fourth moment is
     finite.
     """
-    problem = linear(lab, "E13")
+    problem = linear(lab, "E13", n_o=4)
     for draws in (3, 5):
         noise = manifold_noise(lab.normal(f"E13: z, K = {draws}", draws, 3), problem)
         got = lab.jit(estimate)(noise @ problem.jacobian.T, noise, problem.basis)
@@ -103,6 +113,6 @@ def least_squares(
     yield exact(lab, "Ĵ = J, isotropic, K = n", problem.jacobian, got, terms=49)
     draws, repetitions = 14, 30_000
     noise = manifold_noise(lab.normal("E13: z", draws, repetitions, 3), problem)
-    response = noise @ problem.jacobian.T + TAU * lab.normal("E13: response noise", draws, repetitions, 2)
+    response = noise @ problem.jacobian.T + TAU * lab.normal("E13: response noise", draws, repetitions, 4)
     errors = lab.squared_error(lab.jit(estimate)(response, noise, problem.basis), problem.jacobian @ problem.projector)
-    yield sampled("E‖Ĵ − JP‖² with response noise", predict(TAU, 2, 3, draws, SIGMA), lab.numpy(errors))
+    yield sampled("E‖Ĵ − JP‖² with response noise", predict(TAU, 4, 3, draws, SIGMA), lab.numpy(errors))

@@ -106,11 +106,8 @@ def _regrets(lab: Lab, law: str, of: Callable, most: int, for_error: Callable, f
         energies = [a + (s - a) / draws for a, s in zip(alignments, seconds, strict=True)]
         errors = [1 - 2 * a + e for a, e in zip(alignments, energies, strict=True)]
         ratios = [a / math.sqrt(e) for a, e in zip(alignments, energies, strict=True)]
+        name = f"at the best d, {law}, K = {draws}"
         chosen = for_error(alignments, draws, law)
-        yield exact(
-            lab, f"error at the best d, {law}, K = {draws}", min(errors), errors[chosen - 1], terms=2**10, scale=10
-        )
+        yield exact(lab, f"error {name}", min(errors), errors[chosen - 1], terms=2**10, scale=10)
         chosen = for_cosine(alignments, draws, law)
-        yield exact(
-            lab, f"ratio at the best d, {law}, K = {draws}", max(ratios), ratios[chosen - 1], terms=2**10, scale=1
-        )
+        yield exact(lab, f"ratio {name}", max(ratios), ratios[chosen - 1], terms=2**10, scale=1)
