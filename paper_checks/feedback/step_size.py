@@ -34,22 +34,23 @@ SIGMA = 0.5
     },
 )
 def step_size_laws(lab: Lab, predict=theory.feedback.student_error_factor, sign: float = 1.0) -> Iterator[Comparison]:
-    """N = 3, M = 2, ε = 0.1, over the joint Gaussian moments of input and perturbation; antithetic, so that the
-    quadratic loss responds linearly.
+    """N = 3, M = 2 and N = 2, M = 3, ε = 0.1, over the joint Gaussian moments of input and perturbation; antithetic, so
+    that the quadratic loss responds linearly.
     """
-    student, rate = lab.normal("F6: W − W*", 2, 3), 0.1
-    for rule, size in (("gradient descent", 0), ("node perturbation", 2), ("weight perturbation", 6)):
-        laws = [lab.gaussian(3)] + ([lab.gaussian(size)] if size else [])
-        (x, *z), probabilities = lab.independent(*laws)
-        gradient = _student_gradients(lab, student, x, SIGMA * z[0][None, ...] if z else None)
-        error = lab.mean(probabilities, lab.squared_error(student - sign * rate * gradient, 0 * student))
-        terms = probabilities.shape[0]
-        yield exact(lab, f"factor, {rule}", predict(rule, rate, 3, 2), error / lab.xp.sum(student**2), terms=terms)
+    for inputs, outputs in ((3, 2), (2, 3)):
+        student, rate = lab.normal(f"F6: W − W*, N = {inputs}", outputs, inputs), 0.1
+        for rule, size in (("gradient descent", 0), ("node perturbation", outputs), ("weight perturbation", 6)):
+            laws = [lab.gaussian(inputs)] + ([lab.gaussian(size)] if size else [])
+            (x, *z), probabilities = lab.independent(*laws)
+            gradient = _student_gradients(lab, student, x, SIGMA * z[0][None, ...] if z else None)
+            error = lab.mean(probabilities, lab.squared_error(student - sign * rate * gradient, 0 * student))
+            got, want = error / lab.xp.sum(student**2), predict(rule, rate, inputs, outputs)
+            yield exact(lab, f"factor, {rule}, N = {inputs}", want, got, terms=probabilities.shape[0])
 
 
 def _student_gradients(lab: Lab, student: Array, x: Array, noise: Array | None) -> Array:
-    """Return the gradient [S, 2, 3] for each input x [S, 3]: exact, or from noise on the nodes [1, S, 2] or the weights
-    [1, S, 6]. The teacher's output is subtracted, so that `student` is W − W* and its output the error.
+    """Return the gradient [S, M, N] for each input x [S, N]: exact, or from noise on the nodes [1, S, M] or the weights
+    [1, S, MN]. The teacher's output is subtracted, so that `student` is W − W* and its output the error.
     """
     output = x @ student.T
     if noise is None:
@@ -59,15 +60,15 @@ def _student_gradients(lab: Lab, student: Array, x: Array, noise: Array | None) 
         return lab.xp.sum(y**2, axis=-1, keepdims=True) / 2
 
     def cost_of_weights(w: Array) -> Array:
-        return cost_of_output((lab.xp.reshape(w, (*w.shape[:-1], 2, 3)) @ x[:, :, None])[..., 0])
+        return cost_of_output((lab.xp.reshape(w, (*w.shape[:-1], *student.shape)) @ x[:, :, None])[..., 0])
 
     correlate = lab.jit(estimator.correlation)
-    if noise.shape[-1] == 2:
+    if noise.shape[-1] == student.shape[0]:
         response = estimator.antithetic_response(cost_of_output, output, noise)
         return correlate(response, noise, SIGMA)[:, 0, :, None] * x[:, None, :]
-    weights = lab.xp.broadcast_to(lab.xp.reshape(student, (6,)), noise.shape[1:])
+    weights = lab.xp.broadcast_to(lab.xp.reshape(student, (-1,)), noise.shape[1:])
     response = estimator.antithetic_response(cost_of_weights, weights, noise)
-    return lab.xp.reshape(correlate(response, noise, SIGMA), (-1, 2, 3))
+    return lab.xp.reshape(correlate(response, noise, SIGMA), (-1, *student.shape))
 
 
 @claim(
