@@ -12,12 +12,14 @@ Source: Salmon et al. 2011, Parallel random numbers: as easy as 1, 2, 3.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import numpy as np
-from array_api_compat import device
+from array_api_compat import device, is_numpy_namespace
 
 from nmnc_ref.arrays import Array, Float, Scope, Words, expect, library, namespace, word_dtype
 from nmnc_ref.checked import checked
@@ -131,7 +133,7 @@ def words(key: Words[Array, "*keys 2"], shape: Shape) -> tuple[Words[Array, "...
     """
     xp = namespace(key)
     counter = xp.arange(math.prod(shape), dtype=key.dtype, device=device(key))
-    x0, x1 = threefry2x32(key[..., :1], key[..., 1:], xp.zeros_like(counter), counter)
+    x0, x1 = _words(key, counter)
     return xp.reshape(x0, (*key.shape[:-1], *shape)), xp.reshape(x1, (*key.shape[:-1], *shape))
 
 
@@ -143,8 +145,7 @@ def bits(key: Words[Array, "*keys 2"], shape: Shape) -> Words[Array, "..."]:
         key: one or more keys.
         shape: of the draws for each key.
     """
-    x0, x1 = words(key, shape)
-    return x0 ^ x1
+    return _drawn(_bits, key, key.shape[:-1], shape)
 
 
 @checked
@@ -159,11 +160,7 @@ def uniform(key: Words[Array, "*keys 2"], shape: Shape, dtype: Dtype) -> Float[A
         shape: of the draws for each key.
         dtype: the library's float32 or float64.
     """
-    xp = namespace(key)
-    x0, x1 = words(key, shape)
-    if dtype == xp.float32:
-        return (xp.astype((x0 ^ x1) >> 9, dtype) + 0.5) * 2.0**-23
-    return (xp.astype(x0, dtype) * 2.0**20 + xp.astype(x1 >> 12, dtype) + 0.5) * 2.0**-52
+    return _drawn(functools.partial(_uniform, dtype=dtype), key, key.shape[:-1], shape)
 
 
 @checked
@@ -178,9 +175,7 @@ def normal(key: Words[Array, "*keys 2"], shape: Shape, dtype: Dtype) -> Float[Ar
         shape: of the draws for each key.
         dtype: the library's float32 or float64.
     """
-    xp = namespace(key)
-    u, v = xp.unstack(uniform(split(key, 2), shape, dtype), axis=key.ndim - 1)
-    return xp.sqrt(-2 * xp.log(u)) * xp.cos(2 * math.pi * v)
+    return _drawn(functools.partial(_normal, dtype=dtype), split(key, 2), key.shape[:-1], shape)
 
 
 @checked
@@ -193,6 +188,48 @@ def rademacher(key: Words[Array, "*keys 2"], shape: Shape, dtype: Dtype) -> Floa
         dtype: the library's float32 or float64.
     """
     return 1 - 2 * namespace(key).astype(bits(key, shape) >> 31, dtype)
+
+
+def _words(key: Array, counter: Array) -> tuple[Array, Array]:
+    """Return the answers to (0, counter) of each key: [..., 2], [m] → [..., m]."""
+    return threefry2x32(key[..., :1], key[..., 1:], namespace(key).zeros_like(counter), counter)
+
+
+def _bits(key: Array, counter: Array) -> Array:
+    x0, x1 = _words(key, counter)
+    return x0 ^ x1
+
+
+def _uniform(key: Array, counter: Array, dtype: Any) -> Array:
+    xp = namespace(key)
+    if dtype == xp.float32:
+        return (xp.astype(_bits(key, counter) >> 9, dtype) + 0.5) * 2.0**-23
+    x0, x1 = _words(key, counter)
+    return (xp.astype(x0, dtype) * 2.0**20 + xp.astype(x1 >> 12, dtype) + 0.5) * 2.0**-52
+
+
+def _normal(pair: Array, counter: Array, dtype: Any) -> Array:
+    xp = namespace(pair)
+    u, v = (_uniform(key, counter, dtype) for key in xp.unstack(pair, axis=-2))
+    return xp.sqrt(-2 * xp.log(u)) * xp.cos(2 * math.pi * v)
+
+
+BLOCK = 2**15
+"""Draws that NumPy makes at a time: few enough that their words stay in the processor's cache."""
+
+
+def _drawn(law: Callable[[Array, Array], Array], keys: Array, lead: tuple[int, ...], shape: tuple[int, ...]) -> Array:
+    """Return what a law, a function of keys [*lead, …] and counters, makes of the counters of a shape."""
+    xp, size = namespace(keys), math.prod(shape)
+    counter = xp.arange(size, dtype=keys.dtype, device=device(keys))
+    if not is_numpy_namespace(xp) or math.prod(lead) * size <= BLOCK:
+        return xp.reshape(law(keys, counter), (*lead, *shape))
+    keys, together = xp.reshape(keys, (-1, *keys.shape[len(lead) :])), max(1, BLOCK // size)
+    found = [
+        xp.concat([law(keys[first : first + together], counter[i : i + BLOCK]) for i in range(0, size, BLOCK)], axis=1)
+        for first in range(0, keys.shape[0], together)
+    ]
+    return xp.reshape(xp.concat(found), (*lead, *shape))
 
 
 def _expect_broadcastable(**arguments: Array) -> None:
