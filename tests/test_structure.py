@@ -27,13 +27,14 @@ FLOORS = (
     {"feedback", "credit"},
     {"route"},
     {"training"},
+    {"fast"},
 )
-"""The rooms of nmnc_ref from below: what is annotated and checked, the mathematics, networks, learning."""
+"""The rooms of nmnc_ref from below: annotations and their checks, mathematics, networks, learning, fast versions."""
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 THEORY = (ROOT / "THEORY.md").read_text(encoding="utf-8")
 SOURCES = sorted((ROOT / "nmnc_ref").rglob("*.py"))
-ORACLE = [path for path in SOURCES if "oracle" in path.parts or path.name == "__main__.py"]
-"""The oracle and its command, which stand on top of the library."""
+ORACLE = [path for path in SOURCES if {"oracle", "bench"} & {*path.parts} or path.name == "__main__.py"]
+"""The oracle, the benchmark and their command, which stand on top of the library."""
 LIBRARY = [path for path in SOURCES if path not in ORACLE]
 EXTRA = {"command_line": {"rich"}, "report": {"rich"}, "terminal": {"rich"}, "form": {"jsonschema"}}
 """Modules of the oracle that show something, or read files from strangers, and what they may use for it."""
