@@ -202,4 +202,4 @@ def test_wrong_twins_are_seen():
     basis = basis_of(5, 6, 2, np.float64, np)
     with_bias = network[1].preactivation(basis.T)
     with pytest.raises(AssertionError):
-        assert_linear(with_bias, factored.pushed(network[1], basis), 6)
+        assert_linear(with_bias, factored.composed(network[1], basis).weight.T, 6)

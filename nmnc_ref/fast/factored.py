@@ -20,27 +20,32 @@ from nmnc_ref.arrays import Array, Basis, Float, at_most, expect_length, namespa
 from nmnc_ref.checked import checked
 from nmnc_ref.nn import feedforward, recurrent
 from nmnc_ref.nn.activation import Activation
+from nmnc_ref.nn.dense import Dense
 from nmnc_ref.nn.layer import Layer
 from nmnc_ref.scalars import Count, PositiveFraction
 
 
 @checked
-def pushed(layer: Layer, basis: Basis[Array, "n d"]) -> Float[Array, "d above"]:
-    """(W U)ᵀ: what one unit along each component adds to the preactivation above.
+def composed(layer: Layer, basis: Basis[Array, "n d"] | None) -> Layer:
+    """Dense(W U, 0): what a perturbation adds to the preactivation above, as a layer on its coordinates.
 
     Args:
         layer: the affine layer above the activity, of any kind.
-        basis: U.
+        basis: U; None for perturbations in all directions, that is U = I.
     """
+    linear = layer._replace(bias=0 * layer.bias)
+    if basis is None:
+        return linear
     expect_length("basis", basis, 0, layer.inputs, "layer")
-    return layer._replace(bias=0 * layer.bias).preactivation(basis.T)
+    image = linear.preactivation(basis.T)
+    return Dense(image.T, 0 * image[0, :])
 
 
 @dataclass(frozen=True, eq=False)
 class FeedforwardTail:
-    """c ↦ f_l(x_l + U c): `image` is (W_{l+1} U)ᵀ, `preactivation` is s_{l+1}, `above` are the layers from l + 2 on."""
+    """c ↦ f_l(x_l + U c): `lower` is `composed`, `preactivation` is s_{l+1}, `above` are the layers from l + 2 on."""
 
-    image: Float[Array, "d m"]
+    lower: Layer
     preactivation: Float[Array, "*batch m"]
     above: tuple[Layer, ...]
     activation: Activation
@@ -48,7 +53,7 @@ class FeedforwardTail:
     @checked
     def __call__(self, coordinates: Float[Array, "*draws d"]) -> Float[Array, "*draws o"]:
         """y at the coordinates c."""
-        s = self.preactivation + coordinates @ self.image
+        s = self.preactivation + self.lower.preactivation(coordinates)
         return feedforward.Tail(self.above, self.activation)(self.activation.value(s)) if self.above else s
 
 
@@ -57,7 +62,7 @@ def feedforward_tail(
     network: feedforward.Network,
     passed: feedforward.Forward,
     layer: Count,
-    basis: Basis[Array, "n d"],
+    basis: Basis[Array, "n d"] | None,
     activation: Activation,
 ) -> FeedforwardTail:
     """c ↦ y = f_l(x_l + U c).
@@ -66,24 +71,24 @@ def feedforward_tail(
         network: its layers.
         passed: the clean forward pass.
         layer: l, from 1 to L − 1.
-        basis: U, of layer l.
+        basis: U, of layer l; None for all directions.
         activation: φ.
     """
     at_most("layer", layer, len(network) - 1, "the last hidden layer of network")
-    image = pushed(network[layer], basis)
-    return FeedforwardTail(image, passed.preactivation[layer], tuple(network[layer + 1 :]), activation)
+    lower, above = composed(network[layer], basis), tuple(network[layer + 1 :])
+    return FeedforwardTail(lower, passed.preactivation[layer], above, activation)
 
 
 @dataclass(frozen=True, eq=False)
 class RecurrentTail:
-    """c ↦ y of h_t + U c: `image` is (W U)ᵀ, `read` is (O U)ᵀ, and `above` the tail from h_{t+1}, None for t = T.
+    """c ↦ y of h_t + U c: `lower` and `read` are W U and O U, and `above` the tail from h_{t+1}, None for t = T.
 
     `state`, `preactivation` and `output` are h_t, s_{t+1} (that is not used for t = T) and y_t of the clean pass.
     """
 
     basis: Basis[Array, "n d"]
-    image: Float[Array, "d n"]
-    read: Float[Array, "d p"]
+    lower: Float[Array, "n d"]
+    read: Layer
     state: Float[Array, "B n"]
     preactivation: Float[Array, "B n"]
     output: Float[Array, "B p"]
@@ -95,10 +100,10 @@ class RecurrentTail:
     @checked
     def __call__(self, coordinates: Float[Array, "*draws B d"]) -> Float[Array, "*draws B o"]:
         """y at the coordinates c."""
-        here = self.output + coordinates @ self.read
+        here = self.output + self.read.preactivation(coordinates)
         if self.above is None:
             return here
-        h = self.leak * self.activation.value(self.preactivation + coordinates @ self.image)
+        h = self.leak * self.activation.value(self.preactivation + coordinates @ self.lower.T)
         if self.leak != 1:  # what leaks on of the state needs all n dimensions
             h = h + (1 - self.leak) * (self.state + coordinates @ self.basis.T)
         return namespace(h).concat([here, self.above(h)], axis=-1) if self.every else self.above(h)
@@ -132,9 +137,9 @@ def recurrent_tail(
     at_most("step", step, last, "the number of steps of x")
     state = passed.activity[step]
     above = None if step == last else recurrent.tail(network, x, step + 1, activation, leak=leak, every=every)
-    image, read = (cell.weight @ basis).T, pushed(read_out, basis)
     s, y = passed.preactivation[min(step, last - 1)], read_out.preactivation(state)
-    return RecurrentTail(basis, image, read, state, s, y, above, activation, leak, every)
+    lower, read = cell.weight @ basis, composed(read_out, basis)
+    return RecurrentTail(basis, lower, read, state, s, y, above, activation, leak, every)
 
 
 @checked

@@ -1,0 +1,137 @@
+"""The fast training step against `training.step`: the same state after the same draws, to rounding."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import pytest
+from conftest import UNCOMPILED, library
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_fast_factored import assert_linear
+
+from nmnc_ref import random, training
+from nmnc_ref.fast import direct
+from nmnc_ref.nn import convolution, initialisation
+from nmnc_ref.nn.activation import tanh
+from nmnc_ref.nn.loss import softmax_cross_entropy, squared_error
+from nmnc_ref.route import Direct
+
+STEPS = 3
+
+
+def leaves(state):
+    parts = (state.network, state.velocity)
+    return [getattr(layer, name) for part in parts for layer in part for name in ("weight", "bias")]
+
+
+def assert_alike(got, want, terms):
+    """Compare states after a few steps: σ divides the rounding of responses, and each step carries on that of all."""
+    for one, other in zip(got.feedback, want.feedback, strict=True):
+        assert_linear(one, other, terms * STEPS**2, max(4.0 / 0.1, float(np.abs(np.asarray(other)).max())))
+    for one, other in zip(leaves(got), leaves(want), strict=True):
+        assert_linear(one, other, terms * STEPS**2, max(4.0, float(np.abs(np.asarray(other)).max())))
+    assert (got.key is None) == (want.key is None)
+    if got.key is not None:
+        assert np.array_equal(np.asarray(got.key), np.asarray(want.key))
+
+
+def problem(xp, dtype, widths, batch, seed, chosen):
+    key = random.key(seed, xp)
+    network = initialisation.dense_network(random.fold_in(key, 1), widths, dtype)
+    x = random.uniform(random.fold_in(key, 2), (batch, widths[0]), dtype)
+    target = random.uniform(random.fold_in(key, 3), (batch, widths[-1]), dtype)
+    given = {"route": Direct(tanh), "settings": training.Settings(**chosen, sigma=0.1, feedback_rate=0.3)}
+    return training.init(random.fold_in(key, 4), network, x, **given), x, target, given
+
+
+@pytest.mark.parametrize("backend", UNCOMPILED)
+@settings(max_examples=20, deadline=None)
+@given(
+    widths=st.tuples(st.integers(2, 6), st.integers(3, 9), st.integers(3, 9), st.integers(2, 4)),
+    batch=st.integers(4, 7),
+    seed=st.integers(0, 2**32),
+    name=st.sampled_from(["float32", "float64"]),
+    rule=st.sampled_from(["vnc", "nmnc", "random feedback"]),
+    samples=st.integers(1, 4),
+    draws=st.integers(1, 3),
+    antithetic=st.booleans(),
+    dimension=st.integers(1, 2),
+)
+def test_steps_of_any_shape(backend, widths, batch, seed, name, **chosen):
+    xp = library(backend)
+    state, x, target, given = problem(xp, getattr(xp, name), widths, batch, seed, chosen)
+    fast = slow = state
+    for _ in range(STEPS):
+        slow, want = training.step(slow, x, target, loss=squared_error, **given)
+        fast, got = direct.step(fast, x, target, loss=squared_error, **given)
+        assert_linear(got.loss, want.loss, sum(widths) * batch * STEPS**2)
+    assert_alike(fast, slow, sum(widths) * batch)
+
+
+def test_a_convolutional_network(dtype_name):
+    dtype, key = getattr(np, dtype_name), random.key(3, np)
+    geometry = convolution.Geometry((1, 6, 5), size=3, stride=2, padding=1)
+    kernel = random.normal(key, (3, 1, 3, 3), dtype)
+    read_out = initialisation.dense_network(random.fold_in(key, 1), (27, 8, 3), dtype)
+    network = (convolution.layer(kernel, kernel[:, 0, 0, 0], geometry), *read_out)
+    x, target = random.uniform(key, (6, 30), dtype), random.uniform(key, (6, 3), dtype)
+    settings = training.Settings("nmnc", dimension=4, samples=5, sigma=0.1, feedback_rate=0.3)
+    given = {"route": Direct(tanh), "settings": settings}
+    fast = slow = training.init(key, network, x, **given)
+    for _ in range(STEPS):
+        slow, _ = training.step(slow, x, target, loss=squared_error, **given)
+        fast, _ = direct.step(fast, x, target, loss=squared_error, **given)
+    assert_alike(fast, slow, 30 * 27)
+
+
+@pytest.mark.parametrize("rule", ["vnc", "nmnc"])
+def test_one_function_under_jax_with_donated_state_scan_and_seeds(rule):
+    jax = pytest.importorskip("jax")
+    jnp = jax.numpy
+    chosen = {"rule": rule, "dimension": 2, "samples": 3, "antithetic": False}
+    state, x, target, given = problem(np, np.float64, (4, 6, 5, 3), 5, 1, chosen)
+    want = state
+    for _ in range(STEPS):
+        want, _ = training.step(want, x, target, loss=softmax_cross_entropy, **given)
+
+    state, x, target, given = problem(jnp, jnp.float64, (4, 6, 5, 3), 5, 1, chosen)
+    step = functools.partial(direct.step, loss=softmax_cross_entropy, **given)
+    scanned, info = jax.jit(lambda s: jax.lax.scan(lambda s, _: step(s, x, target), s, length=STEPS))(state)
+    assert info.loss.shape == (STEPS,)
+    assert_alike(scanned, want, 18 * 5)
+
+    others = [state._replace(key=random.key(seed, jnp)) for seed in range(2)]
+    stacked = jax.tree.map(lambda *each: jnp.stack(each), *others)
+    together, _ = jax.jit(jax.vmap(step, in_axes=(0, None, None)))(stacked, x, target)
+    jitted = jax.jit(step, donate_argnums=0)
+    for index, other in enumerate(others):
+        own = jax.tree.map(jnp.copy, other)
+        alone, _ = jitted(own, x, target)
+        assert all(leaf.is_deleted() for leaf in jax.tree.leaves((own.network, own.velocity, own.feedback)))
+        assert_alike(jax.tree.map(lambda each: each[index], together), alone, 18 * 5)  # noqa: B023
+
+
+def test_training_takes_it_as_its_step():
+    state, x, target, given = problem(
+        np, np.float64, (4, 6, 5, 3), 5, 1, {"rule": "nmnc", "dimension": 2, "fit_every": 2}
+    )
+    ends = [
+        training.train(
+            state, [(x, target)] * STEPS, x, advance=functools.partial(step, loss=squared_error, **given), **given
+        )
+        for step in (direct.step, training.step)
+    ]
+    assert_alike(*ends, 18 * 5)
+
+
+def test_what_it_cannot_do_is_refused():
+    state, x, target, given = problem(
+        np, np.float64, (4, 6, 5, 3), 5, 1, {"rule": "nmnc", "dimension": 2, "samples": 6}
+    )
+    with pytest.raises(ValueError, match="expected at least 6 samples to perturb, got 5"):
+        direct.step(state, x, target, loss=squared_error, **given)
+    given["settings"] = training.Settings("backpropagation")
+    with pytest.raises(ValueError, match="expected a rule with feedback, got backpropagation"):
+        direct.step(state, x, target, loss=squared_error, **given)
