@@ -1,4 +1,4 @@
-"""The command `python -m nmnc_ref`: the oracle for other implementations."""
+"""The command `python -m nmnc_ref`: the oracle for other implementations, and the benchmark."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import sys
 from collections.abc import Sequence
 
 import nmnc_ref
+from nmnc_ref.bench import command as bench
 from nmnc_ref.oracle.audit import command as audit
 from nmnc_ref.oracle.command_line import INTERRUPTED, USAGE, UsageError
 from nmnc_ref.oracle.vectors import command as vectors
 
-COMMANDS = (vectors, audit)
+COMMANDS = (vectors, audit, bench)
 """Modules that each register a command, whose options set `run`: a function of the options to an exit status."""
 NEEDED = ("jsonschema", "rich")
 """What the commands need beyond what the library needs."""

@@ -37,7 +37,8 @@ ORACLE = [path for path in SOURCES if {"oracle", "bench"} & {*path.parts} or pat
 """The oracle, the benchmark and their command, which stand on top of the library."""
 LIBRARY = [path for path in SOURCES if path not in ORACLE]
 EXTRA = {"command_line": {"rich"}, "report": {"rich"}, "terminal": {"rich"}, "form": {"jsonschema"}}
-"""Modules of the oracle that show something, or read files from strangers, and what they may use for it."""
+EXTRA |= {"streamed": {"jax"}, "scanned": {"jax"}}
+"""Modules that show something, read files from strangers, or are of JAX alone, and what they may use for it."""
 
 
 def imported(path: Path) -> set[str]:
@@ -91,7 +92,7 @@ def test_nothing_in_the_library_knows_the_oracle_or_the_checks(path):
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_the_library_needs_numpy_and_array_api_compat_alone(path):
     roots = {name.split(".")[0] for name in imported(path)}
-    extra = EXTRA.get(path.stem, set()) if path in ORACLE else set()
+    extra = {"jax"} if "bench" in path.parts else EXTRA.get(path.stem, set())
     assert roots <= set(sys.stdlib_module_names) | {"numpy", "array_api_compat", "nmnc_ref"} | extra
 
 

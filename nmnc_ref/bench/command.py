@@ -1,0 +1,101 @@
+"""The command `python -m nmnc_ref bench`: measure all rows, each in a process of its own, and show them.
+
+A process of its own gives a row the number of threads and of devices that it asks for, and a peak of memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from nmnc_ref.bench.row import Cost, Finding, Row
+from nmnc_ref.oracle.command_line import FAILED, OK, UsageError, console, expect_writable, write_json
+
+THREADS = ("NPROC", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+"""What tells XLA and the libraries of linear algebra how many threads to take; read when they are loaded."""
+
+
+def register(subparsers: Any) -> None:
+    """Add the command to a parser."""
+    parser: argparse.ArgumentParser = subparsers.add_parser("bench", help="measure what the method costs")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers to a file")
+    parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="measure these rows alone")
+    parser.add_argument("--threads", type=int, metavar="N", help="threads of every row; default: the row's own")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measure, and show each row as soon as it is known. The exit status does not depend on which goals are met."""
+    if importlib.util.find_spec("jax") is None:
+        raise UsageError("jax not installed; install with: pip install 'nmnc_ref[bench]'")
+    from nmnc_ref.bench.table import ROWS
+
+    unknown = sorted(set(options.only) - set(ROWS))
+    if unknown:
+        raise UsageError(f"--only: expected names among {', '.join(ROWS)}, got {', '.join(unknown)}")
+    if options.threads is not None and options.threads < 1:
+        raise UsageError(f"--threads: expected an integer of at least 1, got {options.threads}")
+    if options.json:
+        expect_writable(options.json)
+    shown, found = console(), []
+    for name, row in ROWS.items():
+        if options.only and name not in options.only:
+            continue
+        for threads in row.threads if options.threads is None else (options.threads,):
+            record = measured(name, row, threads)
+            found.append(record)
+            shown.print(as_text(record), markup=False, highlight=False)
+    met = sum(record["met"] for record in found)
+    shown.print(f"{met} of {len(found)} goals met", markup=False, highlight=False)
+    if options.json:
+        write_json(options.json, {"machine": machine(), "rows": found})
+    return FAILED if any("error" in record for record in found) else OK
+
+
+def measured(name: str, row: Row, threads: int) -> dict[str, Any]:
+    """Return what one row found, or the last line of what it failed with."""
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={row.devices}"
+    environment = os.environ | dict.fromkeys(THREADS, str(threads)) | {"XLA_FLAGS": flags.strip()}
+    worker = [sys.executable, "-m", "nmnc_ref.bench.worker", name]
+    said = subprocess.run(worker, env=environment, capture_output=True, text=True, check=False)
+    known = {"name": name, "threads": threads, "work": row.work, "baseline": row.baseline, "goal": row.goal}
+    if said.returncode:
+        return known | {"met": False, "error": (said.stderr.strip().splitlines() or ["no message"])[-1]}
+    finding = Finding(*json.loads(said.stdout.splitlines()[-1]))
+    costs = {"cost": Cost(*finding.cost)._asdict(), "baseline_cost": Cost(*finding.baseline_cost)._asdict()}
+    return known | finding._asdict() | costs | {"met": finding.value <= row.goal}
+
+
+def as_text(record: dict[str, Any]) -> str:
+    """Return a row in a few lines: name, result and goal first, then work, baseline and bounds."""
+    title = f"{record['name']}, {record['threads']} thread{'s' * (record['threads'] > 1)}"
+    lines = [f"  work: {record['work']}", f"  baseline: {record['baseline']}"]
+    if "error" in record:
+        return "\n".join([f"{title}: not measured: {record['error']}", *lines])
+    low, high = record["quartiles"]
+    verdict = "met" if record["met"] else "missed"
+    bounds = (f"{kind} {bound(record, kind)}" for kind in Cost._fields)
+    detail = ", ".join(f"{key} {number:.3g}" for key, number in record["detail"].items())
+    result = f"{title}: {record['value']:.3g} [{low:.3g}, {high:.3g}], goal ≤ {record['goal']:g}: {verdict}"
+    return "\n".join([result, *lines, f"  bound: {'; '.join(bounds)}", f"  measured: {detail}"])
+
+
+def bound(record: dict[str, Any], kind: str) -> str:
+    """Return what work and baseline take at least, and the ratio."""
+    own, other = record["cost"][kind], record["baseline_cost"][kind]
+    return f"{own:.3g} against {other:.3g}" + (f", ratio {own / other:.2f}" if other else "")
+
+
+def machine() -> dict[str, Any]:
+    """Return what the numbers depend on."""
+    from importlib.metadata import version
+
+    versions = {package: version(package) for package in ("numpy", "jax")}
+    return {"cores": os.cpu_count(), "processor": platform.processor() or platform.machine()} | versions
