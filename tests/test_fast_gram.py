@@ -1,0 +1,56 @@
+"""Manifolds by the Gram matrix against `manifold.fit`."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from conftest import library
+
+from nmnc_ref import manifold, random
+from nmnc_ref.fast import gram
+from paper_checks.lab import BACKENDS
+
+DIMENSION = 3
+
+
+def activity_of(samples, n, xp, dtype, weakest=0.5):
+    """Return activity with a spectrum from 1 to `weakest` in d components, and a hundredth of it elsewhere."""
+    key, most = random.key(samples, np), min(samples, n)
+    scale = np.concatenate([np.linspace(1, weakest, DIMENSION), np.full(most - DIMENSION, weakest / 10)])
+    left, _ = np.linalg.qr(random.normal(key, (samples, most), np.float64))
+    right, _ = np.linalg.qr(random.normal(random.fold_in(key, 1), (n, most), np.float64))
+    return xp.asarray((math.sqrt(samples) * left * scale @ right.T).tolist(), dtype=dtype)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("centring", ["uncentred", "centred"])
+@pytest.mark.parametrize(("samples", "n"), [(40, 9), (9, 40), (12, 12)])
+def test_the_same_manifold(backend, dtype_name, centring, samples, n):
+    xp = library(backend)
+    activity = activity_of(samples, n, xp, getattr(xp, dtype_name))
+    want = manifold.fit(activity, dimension=DIMENSION, centring=centring)
+    got = gram.fit(activity, dimension=DIMENSION, centring=centring)
+    eps = np.finfo(dtype_name).eps
+    projectors = (np.asarray(each.basis) @ np.asarray(each.basis).T for each in (got, want))
+    # eigenvectors turn by rounding over the gap in the spectrum, of 1/4 − 1/400 here at the least
+    assert np.abs(np.subtract(*projectors)).max() <= 16 * eps * math.sqrt(samples * n) / 0.2
+    assert np.abs(np.asarray(got.basis) - np.asarray(want.basis)).max() <= 64 * eps * math.sqrt(samples * n) / 0.2
+    assert np.abs(np.asarray(got.spectrum) - np.asarray(want.spectrum)).max() <= 16 * eps * math.sqrt(samples * n)
+    assert np.abs(np.asarray(got.mean) - np.asarray(want.mean)).max() <= 16 * eps
+    assert got.basis.shape == want.basis.shape
+    assert got.spectrum.shape == want.spectrum.shape
+
+
+@pytest.mark.parametrize(("samples", "n"), [(40, 9), (9, 40)])
+def test_components_that_only_the_svd_resolves_are_refused(samples, n):
+    weak = activity_of(samples, n, np, np.float64, weakest=1e-9)
+    assert manifold.fit(weak, dimension=DIMENSION).basis.shape == (n, DIMENSION)
+    with pytest.raises(manifold.RankError, match="expected rank of at least d = 3"):
+        gram.fit(weak, dimension=DIMENSION)
+
+
+def test_what_it_does_not_offer_is_refused():
+    with pytest.raises(ValueError, match="centring: expected uncentred or centred for fewer samples than units"):
+        gram.fit(activity_of(9, 40, np, np.float64), dimension=2, centring="mean-added")
