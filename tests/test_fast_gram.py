@@ -52,5 +52,5 @@ def test_components_that_only_the_svd_resolves_are_refused(samples, n):
 
 
 def test_what_it_does_not_offer_is_refused():
-    with pytest.raises(ValueError, match="centring: expected uncentred or centred for fewer samples than units"):
+    with pytest.raises(ValueError, match="centring: expected one of uncentred, centred, got 'mean-added'"):
         gram.fit(activity_of(9, 40, np, np.float64), dimension=2, centring="mean-added")

@@ -37,7 +37,7 @@ ORACLE = [path for path in SOURCES if {"oracle", "bench"} & {*path.parts} or pat
 """The oracle, the benchmark and their command, which stand on top of the library."""
 LIBRARY = [path for path in SOURCES if path not in ORACLE]
 EXTRA = {"command_line": {"rich"}, "report": {"rich"}, "terminal": {"rich"}, "form": {"jsonschema"}}
-EXTRA |= {"streamed": {"jax"}, "scanned": {"jax"}}
+EXTRA |= {name: {"jax"} for name in ("convolved", "scanned", "streamed")}
 """Modules that show something, read files from strangers, or are of JAX alone, and what they may use for it."""
 
 

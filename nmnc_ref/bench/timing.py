@@ -11,8 +11,8 @@ from nmnc_ref.bench.row import Cost, Finding
 
 TURN = 0.02
 """Seconds that a turn lasts at least: the function is repeated until it does."""
-TURNS = (7, 101)
-"""How many turns are taken at least, and at most."""
+MOST = 101
+"""How many turns are taken at most."""
 
 
 def paired(
@@ -22,6 +22,7 @@ def paired(
     cost: Cost,
     of_baseline: Cost,
     seconds: float = 10.0,
+    least: int = 7,
 ) -> Finding:
     """Return the median of the ratios of neighbouring turns, with their quartiles.
 
@@ -30,7 +31,8 @@ def paired(
         baseline: what it is compared with.
         cost: of the subject.
         of_baseline: cost of the baseline.
-        seconds: for all turns together, if TURNS does not say otherwise.
+        seconds: for all turns together.
+        least: turns, whatever time they take.
     """
     timers = [Timer(subject), Timer(baseline)]
     for timer in timers:
@@ -38,7 +40,7 @@ def paired(
     repetitions = [max(1, round(TURN / timer.timeit(1))) for timer in timers]
     turns: list[tuple[float, float]] = []
     end = time.perf_counter() + seconds
-    while len(turns) < TURNS[0] or (time.perf_counter() < end and len(turns) < TURNS[1]):
+    while len(turns) < least or (time.perf_counter() < end and len(turns) < MOST):
         own, other = (timer.timeit(number) / number for timer, number in zip(timers, repetitions, strict=True))
         turns.append((own, other))
     low, middle, high = statistics.quantiles([own / other for own, other in turns], n=4)

@@ -1,6 +1,6 @@
 """Fast versions of readable functions, beside them and tested equal to them; nothing in the library depends on them.
 
 `factored`: estimates in the coordinates of the manifold; `direct`: a whole training step by direct feedback; `gram`:
-the manifold by the smaller Gram matrix. Of JAX alone: `scanned`: recurrent networks as one loop; `streamed`: any number
-of draws in bounded memory, on many devices.
+the manifold by the smaller Gram matrix. Of JAX alone: `convolved`: its own convolution; `scanned`:
+recurrent networks as one loop; `streamed`: any number of draws in bounded memory, on many devices.
 """

@@ -8,40 +8,38 @@ network trains, and `fit` small or ill-conditioned activity. Components too weak
 
 from __future__ import annotations
 
-from nmnc_ref import manifold, moments
-from nmnc_ref.arrays import Array, Float, expect, is_concrete, namespace
+from typing import Annotated
+
+from nmnc_ref import manifold
+from nmnc_ref.arrays import Array, Float, is_concrete, namespace
 from nmnc_ref.checked import checked
-from nmnc_ref.scalars import Count
+from nmnc_ref.scalars import Choice, Count
+
+Centring = Annotated[str, Choice("uncentred", "centred")]
 
 
 @checked
-def fit(
-    activity: Float[Array, "B n"], *, dimension: Count, centring: manifold.Centring = "uncentred"
-) -> manifold.Manifold:
+def fit(activity: Float[Array, "B n"], *, dimension: Count, centring: Centring = "uncentred") -> manifold.Manifold:
     """U of XᵀX/B = U diag(λ) Uᵀ, or if B < n, U = Xᵀ V diag(λB)^(−½) with XXᵀ/B = V diag(λ) Vᵀ.
 
     Args:
         activity: X, one row for each input.
         dimension: d.
-        centring: as in `manifold.fit`; "mean-added" needs B ≥ n here.
+        centring: "uncentred": of X; "centred": of X minus its mean.
 
     Returns:
-        The manifold, as of `manifold.fit`, with min(B, n) variances.
+        The manifold, as of `manifold.fit`.
     """
-    samples, n = activity.shape
-    if samples >= n:
-        of = moments.of(activity)
-        return manifold.from_moments(of.mean, moments.covariance(of), dimension=dimension, centring=centring)
-    xp = namespace(activity)
-    expect(centring != "mean-added", "centring: expected uncentred or centred for fewer samples than units")
+    xp, (samples, n) = namespace(activity), activity.shape
     mean = xp.mean(activity, axis=0)
     deviation = activity if centring == "uncentred" else activity - mean
-    ascending, vectors = xp.linalg.eigh(deviation @ deviation.T / samples)
+    tall = samples >= n
+    ascending, vectors = xp.linalg.eigh((deviation.T @ deviation if tall else deviation @ deviation.T) / samples)
     spectrum = xp.clip(xp.flip(ascending), min=0.0)
-    resolved = spectrum > xp.finfo(activity.dtype).eps * n * spectrum[0]
-    rank = xp.sum(xp.astype(resolved, xp.int32))
+    rank = xp.sum(xp.astype(spectrum > xp.finfo(activity.dtype).eps * n * spectrum[0], xp.int32))
     if is_concrete(rank) and dimension > int(rank):
         raise manifold.RankError(f"activity: expected rank of at least d = {dimension} ({centring}), got {int(rank)}")
-    basis = deviation.T @ xp.flip(vectors, axis=1)[:, :dimension] / xp.sqrt(samples * spectrum[:dimension])
+    basis = xp.flip(vectors, axis=1)[:, :dimension]
+    basis = basis if tall else deviation.T @ basis / xp.sqrt(samples * spectrum[:dimension])
     negative = xp.max(basis, axis=0) + xp.min(basis, axis=0) < 0
     return manifold.Manifold(xp.where(negative, -basis, basis), spectrum, mean)
