@@ -83,13 +83,16 @@ def perturbed_cost(widths: tuple[int, ...], batch: int, samples: int, dimension:
     """Return the cost of a step by direct feedback that perturbs some samples, one-sided, along d components or all.
 
     There is no pull-back from layer to layer: 2·sum of weights for the forward pass and the gradient, B·n_o·n for the
-    deltas. A perturbation takes W U once, d columns of it for each sample, the layers above, and the correlation.
+    deltas. A perturbation takes d columns of W U, or n of W, the layers above, and the correlation. What is made once
+    is W U and C Uᵀ; perturbations fewer than d take U z each in their place.
     """
     sizes = [below * above for below, above in itertools.pairwise(widths)]
     o, products = widths[-1], batch * 2 * sum(sizes)
     for l, n in enumerate(widths[1:-1], start=1):
-        d, above = dimension or n, widths[l + 1]
-        products += batch * o * n + samples * (d * above + sum(sizes[l + 1 :]) + o * d)
-        if dimension is not None:
+        d = n if dimension is None or samples < dimension else dimension
+        products += batch * o * n + samples * (d * widths[l + 1] + sum(sizes[l + 1 :]) + o * d)
+        if d < n:
             products += d * sizes[l] + o * d * n
+        elif dimension is not None:
+            products += samples * dimension * n
     return Cost(2.0 * products, 8.0 * itemsize * sum(sizes))

@@ -47,8 +47,8 @@ class Convolved(Convolution):
         shape = self.geometry
         image = activity.reshape(-1, *shape.image)
         if shape.pool > 1 or shape.pool_stride > 1:
-            window, strides = (1, 1, shape.pool, shape.pool), (1, 1, shape.pool_stride, shape.pool_stride)
-            image = jax.lax.reduce_window(image, 0.0, jax.lax.add, window, strides, "VALID") / shape.pool**2
+            window, step = (1, 1, shape.pool, shape.pool), (1, 1, shape.pool_stride, shape.pool_stride)
+            image = jax.lax.reduce_window(image, 0.0, jax.lax.add, window, step, "VALID") / shape.pool**2
         edge, strides = (shape.padding, shape.padding), (shape.stride, shape.stride)
         s = jax.lax.conv_general_dilated(image, weight, strides, (edge, edge))
         return s.reshape(*activity.shape[:-1], weight.shape[0], -1)

@@ -1,8 +1,8 @@
 """A whole training step by direct feedback: `training.step` with less work, for networks of any layers.
 
-One forward pass serves the loss, the perturbations and the gradients, manifold noise stays in coordinates, and only
-what learning needs is returned. Draws, state and result are those of `training.step`, to rounding. Under JAX it is one
-function to compile, whose state can be given away:
+One forward pass serves the loss, the perturbations and the gradients, manifold noise stays in coordinates where that
+takes less, and only what learning needs is returned. Draws, state and result are those of `training.step`, to rounding.
+Under JAX it is one function to compile, whose state can be given away:
 
     step = jax.jit(functools.partial(direct.step, loss=loss, **given), donate_argnums=0)
     state = training.train(state, batches, sample, advance=step, **given)
@@ -93,12 +93,14 @@ def learned(state: State, passed: feedforward.Forward, route: Direct, settings: 
     for site, (own, basis, old) in enumerate(zip(keys, state.bases, state.feedback, strict=True)):
         (n, d), isotropic = basis.shape, settings.rule == "vnc"
         sigma = perturbation.matched_sigma(settings.sigma, d, n) if isotropic else settings.sigma
-        c = sigma * random.normal(own, (settings.draws, samples, n if isotropic else d), basis.dtype)
-        tail = factored.feedforward_tail(
-            state.network, passed, site + 1, None if isotropic else basis, route.activation
-        )
-        response = (tail(c) - tail(-c)) / 2 if settings.antithetic else tail(c) - passed.output
-        estimate = estimator.batch_correlation(response, c, sigma)
-        new = estimate if isotropic else factored.lifted(estimate, basis)
+        noise = sigma * random.normal(own, (settings.draws, samples, n if isotropic else d), basis.dtype)
+        few = settings.draws * samples < d  # perturbations: W ξ of each takes less than W U
+        if few and not isotropic:
+            noise = noise @ basis.T
+        coordinates = None if few or isotropic else basis
+        tail = factored.feedforward_tail(state.network, passed, site + 1, coordinates, route.activation)
+        response = (tail(noise) - tail(-noise)) / 2 if settings.antithetic else tail(noise) - passed.output
+        estimate = estimator.batch_correlation(response, noise, sigma)
+        new = estimate if coordinates is None else factored.lifted(estimate, basis)
         feedbacks.append(feedback.running_average(old, new, settings.feedback_rate))
     return state._replace(feedback=tuple(feedbacks), key=key)
