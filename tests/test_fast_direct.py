@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from test_fast_factored import assert_linear
 
 from nmnc_ref import random, training
+from nmnc_ref.__main__ import main
 from nmnc_ref.fast import direct
 from nmnc_ref.nn import convolution, initialisation
 from nmnc_ref.nn.activation import tanh
@@ -135,3 +136,19 @@ def test_what_it_cannot_do_is_refused():
     given["settings"] = training.Settings("backpropagation")
     with pytest.raises(ValueError, match="expected a rule with feedback, got backpropagation"):
         direct.step(state, x, target, loss=squared_error, **given)
+
+
+def test_golden_trajectories(dtype_name, monkeypatch, capsys):
+    """The golden vectors of training by direct feedback, with this step in the place of the readable one."""
+    taken, readable = [], training.step
+
+    def either(state, x, target, *, route, loss, settings):
+        fast = isinstance(route, Direct) and settings.rule != "backpropagation"
+        taken.append(fast)
+        return (direct.step if fast else readable)(state, x, target, route=route, loss=loss, settings=settings)
+
+    monkeypatch.setattr(training, "step", either)
+    reference = "nmnc_ref.oracle.vectors.adapter:on_numpy"
+    arguments = ["vectors", "check", "--impl", reference, "--dtype", dtype_name]
+    assert main(arguments) == 0, capsys.readouterr().out
+    assert sum(taken) > 10
