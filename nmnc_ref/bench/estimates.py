@@ -14,7 +14,7 @@ from nmnc_ref.nn import feedforward
 from nmnc_ref.nn.activation import relu
 from nmnc_ref.nn.dense import Dense
 
-DRAWS = 4096
+DRAWS, CHUNK = 4096, 256
 
 
 def normal(*shape: int) -> np.ndarray:
@@ -55,7 +55,7 @@ def estimator_of_given_noise() -> Finding:
 @row(
     "factored",
     work="an estimate C [10, 32] from K = 4096 antithetic pairs of given z, n = 4096, d = 32, tail 4096-4096-10 "
-    "(ReLU), float32, clean forward pass given",
+    "(ReLU), float32, in chunks of 256, clean forward pass given",
     baseline="the readable estimate [10, 4096] from the same z, n-dimensional noise",
     goal=0.1,
 )
@@ -68,18 +68,23 @@ def factored_against_dense() -> Finding:
     passed = feedforward.forward(network, normal(1, n)[0], relu)
     z, activity, above = normal(DRAWS, d), passed.activity[1], feedforward.tail(network, 1, relu)
 
-    def dense() -> np.ndarray:
-        noise = perturbation.on_manifold(z, basis, sigma)
+    def dense(start: int, stop: int) -> np.ndarray:
+        noise = perturbation.on_manifold(z[start:stop], basis, sigma)
         return estimator.correlation(estimator.antithetic_response(above, activity, noise), noise, sigma)
 
     def in_coordinates() -> np.ndarray:
         tail, c = factored.feedforward_tail(network, passed, 1, basis, relu), sigma * z
-        return estimator.correlation(estimator.antithetic_response(tail, 0 * z[0], c), c, sigma)
+
+        def estimate(start: int, stop: int) -> np.ndarray:
+            response = estimator.antithetic_response(tail, 0 * z[0], c[start:stop])
+            return estimator.correlation(response, c[start:stop], sigma)
+
+        return estimator.in_chunks(estimate, DRAWS, CHUNK)
 
     read = 2 * DRAWS * n * o + DRAWS * d * o
     return paired(
         in_coordinates,
-        dense,
+        lambda: estimator.in_chunks(dense, DRAWS, CHUNK),
         cost=Cost(2.0 * (n * n * d + 2 * DRAWS * d * n + read), 4.0 * (n * n + 4 * DRAWS * n)),
         of_baseline=Cost(2.0 * (DRAWS * d * n + 2 * DRAWS * n * n + read), 4.0 * (n * n + 10 * DRAWS * n)),
     )
