@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
-OK, FAILED, USAGE, UNDECIDED, INTERRUPTED = 0, 1, 2, 3, 130
+OK, FAILED, USAGE, UNDECIDED, OTHER, INTERRUPTED = 0, 1, 2, 3, 4, 130
 """Exit statuses; the last is that after Ctrl-C, as shells have it."""
 WIDTH = 132
 """Columns of the tables where output is not a terminal."""

@@ -2,7 +2,7 @@
 
 Unless said otherwise: linear response, K independent draws with E[z zᵀ] = I. A dimension is d for NMNC and n for VNC;
 an alignment is α for NMNC and 1 for VNC. Errors are relative, E‖Ĵ − J‖²/‖J‖², if nothing else is said. `law` is that
-of the coefficients: "gaussian", or "rademacher" or "fixed-norm", both with ‖z‖² = d.
+of the coefficients: "gaussian"; "rademacher" or "fixed-norm", both with ‖z‖² = d; or "uniform", entries from −√3 to √3.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from nmnc_ref.arrays import Array, Float, at_most, expect, namespace
 from nmnc_ref.checked import checked
 from nmnc_ref.scalars import Choice, Count, Fraction, NonNegative, Positive, Some
 
-LAWS = ("gaussian", "rademacher", "fixed-norm")
+LAWS = ("gaussian", "rademacher", "fixed-norm", "uniform")
 Law = Annotated[str, Choice(*LAWS)]
 Alignments = Annotated[Sequence[Fraction], Some]
 
 
 @checked
-def spread(dimension: Count, law: Law = "gaussian") -> int:
-    """E‖A z zᵀ − A‖²/‖A‖² = d + 1 for any matrix A, or d − 1 where ‖z‖² = d (E3) [derived]."""
-    return dimension + (1 if law == "gaussian" else -1)
+def spread(dimension: Count, law: Law = "gaussian") -> float:
+    """E‖A z zᵀ − A‖²/‖A‖² = d + 1 for any matrix A, d − 1 where ‖z‖² = d, d − 0.2 if uniform (E3) [derived]."""
+    return dimension + {"gaussian": 1, "uniform": -0.2}.get(law, -1)
 
 
 @checked

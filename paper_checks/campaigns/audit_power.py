@@ -4,9 +4,10 @@ The test suite runs a small sample of this; the whole takes hours, and can be ru
 `--file`, and what is there already is not run again. `--help` lists the options.
 
     correct      no false alarm on this library's own estimators, on NumPy or another library
-    slips        every slip of the catalogue, with each activation: detected, and named first
-    unknown      slips outside of the catalogue: detected, and unexplained
-    calibration  the reference on very many draws, fast: how much of the bounds chance ever uses
+    kinds        right estimators of every kind, declared as such: sound; declared as another: of another kind
+    slips        every slip with a name and every scale without, with each activation: detected, and named first
+    unknown      slips that the audit does not know: detected, and unexplained
+    calibration  strangers' right estimates: how much of the bounds chance ever uses
 """
 
 from __future__ import annotations
@@ -29,25 +30,44 @@ from nmnc_ref import oracle
 from nmnc_ref.oracle import command_line
 from nmnc_ref.oracle.audit import adapters
 from nmnc_ref.oracle.audit.checks import Measurement, compare
-from nmnc_ref.oracle.audit.expectation import expected_parts
+from nmnc_ref.oracle.audit.experiment import expected_parts
 from nmnc_ref.oracle.audit.probes import probes
-from nmnc_ref.oracle.audit.problem import ACTIVATIONS, RESPONSES, RETURNS, TARGETS, Declaration, declare
-from nmnc_ref.oracle.audit.reference import estimates
+from nmnc_ref.oracle.audit.problem import ACTIVATIONS, NOISES, RESPONSES, RETURNS, TARGETS, Declaration, declare
 from nmnc_ref.oracle.audit.report import Report
-from nmnc_ref.oracle.audit.slips import CATALOGUE
 from nmnc_ref.oracle.audit.statistics import MISSED
 from nmnc_ref.oracle.command_line import INTERRUPTED, UsageError
-from nmnc_ref.theory.estimator import LAWS
-from paper_checks.campaigns.slipped_estimators import UNKNOWN, stranger
+from paper_checks.campaigns.slipped_estimators import SCALES, SLIPS, UNKNOWN, stranger
 
 NAMESPACES = {"numpy": "numpy", "jax": "jax.numpy", "torch": "array_api_compat.torch"}
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "JAX_ENABLE_X64": "1", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
 """Of the processes of a campaign: one core for each, and JAX compiles fast."""
-DECLARED: dict[str, dict[str, Any]] = {
-    "gaussian noise": {"noise": "rademacher"},
-    "layers perturbed one after another, not at once": {"simultaneous": True},
+KINDS: dict[str, dict[str, Any]] = {
+    "forward gradient": {"returns": "activity-gradient", "response": "loss", "measures": "derivative"},
+    "one loss of the batch": {"returns": "activity-gradient", "response": "batch-loss"},
+    "no baseline": {"returns": "jacobian", "measures": "value"},
+    "uniform noise": {"returns": "jacobian", "noise": "uniform"},
+    "noise on the sphere": {"returns": "jacobian", "noise": "sphere"},
+    "all layers at once": {"returns": "jacobian", "simultaneous": True},
+    "node perturbation": {"returns": "weight-gradient", "perturbs": "preactivation", "response": "loss"},
+    "node perturbation of all layers, with the batch's loss": {
+        "returns": "weight-gradient",
+        "perturbs": "preactivation",
+        "response": "batch-loss",
+        "simultaneous": True,
+        "output_layer": True,
+    },
+    "weight perturbation": {
+        "returns": "weight-gradient",
+        "perturbs": "weights",
+        "response": "batch-loss",
+        "simultaneous": True,
+        "output_layer": True,
+    },
+    "weight perturbation for each sample": {"returns": "weight-gradient", "perturbs": "weights", "response": "loss"},
 }
-"""What has to be declared for a slip to be one, where that is not the default."""
+"""Of the trial `kinds`; each is declared as what it is, and also as what its claim is by default."""
+VERDICTS = ("sound", "other kind", "undecided", "defect")
+UNDECLARED = ", not declared"
 HARMLESS = {
     ("activation derivative left out", "identity"),
     ("activation derivative at the activity, φ'(x) for φ'(s)", "identity"),
@@ -55,6 +75,7 @@ HARMLESS = {
     ("derivative threshold s ≥ 0 for s > 0", "identity"),
     ("derivative threshold s ≥ 0 for s > 0", "tanh"),
     ("noise before the activation", "identity"),
+    *(("sites in another order than asked for", each) for each in ACTIVATIONS),  # of weight gradients: a wrong shape
 }
 """Slips that change nothing with an activation."""
 
@@ -82,8 +103,11 @@ def tasks(options: argparse.Namespace) -> list[Task]:
     if options.trial == "correct":
         returns = {name: own.declaration.returns for name, own in adapters.ADAPTERS.items()}
         pairs = [(name, tuple(options.activations)) for name in returns]
+    elif options.trial == "kinds":
+        returns = {name + how: words["returns"] for name, words in KINDS.items() for how in ("", UNDECLARED)}
+        pairs = [(name, tuple(options.activations)) for name in returns]
     else:
-        names = applicable(options.returns, options.target) if options.trial == "slips" else UNKNOWN
+        names = (*SLIPS, *SCALES) if options.trial == "slips" else UNKNOWN
         returns = dict.fromkeys(names, options.returns)
         pairs = [(name, (each,)) for name in names for each in options.activations if (name, each) not in HARMLESS]
     if unknown := set(options.names or ()) - returns.keys():
@@ -97,15 +121,19 @@ def tasks(options: argparse.Namespace) -> list[Task]:
 
 
 def perform(task: Task) -> Report:
-    """Run one audit: of an adapter, or of a stranger with a slip, antithetic or one-sided by turns."""
+    """Run one audit: of an adapter, or of a stranger of a kind or with a slip, antithetic or one-sided by turns."""
     estimate: Any
     if task.trial == "correct":
         own = adapters.ADAPTERS[task.name]
         estimate, declared = on_library(own, task.backend), own.declaration._asdict()
+    elif task.trial == "kinds":
+        words = KINDS[task.name.removesuffix(UNDECLARED)]
+        estimate = stranger(**words, antithetic=task.seed % 2 == 0)
+        declared = {"returns": task.returns} if task.name.endswith(UNDECLARED) else dict(words)
     else:
-        estimate = stranger(task.returns, task.name, antithetic=task.seed % 2 == 0)
-        declared = {"returns": task.returns, **DECLARED.get(task.name, {})}
-    declared["target"] = task.target
+        estimate = stranger(task.returns, task.name, target=task.target, antithetic=task.seed % 2 == 0)
+        declared = {"returns": task.returns}
+    declared["target"] = "full" if task.trial == "kinds" else task.target
     return oracle.audit(estimate, **declared, seed=task.seed, budget=task.budget, activations=task.activations)
 
 
@@ -113,13 +141,6 @@ def on_library(own: adapters.Adapter, backend: str) -> adapters.Adapter:
     """Return an adapter on another array library, compiled where it can be."""
     compiled = importlib.import_module("jax").jit if backend == "jax" else adapters.eager
     return own._replace(xp=importlib.import_module(NAMESPACES[backend]), compiled=compiled)
-
-
-def applicable(returns: str, target: str) -> list[str]:
-    """Return the slips of the catalogue that an estimator of this kind can have."""
-    return [
-        slip.name for slip in CATALOGUE if slip.applies(Declaration(returns, target, **DECLARED.get(slip.name, {})))
-    ]
 
 
 def record(task: Task) -> dict[str, Any]:
@@ -159,50 +180,63 @@ def campaign(wanted: Collection[Task], file: Path | None, processes: int) -> lis
 
 def right_verdict(line: dict[str, Any]) -> bool:
     """Tell whether a correct estimator was not blamed, or a slip was detected."""
+    if line["trial"] == "kinds":
+        return line["verdict"] == ("other kind" if line["name"].endswith(UNDECLARED) else "sound")
     return (line["verdict"] == "defect") != (line["trial"] == "correct")
 
 
 def right_first(line: dict[str, Any]) -> bool:
-    """Tell whether the right explanation comes first: the slip, or none for what is not in the catalogue."""
-    return line["explanations"][:1] == ([line["name"]] if line["trial"] == "slips" else [])
+    """Tell whether the right explanation comes first: the slip, its scale, or none for what is not known."""
+    if line["trial"] == "unknown":
+        return not line["explanations"]
+    first = (line["explanations"] or [""])[0]
+    return f" is {SCALES[line['name']][0]} times" in first if line["name"] in SCALES else first == line["name"]
 
 
 def summary(lines: Collection[dict[str, Any]]) -> Table:
     """Return a row for each estimator, or for each pair of slip and activation."""
     table = Table("estimator", "activations")
-    for heading in ("seeds", "sound", "undecided", "defect", "right first", "mean s", "longest s"):
+    for heading in ("seeds", *VERDICTS, "right first", "mean s", "longest s"):
         table.add_column(heading, justify="right")
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for line in lines:
         groups.setdefault((line["name"], " ".join(line["activations"])), []).append(line)
     for key, group in groups.items():
-        verdicts = [sum(line["verdict"] == verdict for line in group) for verdict in ("sound", "undecided", "defect")]
+        verdicts = [sum(line["verdict"] == verdict for line in group) for verdict in VERDICTS]
         first = sum(line["verdict"] == "defect" and right_first(line) for line in group)
         seconds = [line["seconds"] for line in group]
-        counts = (len(group), *verdicts, "–" if group[0]["trial"] == "correct" else first)
+        counts = (len(group), *verdicts, "–" if group[0]["trial"] in ("correct", "kinds") else first)
         table.add_row(*key, *map(str, counts), f"{np.mean(seconds):.1f}", f"{max(seconds):.1f}")
     return table
 
 
-def used_by_chance(declaration: Declaration, seed: int, calls: int) -> Iterator[tuple[str, float]]:
+def used_by_chance(
+    declaration: Declaration, seed: int, calls: int, activations: tuple[str, ...] = tuple(ACTIVATIONS)
+) -> Iterator[tuple[str, float]]:
     """Yield for each statistical comparison on a correct estimator the share of its bound that the error takes."""
     measured = []
-    for index, probe in enumerate(probes(declaration, seed)):
-        parts = expected_parts(probe, declaration, seed)
-        arrays = estimates(probe.problem, declaration, np.random.default_rng([seed, index]), calls)
-        measured.append(Measurement(probe, parts, tuple(array.reshape(calls, -1) for array in arrays)))
+    estimate = stranger(**declaration._asdict())
+    for probe in probes(declaration, seed, activations):
+        if probe.linear:
+            answers = [_flat(estimate(probe.problem, 2**16 * seed + call)) for call in range(calls)]
+            columns = tuple(map(np.array, zip(*answers, strict=True)))
+            measured.append(Measurement(probe, expected_parts(probe.problem, declaration), columns))
     for check in compare(measured, declaration):
         assert check.status == "passed", check
-        if check.se and check.question != "direction":  # whose bound is on a squared norm
+        if check.se and check.question not in ("direction", "null"):  # whose bounds are on squared norms
             allowed = check.smallest_detectable - MISSED * check.se
             yield check.question, abs(check.measured - check.expected) / allowed
+
+
+def _flat(answer: tuple) -> list[np.ndarray]:
+    return [np.ravel(array) for entry in answer for array in (entry if isinstance(entry, tuple) else (entry,))]
 
 
 def calibration(declaration: Declaration, seeds: Collection[int]) -> Table:
     """Return the largest share of the bounds that chance used, by question and calls."""
     used: dict[tuple[str, int], list[float]] = {}
     for seed in seeds:
-        for calls in (4, 32, 256):
+        for calls in (16, 64, 256):
             for question, share in used_by_chance(declaration, seed, calls):
                 used.setdefault((question, calls), []).append(share)
     table = Table("question", "calls", "comparisons", "at most used of the bound")
@@ -216,11 +250,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m paper_checks.campaigns.audit_power", description=(__doc__ or "").partition(":")[0]
     )
-    parser.add_argument("trial", choices=("correct", "slips", "unknown", "calibration"))
+    parser.add_argument("trial", choices=("correct", "kinds", "slips", "unknown", "calibration"))
     parser.add_argument("--names", nargs="+", metavar="NAME", help="some adapters or slips (default: all)")
     parser.add_argument("--returns", choices=RETURNS, default="weight-gradient", help="of slips and calibration")
     parser.add_argument("--target", choices=TARGETS, default="projected")
-    parser.add_argument("--noise", choices=LAWS, default="gaussian", help="of calibration")
+    parser.add_argument("--noise", choices=NOISES, default="gaussian", help="of calibration")
     parser.add_argument("--response", choices=RESPONSES, default="output", help="of calibration")
     parser.add_argument("--simultaneous", action="store_true", help="of calibration")
     parser.add_argument("--backend", choices=NAMESPACES, default="numpy", help="of correct")

@@ -1,7 +1,7 @@
-"""Estimators as strangers write them: plain NumPy, antithetic or one-sided, correct or with one slip.
+"""Estimators as strangers write them: plain NumPy, of every kind, antithetic or one-sided, correct or with one slip.
 
-They share nothing but names with the audit, so that what it says of them is evidence. `SLIPS` are those of its
-catalogue, `UNKNOWN` are others, for which it must find no explanation.
+They share nothing but names with the audit, so that what it says of them is evidence. `SLIPS` are those that it knows
+by name, `SCALES` those that it names by their law, `UNKNOWN` are others, for which it must find no explanation.
 """
 
 from __future__ import annotations
@@ -10,63 +10,94 @@ from collections.abc import Callable
 
 import numpy as np
 
-from nmnc_ref.oracle.audit.slips import CATALOGUE
+from nmnc_ref.oracle.audit.problem import Declaration
 
 PHI = {
     "identity": (lambda s: s, lambda s: np.ones_like(s)),
     "tanh": (np.tanh, lambda s: 1 - np.tanh(s) ** 2),
-    "relu": (lambda s: np.maximum(s, 0), lambda s: (s > 0) * 1.0),
+    "relu": (lambda s: s * (s.real > 0), lambda s: (s > 0) * 1.0),
 }
-
-SLIPS = tuple(dict.fromkeys(slip.name for slip in CATALOGUE))
+LAWS = {"gaussian", "rademacher", "fixed-norm", "uniform", "sphere"}
+SLIPS = (
+    "no 1/σ²",
+    "1/σ for 1/σ²",
+    "no 1/K",
+    "pair counted twice, or antithetic pairs without ½",
+    "½ twice, or ½ on a one-sided response",
+    "sign",
+    "sum for mean over the batch",
+    "sum for mean over the batch, in weights only",
+    "sum for mean over the batch, in biases only",
+    "norm 1 for norm √d, of the noise or of the basis",
+    "energy mismatch: noise of σ√(d/n), estimate divided by σ²",
+    "energy mismatch: noise of σ, estimate divided by σ²d/n",
+    "loss averaged over outputs",
+    "noise shared over the batch",
+    "one noise for the batch, with the batch's loss change",
+    "noise shared between layers",
+    "noise before the activation",
+    "stale baseline (of another sample)",
+    "transposed",
+    "sites in another order than asked for",
+    "activation derivative left out",
+    "activation derivative at the activity, φ'(x) for φ'(s)",
+    "derivative threshold s ≥ 0 for s > 0",
+    "isotropic noise where the manifold was claimed",
+    "mean direction lost from the basis",
+    "basis of another layer",
+    "basis not orthonormal: rows normalised for columns",
+)
+SCALES = {
+    "5 % too large": ("21/20", lambda problem: 1.05),
+    "a quarter": ("1/4", lambda problem: 0.25),
+    "K² too large": ("K²", lambda problem: problem.draws**2),
+    "√K too large": ("K^½", lambda problem: problem.draws**0.5),
+    "K σ too large": ("K·σ", lambda problem: problem.draws * problem.sigma),
+    "B² too small": ("B⁻²", lambda problem: len(problem.x) ** -2.0),
+    "3 σ² too large": ("3·σ²", lambda problem: 3 * problem.sigma**2),
+}
+"""By name: the law as the audit writes it, and the factor."""
 UNKNOWN = (
-    "5 % too large",
     "3 degrees off",
     "10 % more variance",
-    "K − 1 for K",
-    "uniform noise",
     "draws centred on their mean",
     "responses clipped",
     "last sample forgotten",
     "outputs in half precision",
     "of unit norm",
     "sign of the response",
-    "upper layer 20 % too small",
     "constant added",
     "one draw counted K times",
     "units shifted by one",
-    "loss averaged over outputs",
 )
 
 
-def stranger(
-    returns: str, slip: str = "", *, noise: str = "gaussian", antithetic: bool = True, simultaneous: bool = False
-) -> Callable:
-    """Return an estimator with a slip from either list, or a correct one."""
-    assert not slip or slip in (*SLIPS, *UNKNOWN), slip
+def stranger(returns: str, slip: str = "", *, antithetic: bool = True, **kind) -> Callable:
+    """Return an estimator of a kind (the words of `Declaration`), with a slip from any list, or a correct one."""
+    assert not slip or slip in (*SLIPS, *SCALES, *UNKNOWN), slip
+    declared = Declaration(returns, **kind)
 
     def estimate(problem, seed):
         rng = np.random.default_rng(seed)
         if slip == "10 % more variance":
-            one, two, three = (_estimate(problem, rng, returns, "", noise, antithetic, simultaneous) for _ in range(3))
+            one, two, three = (_estimate(problem, rng, declared, "", antithetic) for _ in range(3))
             arrays = [a + np.sqrt(0.05) * (b - c) for a, b, c in zip(one, two, three, strict=True)]
         else:
-            arrays = _estimate(problem, rng, returns, slip, noise, antithetic, simultaneous)
+            arrays = _estimate(problem, rng, declared, slip, antithetic)
         if returns == "weight-gradient":
             return tuple(zip(arrays[::2], arrays[1::2], strict=True))
-        return tuple(arrays)
+        return tuple(arrays[::-1] if slip == "sites in another order than asked for" else arrays)
 
     return estimate
 
 
 def _coefficients(rng, shape, noise, slip):
-    law = slip.removesuffix(" noise") if slip.endswith("noise") else noise
-    if law == "rademacher":
+    if noise == "rademacher":
         return rng.choice([-1.0, 1.0], size=shape)
-    if law == "uniform":
+    if noise == "uniform":
         return rng.uniform(-np.sqrt(3), np.sqrt(3), size=shape)
     z = rng.normal(size=shape)
-    if law == "fixed-norm":
+    if noise in ("fixed-norm", "sphere"):
         z = np.sqrt(shape[-1]) * z / np.linalg.norm(z, axis=-1, keepdims=True)
     if slip == "draws centred on their mean":
         z = z - z.mean(axis=0)
@@ -76,7 +107,7 @@ def _coefficients(rng, shape, noise, slip):
 
 
 def _carrier(problem, site, slip, activity):
-    """Return the matrix [n, d] from coefficients to perturbations, but for σ."""
+    """Return the matrix [n, d] from coefficients to perturbations of an activity, but for σ."""
     n = len(problem.biases[site])
     if problem.bases is None or slip == "isotropic noise where the manifold was claimed":
         return np.eye(n)
@@ -89,32 +120,43 @@ def _carrier(problem, site, slip, activity):
         return other if other.shape == U.shape else U
     if slip == "basis not orthonormal: rows normalised for columns":
         return U / np.sqrt((U**2).sum(axis=1, keepdims=True))
-    if slip == "basis not orthonormal: of Frobenius norm 1":
+    if slip == "norm 1 for norm √d, of the noise or of the basis":
         return U / np.sqrt((U**2).sum())
     if slip == "energy mismatch: noise of σ√(d/n), estimate divided by σ²":
         return U * np.sqrt(U.shape[1] / n)
     return U
 
 
-def _estimate(problem, rng, returns, slip, noise, antithetic, simultaneous):
-    phi, slope = PHI[problem.activation]
-    K, B, last = problem.draws, len(problem.x), len(problem.weights) - 1
+def _run(problem, moved, declared, slip=""):
+    """Return activities and preactivations with noise [K, B, n] on layers, or ([K, B, n, m], [K, B, n]) on weights."""
+    phi, last = PHI[problem.activation][0], len(problem.weights) - 1
+    activities, preactivations = [problem.x], []
+    for l, (W, b) in enumerate(zip(problem.weights, problem.biases, strict=True)):
+        s = activities[-1] @ W.T + b
+        late = declared.perturbs == "activity" and slip != "noise before the activation" and l < last
+        if l in moved and declared.perturbs == "weights":
+            s = s + (moved[l][0] @ activities[-1][..., None])[..., 0] + moved[l][1]
+        elif l in moved and not late:
+            s = s + moved[l]
+        x = s if l == last else phi(s)
+        activities.append(x + moved[l] if l in moved and late else x)
+        preactivations.append(s)
+    if slip == "outputs in half precision":
+        activities[-1] = activities[-1].astype(np.float16).astype(float)
+    return activities, preactivations
 
-    def run(offsets):
-        """Return the activities and preactivations, with offsets [K, B, n] by layer."""
-        activities, preactivations = [problem.x], []
-        for l, (W, b) in enumerate(zip(problem.weights, problem.biases, strict=True)):
-            s = activities[-1] @ W.T + b
-            early = slip == "noise before the activation"
-            s = s + offsets.get(l, 0) if early else s
-            x = s if l == last else phi(s)
-            activities.append(x + offsets.get(l, 0) if not early else x)
-            preactivations.append(s)
-        if slip == "outputs in half precision":
-            activities[-1] = activities[-1].astype(np.float16).astype(float)
-        return activities, preactivations
 
-    activities, preactivations = run({})
+def _losses(problem, y):
+    if problem.loss == "squared error":
+        return ((y - problem.target) ** 2).sum(axis=-1) / 2
+    top = y.real.max(axis=-1, keepdims=True)
+    return np.log(np.exp(y - top).sum(axis=-1)) + top[..., 0] - (y * problem.target).sum(axis=-1)
+
+
+def _estimate(problem, rng, declared, slip, antithetic):
+    slope = PHI[problem.activation][1]
+    K, B, last, returns = problem.draws, len(problem.x), len(problem.weights) - 1, declared.returns
+    activities, preactivations = _run(problem, {}, declared, slip)
     y, t = activities[-1], problem.target
     if problem.loss == "squared error":
         e = (y - t) / B
@@ -122,44 +164,96 @@ def _estimate(problem, rng, returns, slip, noise, antithetic, simultaneous):
         p = np.exp(y - y.max(axis=1, keepdims=True))
         e = (p / p.sum(axis=1, keepdims=True) - t) / B
     e_hidden = e / y.shape[1] if slip == "loss averaged over outputs" else e
-    one_noise = _coefficients(rng, (K, B, 99), noise, slip)
-    xi = {}
-    for site in problem.sites:
-        C = _carrier(problem, site, slip, activities[site + 1])
-        z = _coefficients(rng, (K, 1 if slip == "noise shared over the batch" else B, C.shape[1]), noise, slip)
-        if slip == "noise shared between layers":
-            z = one_noise[..., : C.shape[1]]
-        xi[site] = problem.sigma * np.broadcast_to(z, (K, B, C.shape[1])) @ C.T
-    together = simultaneous or slip == "all layers perturbed at once, not one after another"
-    arrays = []
-    for site in problem.sites:
-        offsets = xi if together else {site: xi[site]}
-        forth = run(offsets)[0][-1]
-        if slip == "stale baseline (of another sample)":
-            change = forth - np.roll(y, 1, axis=0)
-        elif antithetic:
-            change = (forth - run({l: -v for l, v in offsets.items()})[0][-1]) / 2
+    of_batch = declared.response == "batch-loss" or slip == "one noise for the batch, with the batch's loss change"
+    exact, one = declared.measures == "derivative", declared.perturbs == "weights" and of_batch
+    sigma = 1.0 if exact else problem.sigma
+    layers = [*problem.sites, last] if declared.output_layer else list(problem.sites)
+
+    def read(moved):
+        """Return what is read, [K, B, r], with noise on layers."""
+        y = _run(problem, moved, declared, slip)[0][-1]
+        if returns == "jacobian":
+            return y
+        if declared.response == "output" and not of_batch:
+            return (e_hidden * y).sum(axis=-1, keepdims=True)
+        losses = _losses(problem, y)[..., None] / B
+        return losses.sum(axis=-2, keepdims=True) + 0 * losses if of_batch else losses
+
+    # noise
+    shared = slip in ("noise shared over the batch", "one noise for the batch, with the batch's loss change")
+    rows = 1 if shared or one else B
+    sizes, z, moved = {}, {}, {}
+    for l in layers:
+        C = np.eye(len(problem.biases[l]))
+        if l < last and declared.perturbs == "activity":
+            C = _carrier(problem, l, slip, activities[l + 1])
+        sizes[l] = C.shape[1] if declared.perturbs != "weights" else problem.weights[l].size + len(problem.biases[l])
+    if declared.perturbs == "weights" and declared.simultaneous:
+        every = _coefficients(rng, (K, rows, sum(sizes.values())), declared.noise, slip)
+        z = dict(zip(layers, np.split(every, np.cumsum(list(sizes.values()))[:-1], axis=-1), strict=True))
+    else:
+        z = {l: _coefficients(rng, (K, rows, sizes[l]), declared.noise, slip) for l in layers}
+    if slip == "noise shared between layers":
+        widest = max(z.values(), key=lambda each: each.shape[-1])
+        z = {l: widest[..., : sizes[l]] for l in layers}
+    dimension = {
+        l: sum(sizes.values()) if declared.perturbs == "weights" and declared.simultaneous else d
+        for l, d in sizes.items()
+    }
+    scale = {l: sigma / np.sqrt(dimension[l]) if declared.noise == "sphere" and not exact else sigma for l in layers}
+    for l in layers:
+        xi = scale[l] * np.broadcast_to(z[l], (K, B, sizes[l]))
+        if declared.perturbs == "weights":
+            weights = xi[..., : problem.weights[l].size].reshape(K, B, *problem.weights[l].shape)
+            moved[l] = weights, xi[..., problem.weights[l].size :]
+        elif l < last and declared.perturbs == "activity":
+            moved[l] = xi @ _carrier(problem, l, slip, activities[l + 1]).T
         else:
-            change = forth - y
+            moved[l] = xi
+
+    arrays = []
+    for l in layers:
+        offsets = moved if declared.simultaneous else {l: moved[l]}
+
+        def times(factor, offsets=offsets):
+            return {
+                k: (factor * v[0], factor * v[1]) if isinstance(v, tuple) else factor * v for k, v in offsets.items()
+            }
+
+        if exact:
+            change = read(times(1e-20j)).imag / 1e-20
+        elif declared.measures == "value":
+            change = read(offsets)
+        elif slip == "stale baseline (of another sample)":
+            change = read(offsets) - np.roll(read(times(0)), 1, axis=1)
+        elif antithetic:
+            change = (read(offsets) - read(times(-1))) / 2
+        else:
+            change = read(offsets) - read(times(0))
         if slip == "responses clipped":
             change = np.clip(change, -2 * change.std(), 2 * change.std())
         if slip == "sign of the response":
             change = np.sign(change) * problem.sigma
-        J = np.einsum("kbo,kbn->bon", change, xi[site]) / (K * problem.sigma**2)
-        n = J.shape[-1]
-        if problem.bases is not None and slip == "energy mismatch: noise of σ, estimate divided by σ²d/n":
-            J = J * n / problem.bases[site].shape[1]
-        J = J * {
+        factor = {
             "no 1/σ²": problem.sigma**2,
             "1/σ for 1/σ²": problem.sigma,
             "no 1/K": K,
             "pair counted twice, or antithetic pairs without ½": 2,
             "½ twice, or ½ on a one-sided response": 0.5,
             "sign": -1,
-            "5 % too large": 1.05,
-            "K − 1 for K": K / (K - 1),
-            "upper layer 20 % too small": 0.8 if site == last - 1 else 1,
-        }.get(slip, 1)
+        }.get(slip, SCALES[slip][1](problem) if slip in SCALES else 1) / (K * scale[l] ** 2)
+        if declared.perturbs == "weights":
+            weights, biases = moved[l]
+            if one:
+                weights, biases, change = weights[:, :1], biases[:, :1], change[:, :1]
+            arrays += [
+                factor * np.einsum("kb,kbnm->nm", change[..., 0], weights),
+                factor * np.einsum("kb,kbn->n", change[..., 0], biases),
+            ]
+            continue
+        J = np.einsum("kbo,kbn->bon", change, moved[l]) * factor
+        if problem.bases is not None and slip == "energy mismatch: noise of σ, estimate divided by σ²d/n":
+            J = J * (J.shape[-1] / problem.bases[l].shape[1] if l < last else 1)
         if slip == "last sample forgotten" and B > 1:
             J = J * (np.arange(B) < B - 1)[:, None, None]
         if slip == "units shifted by one":
@@ -168,19 +262,19 @@ def _estimate(problem, rng, returns, slip, noise, antithetic, simultaneous):
         if returns == "jacobian":
             arrays.append(J.sum(axis=0) if summed else J.mean(axis=0))
             continue
-        g = np.einsum("bo,bon->bn", e_hidden, J) * (B if summed and returns != "weight-gradient" else 1)
+        g = J[:, 0] * (B if summed and returns != "weight-gradient" else 1)
         if returns == "activity-gradient":
             arrays.append(g)
             continue
-        gate = slope(preactivations[site])
+        gate = slope(preactivations[l]) if declared.perturbs == "activity" and l < last else 1.0
         if slip == "activation derivative left out":
             gate = 1.0
         if slip == "activation derivative at the activity, φ'(x) for φ'(s)":
-            gate = slope(activities[site + 1])
+            gate = slope(activities[l + 1])
         if slip == "derivative threshold s ≥ 0 for s > 0" and problem.activation == "relu":
-            gate = (preactivations[site] >= 0) * 1.0
+            gate = (preactivations[l] >= 0) * 1.0
         delta = gate * g
-        arrays += [delta.T @ activities[site], delta.sum(axis=0)]
+        arrays += [delta.T @ activities[l], delta.sum(axis=0)]
     if slip == "of unit norm":
         arrays = [a / max(np.linalg.norm(a), 1e-300) for a in arrays]
     if slip == "constant added":
@@ -188,7 +282,8 @@ def _estimate(problem, rng, returns, slip, noise, antithetic, simultaneous):
     if slip == "3 degrees off":
         arrays = [_turned(a) for a in arrays]
     if returns == "weight-gradient":
-        arrays += [e.T @ activities[-2], e.sum(axis=0)]
+        if not declared.output_layer:
+            arrays += [e.T @ activities[-2], e.sum(axis=0)]
         over_weights = slip in ("sum for mean over the batch", "sum for mean over the batch, in weights only")
         over_biases = slip in ("sum for mean over the batch", "sum for mean over the batch, in biases only")
         arrays[::2] = [a * (B if over_weights else 1) for a in arrays[::2]]

@@ -87,7 +87,7 @@ def adapter(
     Raises:
         TypeError, ValueError: as `problem.declare`.
     """
-    declaration = declare(returns, "full", law, response, simultaneous)
+    declaration = declare(returns, noise=law, response=response, simultaneous=simultaneous)
     return Adapter(declaration, functools.partial(_estimate, declaration, respond))
 
 

@@ -8,13 +8,26 @@ from pathlib import Path
 from typing import Any
 
 from nmnc_ref.oracle import command_line
-from nmnc_ref.oracle.audit.problem import ACTIVATIONS, RESPONSES, RETURNS, TARGETS, declare
+from nmnc_ref.oracle.audit.problem import (
+    ACTIVATIONS,
+    MEASURES,
+    NOISES,
+    PERTURBED,
+    RESPONSES,
+    RETURNS,
+    TARGETS,
+    Declaration,
+    declare,
+)
 from nmnc_ref.oracle.audit.process import audit_by_name
-from nmnc_ref.oracle.command_line import FAILED, OK, UNDECIDED, UsageError
-from nmnc_ref.theory.estimator import LAWS
+from nmnc_ref.oracle.audit.run import JUDGED, limits
+from nmnc_ref.oracle.command_line import FAILED, OK, OTHER, UNDECIDED, UsageError
 
-EXIT = {"sound": OK, "defect": FAILED, "undecided": UNDECIDED}
-EPILOG = "Exit status: 0 sound; 1 defect found; 2 wrong usage; 3 undecided within the budget. AUDIT.md is the guide."
+EXIT = {"sound": OK, "defect": FAILED, "undecided": UNDECIDED, "other kind": OTHER}
+EPILOG = (
+    "Exit status: 0 sound; 1 defect found; 2 wrong usage; 3 undecided within the budget; 4 right mean, but the "
+    "variance of another kind than declared. AUDIT.md is the guide."
+)
 
 
 def register(subparsers: Any) -> None:
@@ -28,17 +41,25 @@ def register(subparsers: Any) -> None:
     parser.add_argument("estimator", metavar="module:callable", help="(problem, seed) -> tuple of arrays")
     parser.add_argument("--returns", choices=RETURNS, required=True, help="what it returns")
     parser.add_argument("--target", choices=TARGETS, default="full", help="with bases: projected (default: full)")
-    parser.add_argument("--noise", choices=LAWS, default="gaussian", help="law of its noise (default: gaussian)")
-    parser.add_argument(
-        "--response", choices=RESPONSES, default="output", help="what it correlates with the noise (default: output)"
+    words = (
+        ("noise", NOISES, "law of its noise"),
+        ("response", RESPONSES, "what it correlates with the noise"),
+        ("perturbs", PERTURBED, "what it adds noise to"),
+        ("measures", MEASURES, "the response to the noise: a difference, a value without baseline, a derivative"),
+        ("judge", JUDGED, "the mean alone, or variance and correlations too"),
     )
+    for name, choices, meaning in words:
+        default = "kind" if name == "judge" else Declaration._field_defaults[name]
+        parser.add_argument(f"--{name}", choices=choices, default=default, help=f"{meaning} (default: {default})")
     parser.add_argument("--simultaneous", action="store_true", help="it perturbs all sites at once")
+    parser.add_argument("--output-layer", action="store_true", help="it estimates the output layer's gradient too")
     parser.add_argument(
         "--activations", nargs="+", choices=ACTIVATIONS, default=list(ACTIVATIONS), help="those it knows (default: all)"
     )
     parser.add_argument(
-        "--budget", metavar="SECONDS", type=_budget, default=60.0, help="time to decide in (default: 60)"
+        "--budget", metavar="SECONDS", type=_budget, help="time to decide in (default: 60 if there is no --calls)"
     )
+    parser.add_argument("--calls", metavar="N", type=_count, help="calls to decide in, whatever the machine's load")
     parser.add_argument("--seed", metavar="N", type=_seed, default=0, help="seed of problems and calls (default: 0)")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write all numbers to FILE")
     parser.set_defaults(run=_run)
@@ -54,6 +75,16 @@ def _budget(text: str) -> float:
 _budget.__name__ = "number of seconds"
 
 
+def _count(text: str) -> int:
+    value = _seed(text)
+    if not value:
+        raise ValueError
+    return value
+
+
+_count.__name__ = "number of calls"
+
+
 def _seed(text: str) -> int:
     if not (text.isascii() and text.isdigit()):
         raise ValueError
@@ -66,14 +97,14 @@ _seed.__name__ = "seed"
 def _run(options: argparse.Namespace) -> int:
     from nmnc_ref.oracle.audit import terminal
 
-    words = (options.returns, options.target, options.noise, options.response, options.simultaneous)
     try:
-        declaration = declare(*words)
+        declaration = declare(*(getattr(options, word) for word in Declaration._fields))
     except ValueError as error:
         raise UsageError(str(error)) from None
     if options.json:
         command_line.expect_writable(options.json)
-    report = audit_by_name(options.estimator, declaration, options.budget, options.seed, tuple(options.activations))
+    budget, activations = limits(options.budget, options.calls), tuple(options.activations)
+    report = audit_by_name(options.estimator, declaration, budget, options.seed, activations, options.judge)
     terminal.show(report, options.estimator)
     if options.json:
         command_line.write_json(options.json, report.document())

@@ -1,198 +1,125 @@
-"""Which slips of the catalogue fit everything that was measured.
+"""What explains all that was measured: a scale, another kind than declared, or a slip of the catalogue.
 
-A slip predicts by example: estimates made with it are compared with those measured, problem by problem and array by
-array, in mean, variance, and correlation between layers and samples. One clear difference rules it out.
+Each of these predicts moments, and explains if what was measured agrees with them in every question of the audit.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-import numpy as np
-
-from nmnc_ref.oracle.audit.checks import ROUNDING, Check, Measurement, compare
-from nmnc_ref.oracle.audit.probes import probes
-from nmnc_ref.oracle.audit.problem import TARGETS, Declaration, Problem
-from nmnc_ref.oracle.audit.reference import estimates
+from nmnc_ref.oracle.audit import scaling
+from nmnc_ref.oracle.audit.checks import FEWEST, KIND, Check, Measurement, compare, defects
+from nmnc_ref.oracle.audit.experiment import expected_parts
+from nmnc_ref.oracle.audit.problem import Declaration, kinds
 from nmnc_ref.oracle.audit.report import Explanation
-from nmnc_ref.oracle.audit.slips import Slip, candidates
+from nmnc_ref.oracle.audit.slips import candidates
 
-CALLS = 256
-"""Estimates made of a slip on each problem, at least."""
-MORE_TIME = "More time"
-LIMIT = 6.0
-"""Standard errors beyond which a slip is ruled out."""
+MORE = "More calls would tell"
+SHARE = 0.5
+"""Of the clearest defect's distance that an explanation may leave at most: others explain it by chance."""
 
 
-class Fit(NamedTuple):
-    """How well a slip fits: the sum of squares of all deviations, in standard errors, and whether one rules it out."""
+class Diagnosis(NamedTuple):
+    """Explanations, best first; the kinds that the variances are those of, and what else there is to say."""
 
-    slip: Slip
-    squares: float
-    fits: bool
-
-
-def explain(
-    measured: Sequence[Measurement], declaration: Declaration, defect: Check, seed: int
-) -> tuple[list[Explanation], str]:
-    """Return the slips that fit, best first, and which further run would tell them apart.
-
-    Args:
-        measured: what an estimator with a defect returned.
-        declaration: what it was said to compute.
-        defect: the clearest of its deviations from the theory, which a slip must not only allow but predict.
-        seed: of the estimates that the slips predict.
-    """
-    fits = [fit for slip in candidates(declaration) if (fit := _fit(slip, measured, declaration, defect, seed)).fits]
-    fits.sort(key=lambda fit: fit.squares)
-    likelihoods = [math.exp((fits[0].squares - fit.squares) / 2) for fit in fits]
-    found = [
-        Explanation(fit.slip.name, likelihood / sum(likelihoods))
-        for fit, likelihood in zip(fits, likelihoods, strict=True)
-    ]
-    return found, _advice([fit.slip for fit in fits], measured, declaration, seed) if len(fits) > 1 else ""
+    explanations: tuple[Explanation, ...] = ()
+    kinds: tuple[Declaration, ...] = ()
+    advice: str = ""
 
 
-def _fit(slip: Slip, measured: Sequence[Measurement], declaration: Declaration, defect: Check, seed: int) -> Fit:
-    squares = 0.0
-    alike = []
-    for index, measurement in enumerate(measured):
-        # the same seed for all slips, so that like slips fit alike
-        made = _made(slip, measurement.probe.problem, declaration, [seed, index], max(CALLS, measurement.calls))
-        if _shapes(made) != [part.shape for part in measurement.parts]:
-            return Fit(slip, math.inf, False)
-        predicted = _flat(made)
-        for deviation in _deviations(measurement, predicted):
-            squares += min(deviation**2, 1e12)
-            if not deviation <= LIMIT:
-                return Fit(slip, squares, False)
-        alike.append(measurement._replace(samples=predicted))
-    return Fit(slip, squares, _predicts(alike, declaration, defect))
+def of_mean(measured: Sequence[Measurement], declaration: Declaration, checks: Sequence[Check]) -> Diagnosis:
+    """Explain a mean that is not what was claimed: by its scale if that has a law, else by a slip."""
+    slips, law = _slips(measured, declaration, checks), scaling.fit(measured)
+    if law is None or law.trivial or (slips and law.factors > 1):
+        return _told_apart(slips)
+    corrected = [_divided(each, law.divisors(each)) for each in measured if each.probe.linear]
+    fitting = of_kind(corrected, declaration).kinds
+    if slips and not fitting:
+        return _told_apart(slips)
+    explained = (Explanation(law.name, 1.0, law.text),)
+    if not fitting:
+        return Diagnosis(explained, advice="This explains the means alone: the variances fit no kind.")
+    note = "" if fitting[0] == declaration else f"The variances are then those of {fitting[0].kind}."
+    return Diagnosis(explained, fitting, note)
 
 
-def _predicts(alike: Sequence[Measurement], declaration: Declaration, defect: Check) -> bool:
-    """Tell whether a defect shows in estimates with a slip too: at least half of it, more than chance would make.
-
-    A slip that changes nothing on these problems, or next to nothing, fits whatever a small defect leaves nearly right.
-    """
-    same = next((check for check in compare(alike, declaration) if check.name == defect.name), None)
-    if same is None:
-        return False
-    return abs(same.measured - same.expected) >= abs(defect.measured - defect.expected) / 2
-
-
-def _made(slip: Slip, problem: Problem, declaration: Declaration, seed: list[int], calls: int) -> list[np.ndarray]:
-    """Return estimates with a slip, [calls, …] for each part."""
-    return estimates(problem, declaration._replace(**slip.instead), np.random.default_rng(seed), calls, **slip.steps)
-
-
-def _shapes(samples: Sequence[np.ndarray]) -> list[tuple[int, ...]]:
-    return [sample.shape[1:] for sample in samples]
-
-
-def _flat(samples: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
-    """Return samples as [calls, m]."""
-    return tuple(sample.reshape(len(sample), -1) for sample in samples)
+def of_kind(measured: Sequence[Measurement], declaration: Declaration) -> Diagnosis:
+    """Return the kinds of which everything is that was measured, best first; the declared one alone if it fits."""
+    linear = [each for each in measured if each.probe.linear and each.calls >= FEWEST]
+    linear.sort(key=lambda each: sum(part.maps.size for part in each.parts))  # a small one excludes most kinds
+    left: dict[Declaration, float] = {}
+    for kind in kinds(declaration):
+        squares = 0.0
+        for measurement in linear:
+            claimed = expected_parts(measurement.probe.problem, kind)
+            found = compare([measurement._replace(parts=claimed)], kind)
+            squares += _squares(found)
+            if defects(found, KIND):
+                break
+        else:
+            every = [each._replace(parts=expected_parts(each.probe.problem, kind)) for each in linear]
+            if not defects(compare(every, kind), KIND):
+                left[kind] = squares
+                if kind == declaration:
+                    break
+    return Diagnosis(kinds=tuple(sorted(left, key=left.__getitem__)))
 
 
-def _deviations(measurement: Measurement, predicted: Sequence[np.ndarray]) -> Iterator[float]:
-    """Yield the deviations between what was measured and what is predicted, in standard errors."""
-    pairs = list(zip(measurement.samples, predicted, strict=True))
-    for sample, prediction in pairs:
-        yield from _mean_deviations(sample, prediction)
-        if measurement.probe.linear:
-            yield _variance_deviation(sample, prediction)
-    if measurement.probe.linear:
-        random = [pair for pair in pairs if _spread(pair[0])[0] and _spread(pair[1])[0]]
-        for (sample, prediction), (other, other_prediction) in itertools.combinations_with_replacement(random, 2):
-            yield _correlation_deviation((sample, other), (prediction, other_prediction))
+def of_variance(measured: Sequence[Measurement], declaration: Declaration, checks: Sequence[Check]) -> Diagnosis:
+    """Explain variances that the declared kind does not have: by another kind, or by a slip that spares the mean."""
+    found = of_kind(measured, declaration)
+    return found if found.kinds else _told_apart(_slips(measured, declaration, checks))
 
 
-def _mean_deviations(sample: np.ndarray, prediction: np.ndarray) -> Iterator[float]:
-    """Yield the deviation along the predicted mean, and that in all directions."""
-    mean = prediction.mean(axis=0)
-    difference = sample.mean(axis=0) - mean
-    size = float(np.linalg.norm(mean)) or 1.0
-    covariance = _covariance(sample) / len(sample) + _covariance(prediction) / len(prediction)
-    covariance += np.eye(len(mean)) * (ROUNDING * size / LIMIT) ** 2 / len(mean)
-    yield float(abs(difference @ mean) / size / math.sqrt(mean @ covariance @ mean / size**2 + (ROUNDING * size) ** 2))
-    eigenvalues = np.maximum(np.linalg.eigvalsh(covariance), 0)
-    # of a weighted χ² variable: √ of its excess in units of the largest weight, which has Gaussian tails at most
-    excess = float(difference @ difference) - eigenvalues.sum() - 2 * LIMIT * np.linalg.norm(eigenvalues) / math.sqrt(2)
-    yield math.sqrt(max(excess, 0.0) / eigenvalues[-1])
+def _slips(
+    measured: Sequence[Measurement], declaration: Declaration, checks: Sequence[Check]
+) -> list[tuple[str, float]]:
+    """Return the slips that fit, and their squared deviations, best first."""
+    linear = [each for each in measured if each.probe.linear and each.calls >= FEWEST]
+    wrong = defects(check for check in checks if check.se or not check.note)
+    clearest = next((check for check in wrong if any(check.probe == each.probe.name for each in linear)), None)
+    if clearest is None:
+        return []
+    found = []
+    for slip in candidates(declaration):
+        squares, explained = 0.0, False
+        for measurement in linear:
+            predicted = slip.expects(measurement.probe.problem, declaration, measurement.parts)
+            if predicted is None:
+                break
+            alike = compare([measurement._replace(parts=predicted)], declaration)
+            squares += _squares(alike)
+            if defects(alike):
+                break
+            explained |= _explains(alike, clearest)
+        else:
+            if explained:
+                found.append((slip.name, squares))
+    return sorted(found, key=lambda pair: pair[1])
 
 
-def _variance_deviation(sample: np.ndarray, prediction: np.ndarray) -> float:
-    (first, first_error), (second, second_error) = _spread(sample), _spread(prediction)
-    if not (first and second):
-        return 0.0 if first == second else math.inf
-    return abs(math.log(first / second)) / math.hypot(first_error, second_error)
+def _explains(alike: Iterable[Check], clearest: Check) -> bool:
+    same = [check for check in alike if (check.probe, check.part) == (clearest.probe, clearest.part)]
+    return bool(same) and max(check.distance for check in same) <= SHARE * clearest.distance
 
 
-def _spread(sample: np.ndarray) -> tuple[float, float]:
-    """Return the total variance and the relative standard error of its measurement."""
-    squares = np.sum((sample - sample.mean(axis=0)) ** 2, axis=1)
-    size = float(np.sum(sample**2)) / len(sample)
-    total = float(squares.mean())
-    if total <= (ROUNDING**2 * size):
-        return 0.0, 0.0
-    covariance = _covariance(sample)
-    gaussian = math.sqrt(2 * np.sum(covariance**2)) / total
-    return total, max(gaussian, float(squares.std()) / total) / math.sqrt(len(sample))
+def _squares(checks: Iterable[Check]) -> float:
+    return sum(min(check.distance, 1e6) ** 2 for check in checks if check.se)
 
 
-def _correlation_deviation(measured: tuple[np.ndarray, np.ndarray], predicted: tuple[np.ndarray, np.ndarray]) -> float:
-    """Return the largest difference of any correlation, each of which errs by 1/√N at most."""
-    (first, first_known), (second, second_known) = _correlations(*measured), _correlations(*predicted)
-    both = first_known & second_known
-    if not np.any(both):
-        return 0.0
-    error = math.sqrt(1 / len(measured[0]) + 1 / len(predicted[0]))
-    widened = LIMIT / math.sqrt(LIMIT**2 + 2 * math.log(both.sum()))
-    return float(np.max(abs(first - second) * both)) / error * widened
+def _divided(measurement: Measurement, factors: Sequence[float]) -> Measurement:
+    samples = tuple(sample / factor for sample, factor in zip(measurement.samples, factors, strict=True))
+    return measurement._replace(samples=samples)
 
 
-def _correlations(sample: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    errors, others = sample - sample.mean(axis=0), other - other.mean(axis=0)
-    scales = np.outer(np.sqrt(np.mean(errors**2, axis=0)), np.sqrt(np.mean(others**2, axis=0)))
-    known = scales > 1e-6 * max(np.max(scales), 1e-300)
-    return errors.T @ others / len(sample) / np.where(known, scales, 1.0), known
-
-
-def _covariance(sample: np.ndarray) -> np.ndarray:
-    errors = sample - sample.mean(axis=0)
-    return errors.T @ errors / max(len(sample) - 1, 1)
-
-
-def _advice(slips: list[Slip], measured: Sequence[Measurement], declaration: Declaration, seed: int) -> str:
-    """Name a run in which the two best explanations differ."""
-    names = " from ".join(slip.name for slip in slips[:2])
-    runs = {MORE_TIME: declaration}
-    runs |= {f"A run with --target {target}": declaration._replace(target=target) for target in TARGETS}
-    runs["A run with --simultaneous"] = declaration._replace(simultaneous=True)
-    if declaration.returns != "weight-gradient":
-        runs["A run with --returns weight-gradient"] = declaration._replace(returns="weight-gradient")
-    activations = tuple(dict.fromkeys(measurement.probe.problem.activation for measurement in measured))
-    for name, other in runs.items():
-        if _differ(slips[0], slips[1], other, seed, activations):
-            return f"{name} would tell {names}."
-    return f"No run of this audit would tell {names}."
-
-
-def _differ(first: Slip, second: Slip, declaration: Declaration, seed: int, activations: tuple[str, ...]) -> bool:
-    """Tell whether two slips differ in a run of that declaration."""
-    if not (first.applies(declaration) and second.applies(declaration)):
-        return False
-    for index, probe in enumerate(probes(declaration, seed, activations)):
-        one, other = (
-            _made(slip, probe.problem, declaration, [seed, index, number], 2 * CALLS)
-            for number, slip in enumerate((first, second))
-        )
-        if _shapes(one) != _shapes(other):
-            return True
-        if any(deviation > LIMIT for deviation in _deviations(Measurement(probe, (), _flat(one)), _flat(other))):
-            return True
-    return False
+def _told_apart(fits: list[tuple[str, float]]) -> Diagnosis:
+    """Return the fits with their likelihoods, and what would tell them apart."""
+    likelihoods = [math.exp((fits[0][1] - squares) / 2) for _, squares in fits]
+    found = tuple(
+        Explanation(name, likelihood / sum(likelihoods))
+        for (name, _), likelihood in zip(fits, likelihoods, strict=True)
+    )
+    advice = f"{MORE} {found[0].name} from {found[1].name}." if len(found) > 1 else ""
+    return Diagnosis(found, advice=advice)

@@ -3,7 +3,8 @@
 Sizes differ and share no factor, so that a swapped axis or layer changes the answer, but for one probe whose layers are
 alike, so that noise shared between layers or a neighbour's basis fits at all. Bases hold the direction of the mean
 activity, which centring would lose. ReLU units keep away from their kink by more than the noise reaches, except where
-σ is to be felt.
+σ is to be felt. Where an estimate reads values without a baseline, these are of the order of σ: the inputs of a batch
+are alike, and biases and targets bring outputs and errors near zero; else noise would drown the mean.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ SIGMA = 0.01
 """Small enough for a linear response: one-sided and antithetic variances differ by far less than 1 %."""
 LARGE_SIGMA = 1.0
 """Large enough for the mean of non-linear tails to change by a fifth or more."""
+QUIET = 0.03
+"""Outputs, differences between inputs, and three tenths of the errors, where there is no baseline."""
 GAP = 0.15
 """Least distance of a ReLU unit from its kink, several times what perturbations of size SIGMA cause."""
 
@@ -56,29 +59,36 @@ def probes(
 
 
 def _of_activation(draw: _Draw, activation: str) -> list[Probe]:
-    base = draw.problem(activation, (5, 8, 7, 3), (3, 4), batch=3, draws=64)
-    order = (0, 1) if draw.declaration.returns == "weight-gradient" else (1, 0)
+    declared = draw.declaration
+    order = (0, 1) if declared.returns == "weight-gradient" else (1, 0)
+    base = draw.problem(activation, (5, 8, 7, 3), (3, 4), batch=3, draws=64, sites=order)
     alike = draw.problem(activation, (4, 5, 5, 5), (3, 3), batch=2, draws=32, sigma=SIGMA / 4, sites=order)
     single = draw.with_bases(base._replace(x=read_only(base.x[:1]), target=read_only(base.target[:1])), (3, 4))
     repeated = single._replace(
         x=read_only(np.repeat(single.x, 6, axis=0)), target=read_only(np.repeat(single.target, 6, axis=0))
     )
-    wide = draw.problem(activation, (3, 23, 4), (5,), batch=2, draws=64, loss="softmax cross-entropy")
+    loss = "squared error" if declared.measures == "value" else "softmax cross-entropy"
+    wide = draw.problem(activation, (3, 23, 4), (5,), batch=2, draws=64, loss=loss)
     silent = base._replace(weights=(*base.weights[:-1], read_only(0 * base.weights[-1])), draws=4)
     found = [
-        Probe("layers alike", "equal widths, a fourth of σ; sites, where they set the order, in reverse", alike),
-        Probe("base", "distinct sizes", base),
-        Probe("few draws", "the base problem with an eighth of the draws", base._replace(draws=8)),
+        Probe("base", "distinct sizes; sites, where they set the order, in reverse", base),
+        Probe("layers alike", "equal widths, a fourth of σ", alike),
+        Probe("few draws", "the base problem with an eighth of the draws", base._replace(draws=base.draws // 8)),
         Probe("one sample", "the first sample of the base problem alone", single),
         Probe("equal samples", "that sample six times: all J_i are aligned", repeated),
-        Probe("wide", "one hidden layer of 23 units, cross-entropy", wide),
+        Probe("wide", "one hidden layer of 23 units, cross-entropy where there is a baseline", wide),
         Probe("silent", "zero output weights: nothing responds", silent),
     ]
-    if activation != "identity":
-        sigma = LARGE_SIGMA if draw.declaration.response == "output" else LARGE_SIGMA / 2  # losses curve on their own
-        curved = draw.problem(activation, (3, 5, 6, 3), (4, 3), batch=2, draws=32, sigma=sigma)
-        found.append(Probe("large σ", "the mean is that of the smoothed network (E8)", curved, linear=False))
+    if activation != "identity" and declared.noise != "other":
+        curved = draw.problem(activation, (3, 5, 6, 3), (4, 3), batch=2, draws=32, sigma=_large(declared), quiet=False)
+        linear = declared.measures == "derivative"
+        found.append(Probe("large σ", "the mean is that of the smoothed network (E8)", curved, linear))
     return [probe._replace(name=f"{activation}, {probe.name}") for probe in found]
+
+
+def _large(declared: Declaration) -> float:
+    """Return a large σ; losses curve on their own, and noise of weights adds up over their inputs."""
+    return LARGE_SIGMA / (1 if declared.response == "output" else 2) / (1 if declared.perturbs == "activity" else 2)
 
 
 class _Draw(NamedTuple):
@@ -98,9 +108,17 @@ class _Draw(NamedTuple):
         sigma: float = SIGMA,
         loss: str = "squared error",
         sites: tuple[int, ...] | None = None,
+        quiet: bool | None = None,
     ) -> Problem:
-        """Return a problem with weights and inputs of order one and, where declared, bases of these dimensions."""
-        activity = x = self.generator.normal(size=(batch, widths[0]))
+        """Return a problem with weights and inputs of order one and, where declared, bases of these dimensions.
+
+        One that is `quiet`, as those without a baseline are, has outputs and errors of the order of σ.
+        """
+        quiet = self.declaration.measures == "value" if quiet is None else quiet
+        x = self.generator.normal(size=(batch, widths[0]))
+        if quiet:
+            x = x[:1] + QUIET * x
+        activity = x
         weights: list[np.ndarray] = []
         biases: list[np.ndarray] = []
         for below, width in itertools.pairwise(widths):
@@ -111,7 +129,12 @@ class _Draw(NamedTuple):
                 bias[1] = -9.0  # a dead unit
             weights.append(weight)
             biases.append(bias)
-            activity = ACTIVATIONS[activation].value(activity @ weight.T + bias)
+            activity_below, activity = activity, ACTIVATIONS[activation].value(activity @ weight.T + bias)
+        if quiet:
+            output = activity_below @ weights[-1].T
+            biases[-1] = QUIET * self.generator.normal(size=widths[-1]) - output.mean(axis=0)
+        many = {"value": 16, "difference": 1, "derivative": 1}[self.declaration.measures]
+        many *= 4 if self.declaration.perturbs == "weights" else 1  # which has more directions to search
         problem = Problem(
             weights=tuple(map(read_only, weights)),
             biases=tuple(map(read_only, biases)),
@@ -120,11 +143,11 @@ class _Draw(NamedTuple):
             target=read_only(np.zeros((batch, widths[-1]))),
             loss=loss,
             sigma=sigma,
-            draws=draws,
+            draws=many * draws,
             bases=None,
             sites=tuple(range(len(dimensions))) if sites is None else sites,
         )
-        target = self._target(forward(problem).output, loss)
+        target = self._target(forward(problem).output, loss, quiet)
         return self.with_bases(problem._replace(target=read_only(target)), dimensions)
 
     def with_bases(self, problem: Problem, dimensions: tuple[int, ...]) -> Problem:
@@ -142,10 +165,11 @@ class _Draw(NamedTuple):
         gap = np.minimum(np.min(abs(s), axis=1), GAP) + 0.01 * np.any(s > 0, axis=1)
         return np.take_along_axis(candidates, np.argmax(gap, axis=0)[None], axis=0)[0]
 
-    def _target(self, output: np.ndarray, loss: str) -> np.ndarray:
+    def _target(self, output: np.ndarray, loss: str, quiet: bool) -> np.ndarray:
         """Return targets; those of squared errors leave errors alike between samples, which then do not cancel."""
         if loss == "squared error":
-            return output - self.generator.normal(size=output.shape[1]) - 0.4 * self.generator.normal(size=output.shape)
+            error = self.generator.normal(size=output.shape[1]) + 0.4 * self.generator.normal(size=output.shape)
+            return output - (QUIET / 0.3 if quiet else 1.0) * error
         return np.eye(output.shape[1])[self.generator.integers(output.shape[1], size=len(output))]
 
     def _basis(self, mean: np.ndarray, dimension: int) -> np.ndarray:

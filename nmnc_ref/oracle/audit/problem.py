@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
@@ -10,15 +12,21 @@ from nmnc_ref.checked import checked
 from nmnc_ref.nn import activation, feedforward, loss
 from nmnc_ref.nn.dense import Dense
 from nmnc_ref.scalars import Choice
-from nmnc_ref.theory.estimator import Law
+from nmnc_ref.theory.estimator import LAWS
 
 RETURNS = ("jacobian", "activity-gradient", "weight-gradient")
 TARGETS = ("full", "projected")
-RESPONSES = ("output", "loss")
+PERTURBED = ("activity", "preactivation", "weights")
+RESPONSES = ("output", "loss", "batch-loss")
+MEASURES = ("difference", "value", "derivative")
+NOISES = (*LAWS, "sphere", "other")
 ACTIVATIONS = {each.name: each for each in (activation.identity, activation.tanh, activation.relu)}
 Returns = Annotated[str, Choice(*RETURNS)]
 Target = Annotated[str, Choice(*TARGETS)]
+Perturbed = Annotated[str, Choice(*PERTURBED)]
 Response = Annotated[str, Choice(*RESPONSES)]
+Measures = Annotated[str, Choice(*MEASURES)]
+Noise = Annotated[str, Choice(*NOISES)]
 ActivationName = Annotated[str, Choice(*ACTIVATIONS)]
 LOSSES = {each.name: each for each in (loss.squared_error, loss.softmax_cross_entropy)}
 
@@ -51,10 +59,16 @@ class Problem(NamedTuple):
 class Declaration(NamedTuple):
     """What the user says that the estimator computes.
 
-    `returns`: "jacobian" [n_o, n_l] for each site, the batch mean of ∂y/∂x_l; "activity-gradient" [B, n_l] for each
-    site, ∂loss/∂x_l; or "weight-gradient" ((dW, db), …) for every layer. `target`: "full", or "projected" on bases.
-    `noise`: law of the coefficients. `response`: what is correlated with the noise, the output vector or each sample's
-    own loss. `simultaneous`: all sites are perturbed at once.
+    The claim, which alone fixes the mean. `returns`: "jacobian" [n_o, n_l] for each site, the batch mean of ∂y/∂x_l;
+    "activity-gradient" [B, n_l] for each site, ∂loss/∂x_l; or "weight-gradient" ((dW, db), …) for every layer.
+    `target`: "full", or "projected" on bases.
+
+    The kind, which fixes the variance. `perturbs`: "activity" x_l, "preactivation" s_l, or "weights" (and biases) of
+    each site. `response`: what is correlated with the noise, the "output" vector, each sample's own "loss", or the one
+    "batch-loss"; for the last, weights have one noise for the whole batch, otherwise each sample has its own.
+    `measures`: the "difference" to a baseline or between antithetic points; the "value" alone, without a baseline; or
+    the exact directional "derivative", without σ. `noise`: law of the coefficients. `simultaneous`: all sites are
+    perturbed at once. `output_layer`: the gradient of the output layer is estimated too, not exact.
     """
 
     returns: str
@@ -62,18 +76,68 @@ class Declaration(NamedTuple):
     noise: str = "gaussian"
     response: str = "output"
     simultaneous: bool = False
+    perturbs: str = "activity"
+    measures: str = "difference"
+    output_layer: bool = False
+
+    @property
+    def kind(self) -> str:
+        """The kind in words."""
+        noun = {"activity": "activity", "preactivation": "node", "weights": "weight"}[self.perturbs]
+        read = {
+            "output": "reading outputs",
+            "loss": "reading each sample's loss",
+            "batch-loss": "reading the batch's loss",
+        }
+        words = [f"{noun} perturbation", read[self.response], f"{self.noise} noise"]
+        words += [{"difference": "", "value": "no baseline", "derivative": "exact derivatives"}[self.measures]]
+        words += ["all layers at once" * self.simultaneous, "output layer too" * self.output_layer]
+        return ", ".join(filter(None, words))
 
 
 @checked
-def declare(returns: Returns, target: Target, noise: Law, response: Response, simultaneous: bool) -> Declaration:
+def declare(
+    returns: Returns,
+    target: Target = "full",
+    noise: Noise = "gaussian",
+    response: Response = "output",
+    simultaneous: bool = False,
+    perturbs: Perturbed = "activity",
+    measures: Measures = "difference",
+    output_layer: bool = False,
+) -> Declaration:
     """Return a declaration, of which every word is one of those listed.
 
     Raises:
-        ValueError: a Jacobian from the response of a scalar loss.
+        ValueError: words that contradict each other.
     """
-    if returns == "jacobian" and response == "loss":
-        raise ValueError("response: expected output for --returns jacobian; the loss has a gradient, not a Jacobian")
-    return Declaration(returns, target, noise, response, simultaneous)
+    declaration = Declaration(returns, target, noise, response, simultaneous, perturbs, measures, output_layer)
+    if reason := _contradiction(declaration):
+        raise ValueError(reason)
+    return declaration
+
+
+def _contradiction(declared: Declaration) -> str:
+    if declared.returns == "jacobian" and declared.response != "output":
+        return "response: expected output for --returns jacobian; the loss has a gradient, not a Jacobian"
+    if declared.returns != "weight-gradient" and declared.perturbs != "activity":
+        return f"perturbs: expected activity for --returns {declared.returns}, got {declared.perturbs}"
+    if declared.target == "projected" and declared.perturbs != "activity":
+        return f"perturbs: expected activity for --target projected, whose bases are its, got {declared.perturbs}"
+    if declared.output_layer and declared.returns != "weight-gradient":
+        return f"output_layer: expected --returns weight-gradient, got {declared.returns}"
+    return ""
+
+
+def kinds(declared: Declaration) -> Iterator[Declaration]:
+    """Yield the declarations of the same claim and any kind that small σ tells apart, the declared one first.
+
+    At small σ a difference is a derivative, and noise on the sphere is noise of fixed norm.
+    """
+    words = itertools.product(LAWS, RESPONSES, (False, True), PERTURBED, MEASURES[:2], (False, True))
+    others = (Declaration(declared.returns, declared.target, *each) for each in words)
+    yield declared
+    yield from (each for each in others if each != declared and not _contradiction(each))
 
 
 def layers(problem: Problem) -> tuple[Dense, ...]:

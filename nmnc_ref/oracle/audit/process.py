@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import signal
 import time
@@ -13,11 +14,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nmnc_ref.oracle.audit.checks import DEFECT, fault_check
-from nmnc_ref.oracle.audit.expectation import Part
+from nmnc_ref.oracle.audit.experiment import Part
 from nmnc_ref.oracle.audit.problem import Declaration, Problem
 from nmnc_ref.oracle.audit.report import Report
-from nmnc_ref.oracle.audit.run import conduct
-from nmnc_ref.oracle.audit.session import Session, raised
+from nmnc_ref.oracle.audit.run import SECONDS, conduct
+from nmnc_ref.oracle.audit.session import Budget, Session, raised
 from nmnc_ref.oracle.command_line import UsageError, load
 
 PATIENCE = 20.0
@@ -29,15 +30,16 @@ GRACE = 1.0
 
 
 class Progress(NamedTuple):
-    """Calls that have returned, seconds that the longest of them took, and whether another is under way."""
+    """Calls that have returned, seconds of the longest and of the first ones, and whether another is under way."""
 
     calls: int
     longest: float
+    warm_up: float
     calling: bool
 
 
 def audit_by_name(
-    estimator: str, declaration: Declaration, budget: float, seed: int, activations: tuple[str, ...]
+    estimator: str, declaration: Declaration, budget: Budget, seed: int, activations: tuple[str, ...], judge: str
 ) -> Report:
     """Audit the estimator that `module:callable` names, as `run.audit` does with valid arguments.
 
@@ -46,13 +48,13 @@ def audit_by_name(
     """
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
-    child = context.Process(target=_work, args=(sender, estimator, declaration, budget, seed, activations))
+    child = context.Process(target=_work, args=(sender, estimator, declaration, budget, seed, activations, judge))
     child.start()
     sender.close()  # the child's end alone is left, so that the child's death is the end of the messages
     progress: Progress | None = None
     started = since = time.monotonic()  # of the import, and then of the audit; of what is waited for
     try:
-        while receiver.poll(_patience(progress, started + budget)):
+        while receiver.poll(_patience(progress, started, since, budget)):
             message = _receive(receiver)
             if message is None:
                 child.join(GRACE)
@@ -74,15 +76,19 @@ def audit_by_name(
         child.join()
     if progress is None:
         raise UsageError(f"cannot import {estimator}: it {kind}: {what}")
-    seconds = time.monotonic() - started
-    return Report(DEFECT, declaration, seed, budget, seconds, progress.calls, (fault_check(kind, what),))
+    spent = time.monotonic() - started, progress.warm_up, progress.calls
+    return Report(DEFECT, declaration, judge, seed, budget, *spent, (fault_check(kind, what),))
 
 
-def _patience(progress: Progress | None, deadline: float) -> float | None:
-    """Return how many seconds to wait for the next message: None for any time, where the estimator is not running."""
+def _patience(progress: Progress | None, started: float, since: float, budget: Budget) -> float | None:
+    """Return how many seconds to wait for the next message: None for any time, where the estimator is not running.
+
+    A budget in calls alone gives each call the seconds that a whole audit has by default.
+    """
     if progress and not progress.calling:
         return None
-    longest = progress.longest if progress else 0.0
+    longest, warm_up = (progress.longest, progress.warm_up) if progress else (0.0, 0.0)
+    deadline = started + warm_up + budget.seconds if math.isfinite(budget.seconds) else since + SECONDS
     return max(deadline + max(PATIENCE, SLOWNESS * longest) - time.monotonic(), 0)
 
 
@@ -99,7 +105,13 @@ def _exit(code: int | None) -> str:
 
 
 def _work(
-    sender: Connection, estimator: str, declaration: Declaration, budget: float, seed: int, activations: tuple[str, ...]
+    sender: Connection,
+    estimator: str,
+    declaration: Declaration,
+    budget: Budget,
+    seed: int,
+    activations: tuple[str, ...],
+    judge: str,
 ) -> None:
     """Audit, and send progress and then the report, or what was raised instead."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's; an interrupt here is the estimator's own
@@ -108,7 +120,7 @@ def _work(
         estimate = load(estimator, "callable")
         if not callable(estimate):
             raise UsageError(f"{estimator} is not callable")
-        outcome = conduct(_Announced(estimate, budget, sender), declaration, seed, activations)
+        outcome = conduct(_Announced(estimate, budget, sender), declaration, seed, activations, judge)
     except Exception as error:
         error.add_note(traceback.format_exc())  # which does not travel
         outcome = error
@@ -120,7 +132,7 @@ def _work(
 class _Announced(Session):
     """A session that sends its progress before and after each call."""
 
-    def __init__(self, estimate: Callable[[Problem, int], Any], budget: float, sender: Connection) -> None:
+    def __init__(self, estimate: Callable[[Problem, int], Any], budget: Budget, sender: Connection) -> None:
         super().__init__(estimate, budget)
         self._longest, self._sender = 0.0, sender
         self._announce(calling=False)
@@ -138,4 +150,4 @@ class _Announced(Session):
             self._announce(calling=False)
 
     def _announce(self, calling: bool) -> None:
-        self._sender.send(Progress(self.calls, self._longest, calling))
+        self._sender.send(Progress(self.calls, self._longest, self.warm_up, calling))

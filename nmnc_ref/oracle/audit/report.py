@@ -5,66 +5,89 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-from nmnc_ref.oracle.audit.checks import UNDECIDED, Check
+from nmnc_ref.oracle.audit.checks import MEAN, UNDECIDED, Check, rank
 from nmnc_ref.oracle.audit.problem import Declaration
+from nmnc_ref.oracle.audit.session import Budget
 
-SCHEMA = 1
-SOUND = "sound"
+SCHEMA = 2
+SOUND, OTHER_KIND = "sound", "other kind"
 
 
 class Explanation(NamedTuple):
-    """A slip that fits all measurements; `score`: its likelihood among those that fit, which add to 1."""
+    """What fits all measurements; `score`: its share of the likelihood of all that fits; `detail`: what it does."""
 
     name: str
     score: float
+    detail: str = ""
 
 
 class Report(NamedTuple):
     """The outcome of an audit.
 
-    `verdict`: "sound", "defect" or "undecided"; `declaration`: what the estimator was said to compute; `seed`, `budget`
-    and `seconds` of the audit; `calls` of the estimator; `checks`: all comparisons; `explanations`: best first, empty
-    where nothing in the catalogue fits; `advice`: which further run would tell more.
+    `verdict`: "sound", "other kind" (the mean is right, the variance that of another kind than declared), "defect" or
+    "undecided"; `declaration`: what the estimator was said to compute; `judge`: "mean" or "kind"; `seed`, `budget` and
+    `seconds` of the audit, of which `warm_up` in first calls; `calls` of the estimator; `checks`: all comparisons;
+    `explanations`: best first, empty where nothing fits; `kinds`: those of which the variances are, best first;
+    `advice`: what else there is to know, or which run would tell more.
     """
 
     verdict: str
     declaration: Declaration
+    judge: str
     seed: int
-    budget: float
+    budget: Budget
     seconds: float
+    warm_up: float
     calls: int
     checks: tuple[Check, ...]
     explanations: tuple[Explanation, ...] = ()
+    kinds: tuple[Declaration, ...] = ()
     advice: str = ""
 
     def assert_ok(self) -> None:
         """Raise AssertionError, with the reason, unless the estimator is sound; undecided is not sound."""
         if self.verdict != SOUND:
-            raise AssertionError("\n".join([self.headline, *(describe(check) for check in self.findings[:10])]))
+            lines = [self.headline, *(describe(check) for check in self.findings[:10]), self.advice]
+            raise AssertionError("\n".join(filter(None, lines)))
 
     @property
     def findings(self) -> list[Check]:
-        """The checks that led to the verdict, those furthest from their expectation first."""
-        found = [check for check in self.checks if check.status == self.verdict]
-        return sorted(found, key=lambda check: -check.distance)
+        """The checks that led to the verdict, those about means first, the furthest from their expectation first."""
+        return sorted((check for check in self.checks if check.status == self.verdict), key=rank)
 
     @property
     def headline(self) -> str:
         """The verdict in one sentence."""
         if self.verdict == SOUND:
-            visible = self.visible_errors
-            mean = f"mean correct within {visible['scale']:.1%} and {visible['direction']:.1f}°"
-            return f"Sound: {mean}, variance within {visible['variance']:.1%}."
+            return f"Sound: {self._mean}, {self._variance}."
+        if self.verdict == OTHER_KIND:
+            kind, declared = self.kinds[0].kind, self.declaration.kind
+            return f"Of another kind: {self._mean}; {self._variance} of that of {kind}, not of {declared}."
         if self.verdict == UNDECIDED:
             open_questions = ", ".join(dict.fromkeys(check.question for check in self.findings))
             if not open_questions:
                 return f"Undecided after {self.seconds:.0f} s: there was time for too few calls to ask anything."
             return f"Undecided after {self.seconds:.0f} s: no defect found, but {open_questions} could hide one."
+        fault = next((check for check in self.findings if check.note), None)
+        if fault and not self.explanations:
+            return f"Defect: the estimator {fault.question}: {fault.note.partition(chr(10))[0]}."
+        what = "unexplained"
         if self.explanations:
             others = len(self.explanations) - 1
-            return f"Defect: {self.explanations[0].name}{f' (or one of {others} others)' if others else ''}."
-        fault = next((check for check in self.findings if check.note), None)
-        return f"Defect: the estimator {fault.question}: {fault.note}." if fault else "Defect: unexplained."
+            what = f"{self.explanations[0].name}{f' (or one of {others} others)' if others else ''}"
+        if fault or any(check.question in MEAN for check in self.findings):
+            return f"Defect: {what}."
+        return f"Defect: the mean is right, the variance is not, of this kind or another: {what}."
+
+    @property
+    def _mean(self) -> str:
+        visible = self.visible_errors
+        return f"mean correct within {visible['scale']:.1%} and {visible['direction']:.1f}°"
+
+    @property
+    def _variance(self) -> str:
+        visible = self.visible_errors.get("variance")
+        return "variance not judged" if visible is None else f"variance within {visible:.1%}"
 
     @property
     def visible_errors(self) -> dict[str, float]:
@@ -86,20 +109,23 @@ class Report(NamedTuple):
         return {
             "schema": SCHEMA,
             "verdict": self.verdict,
+            "judge": self.judge,
             **self.declaration._asdict(),
             "seed": self.seed,
-            "budget": self.budget,
+            "budget": {name: _finite(value) for name, value in self.budget._asdict().items()},
             "seconds": round(self.seconds, 3),
+            "warm_up": round(self.warm_up, 3),
             "calls": self.calls,
             "visible_errors": {question: _finite(error) for question, error in self.visible_errors.items()},
             "checks": checks,
             "explanations": [explanation._asdict() for explanation in self.explanations],
+            "kinds": [kind._asdict() for kind in self.kinds],
             "advice": self.advice,
         }
 
 
 def describe(check: Check) -> str:
-    """Return a check in one line."""
+    """Return a check in one line, or with the traceback of what was raised."""
     if check.note:
         return f"{check.name}: {check.note}"
     return f"{check.name}: measured {check.measured:.4g} ± {check.se:.2g}, expected {check.expected:.4g}"

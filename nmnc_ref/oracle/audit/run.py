@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Annotated
 
-import numpy as np
-
 from nmnc_ref.checked import checked
+from nmnc_ref.oracle.audit import diagnosis
 from nmnc_ref.oracle.audit.checks import (
+    ALL,
     DEFECT,
     FEWEST,
+    KIND,
+    MEAN,
     PASSED,
     RESOLUTIONS,
     UNDECIDED,
@@ -19,16 +21,28 @@ from nmnc_ref.oracle.audit.checks import (
     compare,
     defects,
     fault_check,
-    unasked_checks,
 )
-from nmnc_ref.oracle.audit.diagnosis import MORE_TIME, explain
+from nmnc_ref.oracle.audit.diagnosis import Diagnosis
 from nmnc_ref.oracle.audit.drawing import Drawing
-from nmnc_ref.oracle.audit.problem import ACTIVATIONS, ActivationName, Declaration, Response, Returns, Target, declare
-from nmnc_ref.oracle.audit.report import SOUND, Explanation, Report
-from nmnc_ref.oracle.audit.session import Fault, OutOfTime, Session
-from nmnc_ref.scalars import Index, Positive, Some
-from nmnc_ref.theory.estimator import Law
+from nmnc_ref.oracle.audit.problem import (
+    ACTIVATIONS,
+    ActivationName,
+    Declaration,
+    Measures,
+    Noise,
+    Perturbed,
+    Response,
+    Returns,
+    Target,
+    declare,
+)
+from nmnc_ref.oracle.audit.report import OTHER_KIND, SOUND, Explanation, Report
+from nmnc_ref.oracle.audit.session import Budget, Fault, Session, Spent
+from nmnc_ref.scalars import Choice, Count, Index, Positive, Some
 
+JUDGED = ("mean", "kind")
+SECONDS = 60.0
+"""Of an audit that is given no budget."""
 DIAGNOSED = 64
 """Calls of each probe before a defect is explained."""
 MOST_DIAGNOSED = 512
@@ -43,10 +57,15 @@ def audit(
     returns: Returns,
     *,
     target: Target = "full",
-    noise: Law = "gaussian",
+    noise: Noise = "gaussian",
     response: Response = "output",
     simultaneous: bool = False,
-    budget: Positive = 60.0,
+    perturbs: Perturbed = "activity",
+    measures: Measures = "difference",
+    output_layer: bool = False,
+    judge: Annotated[str, Choice(*JUDGED)] = "kind",
+    budget: Positive | None = None,
+    calls: Count | None = None,
     seed: Index = 0,
     activations: Annotated[tuple[ActivationName, ...], Some] = tuple(ACTIVATIONS),
 ) -> Report:
@@ -58,48 +77,87 @@ def audit(
     Args:
         estimate: (problem, seed) ↦ tuple of arrays (NumPy, JAX or PyTorch), with noise of its own made from the seed,
             an int from 0 to 2³² − 1.
-        returns, target, noise, response, simultaneous: what it computes, see `problem.Declaration`.
-        budget: seconds after which no further call is made; the audit ends before if everything is decided.
+        returns, target: what it claims, see `problem.Declaration`.
+        noise, response, simultaneous, perturbs, measures, output_layer: how it computes that.
+        judge: "mean" stops after the claim, "kind" judges variance and correlations too.
+        budget: seconds after which no further call is made, 60 if `calls` is not given either; first calls of each
+            shape of problem do not count; the audit ends before if everything is decided.
+        calls: how many are made at most; without a budget in seconds the outcome does not depend on the machine's load.
         seed: of the problems and of the seeds; another seed audits on other problems.
         activations: of the networks to ask about, for an estimator that does not know all.
     """
-    declaration = declare(returns, target, noise, response, simultaneous)
-    return conduct(Session(estimate, budget), declaration, seed, activations)
+    declaration = declare(returns, target, noise, response, simultaneous, perturbs, measures, output_layer)
+    return conduct(Session(estimate, limits(budget, calls)), declaration, seed, activations, judge)
 
 
-def conduct(session: Session, declaration: Declaration, seed: int, activations: tuple[str, ...]) -> Report:
+def limits(seconds: float | None, calls: int | None) -> Budget:
+    """Return a budget of what is given: 60 seconds if nothing is."""
+    if seconds is None:
+        seconds = SECONDS if calls is None else math.inf
+    return Budget(seconds, math.inf if calls is None else calls)
+
+
+def conduct(
+    session: Session, declaration: Declaration, seed: int, activations: tuple[str, ...], judge: str = "kind"
+) -> Report:
     """Audit the estimator that a session calls; arguments as of `audit`, and valid."""
-    drawing = Drawing(session, declaration, seed, activations)
+    judge = "mean" if declaration.noise == "other" else judge  # no variance is known of that
+    drawing = Drawing(session, declaration, seed, activations, judge)
     verdict, checks, fault = _decide(drawing)
-    explanations, advice = _explain(drawing, checks, fault) if verdict == DEFECT else ([], "")
-    if verdict == DEFECT and not fault and _verdict(later := _checks(drawing, _sharpest(drawing))) == DEFECT:
-        checks = later  # sharper, from the calls that the explanation took
-    spent = (session.seconds, session.calls)
-    return Report(verdict, declaration, seed, session.budget, *spent, tuple(checks), tuple(explanations), advice)
+    found = Diagnosis()
+    if fault:
+        found = Diagnosis((Explanation(fault.explanation, 1.0),) if fault.explanation else ())
+    elif verdict == DEFECT:
+        checks, found = _explain(drawing, checks)
+        if found.kinds and not defects(checks, MEAN):
+            # the same questions on the problems of that kind: where there is no baseline, others serve
+            other = Drawing(session, found.kinds[0], seed, activations, judge)
+            verdict, checks, fault = _decide(other)
+            if verdict == SOUND:
+                verdict = OTHER_KIND
+            elif verdict == DEFECT and not fault:
+                checks, found = _explain(other, checks)
+    if verdict == UNDECIDED:
+        found = found._replace(advice=" ".join(filter(None, (found.advice, _what_would_decide(drawing, checks)))))
+    return Report(
+        verdict,
+        declaration,
+        judge,
+        seed,
+        session.budget,
+        session.seconds,
+        session.warm_up,
+        session.calls,
+        tuple(checks),
+        *found,
+    )
 
 
 def _decide(drawing: Drawing) -> tuple[str, list[Check], Fault | None]:
     """Draw to the verdict; return it with what led to it."""
     wanted = [FEWEST] * len(drawing.probes)
-    sharpest = _sharpest(drawing)
     try:
         drawing.ask_twice(0)
+        for index in range(len(wanted)):  # one shape after another, as each may have to be compiled
+            drawing.extend(index, FEWEST)
+            drawing.expect_variety(index)
+            if defects(checks := _checks(drawing), MEAN):
+                return DEFECT, checks, None
         while True:
             for index, calls in enumerate(wanted):
                 drawing.extend(index, calls)
-                drawing.expect_variety(index)
-            checks = _checks(drawing, sharpest)
+            checks = _checks(drawing)
             verdict = _verdict(checks)
             if verdict != UNDECIDED:
                 return verdict, checks, None
             pending = {check.probe for check in checks if check.status == UNDECIDED}
             for index, probe in enumerate(drawing.probes):
-                if probe.name in pending:
+                if pending & {probe.name, ALL}:
                     wanted[index] = math.ceil(GROWTH * wanted[index])
     except Fault as fault:
-        return DEFECT, [fault_check(fault.kind, str(fault)), *_checks(drawing, sharpest)], fault
-    except OutOfTime:
-        checks = _checks(drawing, sharpest)
+        return DEFECT, [fault_check(fault.kind, str(fault)), *_checks(drawing)], fault
+    except Spent:
+        checks = _checks(drawing)
         return _verdict(checks) if checks else UNDECIDED, checks, None
 
 
@@ -108,57 +166,85 @@ def _verdict(checks: list[Check]) -> str:
     return next((status for status in (DEFECT, UNDECIDED) if status in statuses), SOUND)
 
 
-def _explain(drawing: Drawing, checks: list[Check], fault: Fault | None) -> tuple[list[Explanation], str]:
-    """Look for slips that fit, and draw more while more would tell those that do apart."""
-    if fault:
-        return ([Explanation("transposed", 1.0)] if fault.reversed_shape else []), ""
+def _explain(drawing: Drawing, checks: list[Check]) -> tuple[list[Check], Diagnosis]:
+    """Look for what explains a defect, and draw more while more would tell explanations apart."""
     calls = DIAGNOSED
     while True:
         try:
             for index in range(len(drawing.probes)):
                 drawing.extend(index, calls)
             spent = False
-        except (Fault, OutOfTime):
+        except (Fault, Spent):
             spent = True
-        measured = drawing.measurements()
-        clearest = (defects(compare(measured, drawing.declaration)) or defects(checks))[0]
-        found, advice = explain(measured, drawing.declaration, clearest, drawing.seed)
+        if defects(later := _checks(drawing)):
+            checks = later  # sharper
+        explain = diagnosis.of_mean if defects(checks, MEAN) else diagnosis.of_variance
+        found = explain(drawing.measurements(), drawing.declaration, checks)
         calls *= 2
-        if spent or calls > MOST_DIAGNOSED or not advice.startswith(MORE_TIME):
-            return found, advice
+        if spent or calls > MOST_DIAGNOSED or not (found.advice.startswith(diagnosis.MORE) or len(found.kinds) > 1):
+            return checks, found
 
 
-def _checks(drawing: Drawing, sharpest: set[tuple[str, str, str]]) -> list[Check]:
+def _checks(drawing: Drawing) -> list[Check]:
     """Ask every question of what was drawn so far, and whether it was enough."""
-    measured = drawing.measurements()
-    unasked = [check for measurement in measured for check in unasked_checks(measurement)]
-    return [*(_resolved(check, sharpest) for check in compare(measured, drawing.declaration)), *unasked]
+    measured = [each for each in drawing.measurements() if each.calls >= FEWEST]
+    asked = {each.probe.name for each in measured}
+    questions = MEAN if drawing.judge == "mean" else (*MEAN, *KIND)
+    checks = [check for check in compare(measured, drawing.declaration) if check.question in questions]
+    sharpest = _sharpest(checks)
+    unasked = [
+        Check(
+            "scale" if probe.linear else "mean at large σ", probe.name, "", UNDECIDED, math.nan, 1.0, math.nan, math.inf
+        )
+        for probe in drawing.probes
+        if probe.name not in asked
+    ]
+    return [*(_resolved(check, check.name in sharpest) for check in checks), *unasked] if measured else []
 
 
-def _resolved(check: Check, sharpest: set[tuple[str, str, str]]) -> Check:
+def _resolved(check: Check, sharpest: bool) -> Check:
     """Call undecided what agrees, but could hide an error that the audit must see."""
     if check.status != PASSED or check.question not in RESOLUTIONS:
         return check
+    return check if check.smallest_detectable <= _wanted(check, sharpest) else check._replace(status=UNDECIDED)
+
+
+def _wanted(check: Check, sharpest: bool) -> float:
     fine, coarse = RESOLUTIONS[check.question]
-    resolution = fine if (check.question, check.probe, check.part) in sharpest else coarse
-    return check if check.smallest_detectable <= resolution else check._replace(status=UNDECIDED)
+    return fine if sharpest else coarse
 
 
-def _sharpest(drawing: Drawing) -> set[tuple[str, str, str]]:
-    """Return for each question about each returned array the probe that needs the fewest calls to see small errors."""
-    best: dict[tuple[str, str], tuple[float, str]] = {}
-    for probe, parts in zip(drawing.probes, drawing.parts, strict=True):
-        for part in parts:
-            trace, size = float(np.trace(part.covariance)), float(np.linalg.norm(part.mean))
-            if not (probe.linear and trace and size):
-                continue
-            along = part.mean / size
-            noise = {
-                "scale": math.sqrt(along @ part.covariance @ along) / size,
-                "direction": math.sqrt(trace) / size,
-                "variance": float(np.linalg.norm(part.covariance)) / trace,
-            }
-            for question, level in noise.items():
-                key = (question, part.name)
-                best[key] = min(best.get(key, (math.inf, "")), (level, probe.name))
-    return {(question, probe, part) for (question, part), (_, probe) in best.items()}
+def _sharpest(checks: Iterable[Check]) -> set[str]:
+    """Return for each question about each returned array the check that comes nearest to seeing small errors."""
+    best: dict[tuple[str, str], Check] = {}
+    for check in checks:
+        key = check.question, check.part
+        if key not in best or check.smallest_detectable < best[key].smallest_detectable:
+            best[key] = check
+    return {check.name for check in best.values()}
+
+
+def _what_would_decide(drawing: Drawing, checks: list[Check]) -> str:
+    """Say how many more calls would, as far as is known: visible errors shrink like the root of the calls."""
+    have = {each.probe.name: each.calls for each in drawing.measurements()}
+    sharpest, more = _sharpest(checks), dict.fromkeys((probe.name for probe in drawing.probes), 0.0)
+    for name in more:
+        more[name] = max(FEWEST - have.get(name, 0), 0)
+    for check in checks:
+        if check.status == UNDECIDED and math.isfinite(check.smallest_detectable):
+            ratio = check.smallest_detectable / _wanted(check, check.name in sharpest)
+            for name in have if check.probe == ALL else [check.probe]:
+                more[name] = max(more[name], have[name] * (ratio**2 - 1))
+    calls = sum(more.values())
+    rate = max(drawing.session.seconds - drawing.session.warm_up, 0.0) / max(drawing.session.calls, 1)
+    if not math.isfinite(calls):
+        return ""
+    total = drawing.session.calls + calls
+    wanted = f"--calls {_rounded(total)}, or --budget {_rounded(total * rate + 1)}"
+    return f"About {_rounded(calls)} more calls would decide it: {wanted}."
+
+
+def _rounded(value: float) -> int:
+    """Return two digits of a number, rounded up."""
+    digits = max(int(math.log10(max(value, 1))) - 1, 0)
+    return math.ceil(value / 10**digits) * 10**digits

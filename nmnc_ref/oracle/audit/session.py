@@ -3,38 +3,53 @@
 from __future__ import annotations
 
 import functools
+import itertools
+import math
 import time
+import traceback
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from nmnc_ref.oracle.audit.expectation import Part
+from nmnc_ref.oracle.audit.experiment import Part
 from nmnc_ref.oracle.audit.problem import Problem
+
+ANOTHER_ORDER = "sites in another order than asked for"
 
 
 class Fault(Exception):
     """Something that an estimator must not do; `kind` names it, as what "the estimator …", the message tells the rest.
 
-    `reversed_shape`: it is of the shape that a transposed array has.
+    `explanation`: of what it is the sign.
     """
 
-    def __init__(self, kind: str, message: str, reversed_shape: bool = False) -> None:
+    def __init__(self, kind: str, message: str, explanation: str = "") -> None:
         super().__init__(message)
-        self.kind, self.reversed_shape = kind, reversed_shape
+        self.kind, self.explanation = kind, explanation
 
 
-class OutOfTime(Exception):
+class Spent(Exception):
     """The budget is spent."""
 
 
-class Session:
-    """Calls an estimator until a deadline, which is looked at between calls."""
+class Budget(NamedTuple):
+    """What an audit may take: `seconds`, in which first calls do not count, and `calls`."""
 
-    def __init__(self, estimate: Callable[[Problem, int], Any], budget: float) -> None:
+    seconds: float = math.inf
+    calls: float = math.inf
+
+
+class Session:
+    """Calls an estimator until a budget is spent, which is looked at between calls.
+
+    The first call with each shape of problem, which may compile, is `warm_up` and takes nothing of the seconds.
+    """
+
+    def __init__(self, estimate: Callable[[Problem, int], Any], budget: Budget) -> None:
         self.budget, self._started = budget, time.monotonic()
-        self.calls = 0
-        self._estimate = estimate
+        self.calls, self.warm_up = 0, 0.0
+        self._estimate, self._warm = estimate, set[Any]()
 
     @property
     def seconds(self) -> float:
@@ -46,11 +61,12 @@ class Session:
 
         Raises:
             Fault: the estimator raised, or what it returned is not what was declared.
-            OutOfTime: the budget is spent.
+            Spent: the budget is spent.
             KeyboardInterrupt: it may be the user's.
         """
-        if self.seconds >= self.budget:
-            raise OutOfTime
+        if self.seconds - self.warm_up >= self.budget.seconds or self.calls >= self.budget.calls:
+            raise Spent
+        began, form = time.monotonic(), _form(problem)
         try:
             return _arrays(self._estimate(problem, seed), parts)
         except (Fault, KeyboardInterrupt):
@@ -59,13 +75,28 @@ class Session:
             raise raised(error) from error
         finally:
             self.calls += 1
+            if form not in self._warm:
+                self._warm.add(form)
+                self.warm_up += time.monotonic() - began
+
+
+def _form(problem: Problem) -> tuple:
+    """Return what a problem is compiled for: shapes, and what is no array."""
+    return tuple(np.shape(each) if isinstance(each, np.ndarray) else each for each in _flat(problem))
+
+
+def _flat(values: Any) -> list[Any]:
+    return [leaf for each in values for leaf in (_flat(each) if isinstance(each, tuple) else [each])]
 
 
 def raised(error: BaseException) -> Fault:
-    """Return the fault that it is to raise something."""
+    """Return the fault that it is to raise something, with the traceback through the estimator's own code."""
     if isinstance(error, ValueError) and "read-only" in str(error):
         return Fault("mutates its inputs", f"it raised {type(error).__name__}: {error}")
-    return Fault("raises", f"{type(error).__name__}: {error}".removesuffix(": "))
+    frames = traceback.format_tb(error.__traceback__)[1:]  # the first is the audit's
+    return Fault(
+        "raises", "\n".join([f"{type(error).__name__}: {error}".removesuffix(": "), *("".join(frames).splitlines())])
+    )
 
 
 def fingerprint(problem: Problem) -> tuple[bytes, ...]:
@@ -86,7 +117,10 @@ def _arrays(answer: Any, parts: tuple[Part, ...]) -> list[np.ndarray]:
     if len(arrays) != len(parts):
         wanted, got = (len(parts) // 2, len(answer)) if pairs else (len(parts), len(arrays))
         raise Fault("returns a wrong shape", f"expected {wanted} entries, got {got}")
-    return [_array(array, part) for array, part in zip(arrays, parts, strict=True)]
+    for array, part in zip(arrays, parts, strict=True):
+        _expect_array(array, part.name)
+    _expect_shapes([tuple(array.shape) for array in arrays], parts)
+    return [_values(array, part) for array, part in zip(arrays, parts, strict=True)]
 
 
 def _kind(value: Any) -> str:
@@ -98,15 +132,29 @@ def _dtype_name(dtype: Any) -> str:
     return str(dtype).removeprefix("torch.")
 
 
-def _array(value: Any, part: Part) -> np.ndarray:
+def _expect_array(value: Any, name: str) -> None:
     if not (hasattr(value, "dtype") and hasattr(value, "shape")):
-        raise Fault("returns a wrong type", f"{part.name}: expected an array, got {type(value).__name__}")
+        raise Fault("returns a wrong type", f"{name}: expected an array, got {type(value).__name__}")
     dtype = _dtype_name(value.dtype)
     if dtype not in ("float32", "float64"):
-        raise Fault("returns a wrong type", f"{part.name}: expected float32 or float64, got {dtype}")
-    if tuple(value.shape) != part.shape:
-        message = f"{part.name}: expected {list(part.shape)}, got {list(value.shape)}"
-        raise Fault("returns a wrong shape", message, reversed_shape=tuple(value.shape)[::-1] == part.shape)
+        raise Fault("returns a wrong type", f"{name}: expected float32 or float64, got {dtype}")
+
+
+def _expect_shapes(shapes: list[tuple[int, ...]], parts: tuple[Part, ...]) -> None:
+    wanted = [part.shape for part in parts]
+    if shapes == wanted:
+        return
+    index = next(index for index, shape in enumerate(shapes) if shape != wanted[index])
+    message = f"{parts[index].name}: expected {list(wanted[index])}, got {list(shapes[index])}"
+    explanation = ""
+    if [shape[::-1] for shape in shapes] == wanted:
+        explanation = "transposed"
+    elif any(list(order) == wanted for order in itertools.permutations(shapes)):
+        explanation = ANOTHER_ORDER
+    raise Fault("returns a wrong shape", message, explanation)
+
+
+def _values(value: Any, part: Part) -> np.ndarray:
     if hasattr(value, "detach"):  # PyTorch
         value = value.detach().cpu().numpy()
     array = np.array(value, dtype=np.float64).ravel()

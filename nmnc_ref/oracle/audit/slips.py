@@ -1,45 +1,63 @@
-"""The catalogue of slips: each is the reference estimator with one step exchanged, or with other noise than declared.
+"""The catalogue of slips that no scale tells: each is the experiment of a right estimator with one step exchanged.
 
-What a slip predicts is what the reference then returns. Slips that cannot be told apart by anything that an estimator
+What a slip predicts is the moments of that experiment. Slips that cannot be told apart by anything that an estimator
 returns share one entry.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from nmnc_ref.oracle.audit.experiment import Part, experiment, no_slope, own_slope, parts
 from nmnc_ref.oracle.audit.problem import ACTIVATIONS, Declaration, Problem, basis, forward
+from nmnc_ref.oracle.audit.session import ANOTHER_ORDER
 
 
 class Slip(NamedTuple):
-    """`steps` replace those of `reference.estimates`, `instead` replaces what was declared; `applies` says where."""
+    """`steps` replace those of `experiment`, `instead` replaces what was declared; `applies` says where.
+
+    `transposed` and `reversed_sites` say how arrays are returned.
+    """
 
     name: str
     steps: Mapping[str, Any] = {}
     applies: Callable[[Declaration], bool] = lambda declaration: True
     instead: Mapping[str, Any] = {}
+    transposed: bool = False
+    reversed_sites: bool = False
+
+    def expects(self, problem: Problem, declaration: Declaration, claimed: tuple[Part, ...]) -> tuple[Part, ...] | None:
+        """Return what an estimator with the slip returns for the parts of the claim; None if in other shapes."""
+        made = list(parts(experiment(problem, declaration._replace(**self.instead), **self.steps)))
+        made += claimed[len(made) :]  # the exact output layer
+        if self.reversed_sites:
+            made = made[::-1]
+        if self.transposed:
+            made = [_transposed(part) for part in made]
+        if [part.shape for part in made] != [part.shape for part in claimed]:
+            return None
+        return tuple(part._replace(name=claim.name, site=claim.site) for part, claim in zip(made, claimed, strict=True))
+
+
+def _transposed(part: Part) -> Part:
+    order = np.arange(part.mean.size).reshape(part.shape).T.ravel()
+    covariance = part.covariance[np.ix_(order, order)]
+    return part._replace(shape=part.shape[::-1], mean=part.mean[order], covariance=covariance, maps=part.maps[order])
 
 
 def _weights(declaration: Declaration) -> bool:
     return declaration.returns == "weight-gradient"
 
 
+def _gated(declaration: Declaration) -> bool:
+    return _weights(declaration) and declaration.perturbs == "activity"
+
+
 def _projected(declaration: Declaration) -> bool:
     return declaration.target == "projected"
-
-
-def _batch(problem: Problem) -> float:
-    return float(len(problem.x))
-
-
-def _share(problem: Problem, site: int) -> float:
-    """Return d/n."""
-    U = basis(problem, site)
-    return U.shape[1] / U.shape[0]
 
 
 def _isotropic(problem: Problem, site: int) -> np.ndarray:
@@ -49,11 +67,6 @@ def _isotropic(problem: Problem, site: int) -> np.ndarray:
 def _rows_normalised(problem: Problem, site: int) -> np.ndarray:
     U = basis(problem, site)
     return U / np.linalg.norm(U, axis=1, keepdims=True)
-
-
-def _one_norm(problem: Problem, site: int) -> np.ndarray:
-    U = basis(problem, site)
-    return U / np.linalg.norm(U)
 
 
 def _neighbour(problem: Problem, site: int) -> np.ndarray:
@@ -69,73 +82,55 @@ def _without_mean(problem: Problem, site: int) -> np.ndarray:
     return U - U @ np.outer(mean, mean) / (mean @ mean or 1.0)
 
 
-def _no_slope(problem: Problem, site: int) -> np.ndarray:
-    return np.ones((len(problem.x), len(problem.biases[site])))
-
-
 def _slope_at_activity(problem: Problem, site: int) -> np.ndarray:
+    if site == len(problem.weights) - 1:
+        return own_slope(problem, site)
     return ACTIVATIONS[problem.activation].slope(forward(problem).activity[site + 1])
 
 
 def _slope_from_zero(problem: Problem, site: int) -> np.ndarray:
     s = forward(problem).preactivation[site]
-    slope = ACTIVATIONS[problem.activation].slope(s)
-    return np.where(s == 0, 1.0, slope) if problem.activation == "relu" else slope
-
-
-def _other_noise(law: str) -> Slip:
-    return Slip(f"{law} noise", instead={"noise": law}, applies=lambda declaration: declaration.noise != law)
+    at_kink = (s == 0) & (problem.activation == "relu") & (site < len(problem.weights) - 1)
+    return np.where(at_kink, 1.0, own_slope(problem, site))
 
 
 CATALOGUE = (
-    Slip("no 1/σ²", {"factor": lambda problem, site: problem.sigma**2}),
-    Slip("1/σ for 1/σ²", {"factor": lambda problem, site: problem.sigma}),
-    Slip("no 1/K", {"factor": lambda problem, site: problem.draws}),
-    Slip("pair counted twice, or antithetic pairs without ½", {"factor": lambda problem, site: 2.0}),
-    Slip("½ twice, or ½ on a one-sided response", {"factor": lambda problem, site: 0.5}),
-    Slip("sign", {"factor": lambda problem, site: -1.0}),
     Slip(
-        "sum for mean over the batch",
-        {"factor": lambda problem, site: _batch(problem)},
-        applies=lambda declaration: not _weights(declaration),
-    ),
-    Slip("sum for mean over the batch", {"weight_factor": _batch, "bias_factor": _batch}, applies=_weights),
-    Slip("sum for mean over the batch, in weights only", {"weight_factor": _batch}, applies=_weights),
-    Slip("sum for mean over the batch, in biases only", {"bias_factor": _batch}, applies=_weights),
-    Slip("noise shared over the batch", {"shared_by_samples": True}),
-    Slip("noise shared between layers", {"shared_by_layers": True}),
-    Slip("noise before the activation", {"before_activation": True}),
-    Slip("stale baseline (of another sample)", {"stale": True}),
-    Slip("transposed", {"transposed": True}),
-    Slip("activation derivative left out", {"slope": _no_slope}, applies=_weights),
-    Slip("activation derivative at the activity, φ'(x) for φ'(s)", {"slope": _slope_at_activity}, applies=_weights),
-    Slip("derivative threshold s ≥ 0 for s > 0", {"slope": _slope_from_zero}, applies=_weights),
-    Slip("isotropic noise where the manifold was claimed", {"direction": _isotropic}, applies=_projected),
-    Slip("mean direction lost from the basis", {"direction": _without_mean}, applies=_projected),
-    Slip("basis of another layer", {"direction": _neighbour}, applies=_projected),
-    Slip("basis not orthonormal: rows normalised for columns", {"direction": _rows_normalised}, applies=_projected),
-    Slip("basis not orthonormal: of Frobenius norm 1", {"direction": _one_norm}, applies=_projected),
-    Slip(
-        "energy mismatch: noise of σ√(d/n), estimate divided by σ²",
-        {"direction": lambda problem, site: math.sqrt(_share(problem, site)) * basis(problem, site)},
-        applies=_projected,
+        "noise shared over the batch",
+        {"shared_by_samples": True},
+        lambda declared: not (declared.perturbs == "weights" and declared.response == "batch-loss"),
     ),
     Slip(
-        "energy mismatch: noise of σ, estimate divided by σ²d/n",
-        {"factor": lambda problem, site: 1 / _share(problem, site)},
-        applies=_projected,
+        "one noise for the batch, with the batch's loss change",
+        {"shared_by_samples": True},
+        lambda declared: declared.returns != "jacobian" and declared.perturbs != "weights",
+        instead={"response": "batch-loss"},
     ),
-    *map(_other_noise, ("gaussian", "rademacher", "fixed-norm")),
+    Slip("noise shared between layers", {"shared_by_layers": True}, lambda declared: declared.perturbs != "weights"),
     Slip(
-        "all layers perturbed at once, not one after another",
-        instead={"simultaneous": True},
-        applies=lambda declaration: not declaration.simultaneous,
+        "noise before the activation",
+        {"before_activation": True},
+        lambda declared: declared.perturbs == "activity",
     ),
     Slip(
-        "layers perturbed one after another, not at once",
-        instead={"simultaneous": False},
-        applies=lambda declaration: declaration.simultaneous,
+        "stale baseline (of another sample)",
+        {"stale": True},
+        lambda declared: declared.measures != "value" and declared.response != "batch-loss",
     ),
+    Slip("transposed", transposed=True),
+    Slip(ANOTHER_ORDER, applies=lambda declared: not _weights(declared), reversed_sites=True),
+    Slip("activation derivative left out", {"slope": no_slope}, _gated),
+    Slip("activation derivative at the activity, φ'(x) for φ'(s)", {"slope": _slope_at_activity}, _gated),
+    Slip("derivative threshold s ≥ 0 for s > 0", {"slope": _slope_from_zero}, _gated),
+    Slip(
+        "activation derivative twice",
+        {"slope": own_slope},
+        lambda declared: _weights(declared) and not _gated(declared) and declared.perturbs == "preactivation",
+    ),
+    Slip("isotropic noise where the manifold was claimed", {"direction": _isotropic}, _projected),
+    Slip("mean direction lost from the basis", {"direction": _without_mean}, _projected),
+    Slip("basis of another layer", {"direction": _neighbour}, _projected),
+    Slip("basis not orthonormal: rows normalised for columns", {"direction": _rows_normalised}, _projected),
 )
 
 

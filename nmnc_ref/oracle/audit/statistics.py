@@ -7,6 +7,9 @@ heavier than Gaussian ones. For X = Σ_j λ_j(χ²_j − 1), with sd = √2 ‖�
 
 With n independent terms λ_max ≤ sd/√(2n), so the mean of n terms stays within √(2L) + √2 L/√n standard errors. The
 other laws of coefficients have lighter tails, squared errors of many draws are weighted χ² variables once more.
+
+Where the standard error itself is measured, from N calls, √(2L) becomes the quantile of Student's t with N − 1 degrees
+of freedom, of which P(t ≥ x) ≤ (1 + x²/ν)^(−(ν−1)/2)/2 gives x ≤ √(ν (exp(2L/(ν − 1)) − 1)).
 """
 
 from __future__ import annotations
@@ -28,13 +31,25 @@ def surprise(entries: int = 1) -> float:
     return math.log(2 * COMPARISONS * entries / FALSE_ALARM)
 
 
-def bound(terms: int, entries: int = 1) -> float:
-    """Return how many standard errors a mean of independent terms may be off: √(2L) + √2 L/√terms."""
+def bound(terms: int, entries: int = 1, calls: int | None = None) -> float:
+    """Return how many standard errors a mean of independent terms may be off: √(2L) + √2 L/√terms.
+
+    Args:
+        terms: how many.
+        entries: how many of the kind are looked at.
+        calls: from whose scatter the standard error is measured, if it is not known.
+    """
     L = surprise(entries)
-    return math.sqrt(2 * L) + math.sqrt(2 / terms) * L
+    known = math.sqrt(2 * L)
+    return (known + math.sqrt(2 / terms) * L) * (1.0 if calls is None else _student(calls - 1, L) / known)
 
 
-def norm_bound(covariance: np.ndarray, terms: int) -> float:
+def _student(freedom: int, L: float) -> float:
+    exponent = 2 * L / max(freedom - 1, 1)
+    return math.sqrt(freedom * math.expm1(exponent)) if exponent < 700 else math.inf
+
+
+def norm_bound(covariance: np.ndarray, terms: int, calls: int) -> float:
     """Return what the squared norm of a mean of independent terms may reach, given the mean's covariance [m, m].
 
     tr + 2 ‖λ‖ √L + 2 λ_max L of a Gaussian vector, widened as `bound` widens √(2L).
@@ -42,11 +57,13 @@ def norm_bound(covariance: np.ndarray, terms: int) -> float:
     eigenvalues = np.maximum(np.linalg.eigvalsh(covariance), 0)
     L = surprise()
     gaussian = eigenvalues.sum() + 2 * np.linalg.norm(eigenvalues) * math.sqrt(L) + 2 * eigenvalues[-1] * L
-    return float(gaussian * (bound(terms) / math.sqrt(2 * L)) ** 2)
+    return float(gaussian * (bound(terms, calls=calls) / math.sqrt(2 * L)) ** 2)
 
 
-def smallest_norm(covariance: np.ndarray, terms: int) -> float:
+def smallest_norm(covariance: np.ndarray, terms: int, calls: int) -> float:
     """Return the norm of an error that `norm_bound` reveals but for chances of 0.13 %."""
     eigenvalues = np.maximum(np.linalg.eigvalsh(covariance), 0)
-    excess = norm_bound(covariance, terms) - eigenvalues.sum() + MISSED * math.sqrt(2) * np.linalg.norm(eigenvalues)
+    excess = (
+        norm_bound(covariance, terms, calls) - eigenvalues.sum() + MISSED * math.sqrt(2) * np.linalg.norm(eigenvalues)
+    )
     return math.sqrt(excess) + MISSED * math.sqrt(eigenvalues[-1])

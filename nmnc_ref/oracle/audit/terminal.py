@@ -9,10 +9,16 @@ from rich.table import Table
 from rich.text import Text
 
 from nmnc_ref.oracle import command_line
-from nmnc_ref.oracle.audit.checks import DEFECT, UNDECIDED, Check
-from nmnc_ref.oracle.audit.report import SOUND, Report
+from nmnc_ref.oracle.audit.checks import DEFECT, UNDECIDED, rank
+from nmnc_ref.oracle.audit.report import OTHER_KIND, SOUND, Report
 
-COLOURS = {SOUND: "bold green", DEFECT: "bold red", UNDECIDED: "bold yellow", "passed": "green"}
+COLOURS = {
+    SOUND: "bold green",
+    OTHER_KIND: "bold cyan",
+    DEFECT: "bold red",
+    UNDECIDED: "bold yellow",
+    "passed": "green",
+}
 TITLES = {DEFECT: "What is wrong", UNDECIDED: "What is open"}
 ROWS = 12
 """Findings shown; the JSON has all."""
@@ -24,21 +30,20 @@ def show(report: Report, estimator: str) -> None:
     console = command_line.console()
     console.print(Text(report.headline, COLOURS[report.verdict]))
     declared = report.declaration
-    how = f"{declared.target} {declared.returns}, {declared.noise} noise, response of the {declared.response}"
-    together = ", all layers at once" if declared.simultaneous else ""
+    how = f"{declared.target} {declared.returns}, {declared.kind if report.judge == 'kind' else 'mean alone'}"
+    warm_up = f", of which {report.warm_up:.1f} s in first calls, not counted" if report.warm_up > 1 else ""
     console.print(
-        f"{estimator}: {how}{together}; {report.calls} calls in {report.seconds:.1f} s, seed {report.seed}",
+        f"{estimator}: {how}; {report.calls} calls in {report.seconds:.1f} s{warm_up}, seed {report.seed}",
         style="dim",
         highlight=False,
         markup=False,
         emoji=False,
     )
-    if report.verdict != SOUND and any(not check.note for check in report.findings):
+    if report.verdict in TITLES and any(not check.note for check in report.findings):
         console.print(_findings(report))
     if report.checks:
         console.print(_questions(report))
-    if report.verdict == DEFECT:
-        _explain(report, console)
+    _explain(report, console)
 
 
 def _findings(report: Report) -> Table:
@@ -48,7 +53,7 @@ def _findings(report: Report) -> Table:
     findings = [check for check in report.findings if not check.note]
     for check in findings[:ROWS]:
         unit = UNITS.get(check.question, "")
-        numbers = (f"{value:.4g}{unit}" for value in (check.measured, check.expected, check.se))
+        numbers = (_number(value, unit) for value in (check.measured, check.expected, check.se))
         table.add_row(check.question, check.probe, check.part, *numbers)
     if len(findings) > ROWS:
         table.caption = f"and {len(findings) - ROWS} more (--json has all)"
@@ -62,29 +67,29 @@ def _questions(report: Report) -> Table:
         table.add_column(heading, justify="right", overflow="fold")
     for question in dict.fromkeys(check.question for check in report.checks):
         checks = [check for check in report.checks if check.question == question]
-        worst = max(checks, key=_standardised)
+        worst = min(checks, key=rank)
         statuses = {check.status for check in checks}
         status = next(status for status in (DEFECT, UNDECIDED, "passed") if status in statuses)
         unit = UNITS.get(question, "")
-        numbers = ["–"] * 4
-        if not worst.note:
-            visible = report.visible_errors.get(question)
-            values = (worst.measured, worst.expected, worst.se, visible)
-            numbers = [f"{value:.3g}{unit}" if value is not None else "–" for value in values]
+        visible = report.visible_errors.get(question, math.nan)
+        numbers = [_number(value, unit, 3) for value in (worst.measured, worst.expected, worst.se)]
+        numbers.append(_number(visible if "independence" not in question or visible < 1 else math.nan, unit, 3))
         table.add_row(question, Text(status, COLOURS[status]), str(len(checks)), *numbers)
     return table
 
 
-def _standardised(check: Check) -> float:
-    if math.isnan(check.measured):
-        return 0.0
-    return abs(check.measured - check.expected) / (check.se or 1.0)
+def _number(value: float, unit: str = "", digits: int = 4) -> str:
+    return f"{value:.{digits}g}{unit}" if math.isfinite(value) else "–"
 
 
 def _explain(report: Report, console: Console) -> None:
-    lines = [f"Fits all measurements: {each.name} (score {each.score:.2f})." for each in report.explanations]
-    if not report.explanations and not any(check.note for check in report.findings):
-        lines.append("Unexplained: no slip of the catalogue fits all measurements.")
+    lines = [line for check in report.findings for line in check.note.splitlines()[1:]]  # of a traceback
+    for each in report.explanations:
+        lines.append(f"Fits all measurements: {each.name} (score {each.score:.2f}).")
+        lines += [f"That is: {each.detail}."] if each.detail not in ("", each.name) else []
+    if report.verdict == DEFECT and not report.explanations and not any(check.note for check in report.findings):
+        lines.append("Unexplained: no scale, no other kind and no slip of the catalogue fits all measurements.")
     if report.advice:
         lines.append(report.advice)
-    console.print("\n".join(lines), highlight=False, markup=False, emoji=False)
+    if lines:
+        console.print("\n".join(lines), highlight=False, markup=False, emoji=False)
