@@ -508,6 +508,20 @@ def test_sites_in_an_order_of_ones_own_are_named_at_the_first_call():
     assert report.calls == 1
 
 
+def test_the_problem_that_failed_can_be_had(capsys):
+    named = oracle.problems("jacobian", target="projected", seed=3)
+    report = oracle.audit(stranger("jacobian", "sign"), "jacobian", seed=3, activations=("tanh",), calls=200)
+    assert {check.probe for check in report.findings} <= {ALL, *named}
+    words = [f"{adapters.__name__}:nmnc", "--returns", "jacobian", "--problem", "tanh, base", "--seed", "3"]
+    assert command(*words) == 0
+    out = capsys.readouterr().out
+    problem = oracle.problems("jacobian", seed=3)["tanh, base"]
+    returned = adapters.ADAPTERS["nmnc"](problem, 3)[0]
+    assert np.array2string(returned, precision=4) in out
+    assert command(*words[:4], "no such", "--seed", "3") == 2
+    assert "expected one of identity, base; " in capsys.readouterr().err
+
+
 def test_an_exception_comes_with_its_traceback(capsys):
     def faulty(problem, seed):
         return problem.no_such_field

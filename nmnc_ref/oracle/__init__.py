@@ -4,6 +4,6 @@ It stands on top of the library: nothing in `nmnc_ref` imports it. `vectors` hol
 `audit` the audit of estimators that can only be called.
 """
 
-from nmnc_ref.oracle.audit.run import audit
+from nmnc_ref.oracle.audit.run import audit, problems
 
-__all__ = ["audit"]
+__all__ = ["audit", "problems"]

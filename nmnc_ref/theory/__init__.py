@@ -1,6 +1,6 @@
 """Predictions: every closed form of the theory as a function of its parameters.
 
-- `theory.estimator`: mean, error and cosine of the estimators (E1–E17);
+- `theory.estimator`: mean, error and cosine of the estimators (E1–E21);
 - `theory.feedback`: learned feedback, credit and step-size laws (F1–F7);
 - `theory.alignment`: why and how much the Jacobian lies in the manifold (A2–A5);
 - `theory.dimension`: what dimension estimates yield on finite samples (D1).

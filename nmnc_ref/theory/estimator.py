@@ -1,4 +1,4 @@
-"""Closed forms for the estimators of the Jacobian (E1–E17).
+"""Closed forms for the estimators of the Jacobian (E1–E21).
 
 Unless said otherwise: linear response, K independent draws with E[z zᵀ] = I. A dimension is d for NMNC and n for VNC;
 an alignment is α for NMNC and 1 for VNC. Errors are relative, E‖Ĵ − J‖²/‖J‖², if nothing else is said. `law` is that
@@ -288,3 +288,56 @@ def best_dimension_for_cosine(alignments: Alignments, draws: Count, law: Law = "
     """
     ratios = [cosine_ratio(a, draws, d, law) for d, a in enumerate(alignments, start=1)]
     return 1 + ratios.index(max(ratios))
+
+
+@checked
+def array_variance(
+    energy: NonNegative,
+    array_energy: NonNegative,
+    parameters: Count,
+    entries: Count,
+    draws: Count,
+    law: Law = "gaussian",
+) -> float:
+    """(N_a ‖G‖² + ‖G_a‖²)/K: E‖Ĝ_a − G_a‖² of one array when all N parameters are perturbed at once (E18) [derived].
+
+    Args:
+        energy: ‖G‖² of the whole gradient.
+        array_energy: ‖G_a‖² of the array's part.
+        parameters: N.
+        entries: N_a ≤ N.
+        draws: K.
+        law: of the noise; of fixed norm as one vector of all parameters.
+    """
+    at_most("entries", entries, parameters, "parameters")
+    if law == "fixed-norm":
+        moment = parameters / (parameters + 2) * (entries * energy + 2 * array_energy)
+        return (moment - array_energy) / draws
+    return (entries * energy + (spread(1, law) - 1) * array_energy) / draws
+
+
+@checked
+def batch_loss_variance(
+    gradients: Float[Array, "B n"],
+    projector: Float[Array, "n n"],
+    draws: Count,
+    dimension: Count,
+    law: Law = "gaussian",
+) -> Float[Array, "B"]:
+    """[(d + 1)‖g_iP‖² + d Σ_{j≠i} ‖g_jP‖²]/K: of each sample's estimate from one loss of the batch (E19) [derived].
+
+    Args:
+        gradients: g_i of the batch's loss.
+        projector: P.
+        draws: K.
+        dimension: d, or n for VNC.
+        law: of the coefficients.
+    """
+    own = namespace(gradients).sum((gradients @ projector) ** 2, axis=1)
+    return (dimension * namespace(gradients).sum(own) + (spread(dimension, law) - dimension) * own) / draws
+
+
+@checked
+def baseline_energy(value: Float[Array, "o"], dimension: Count, draws: Count, sigma: Positive) -> Float[Array, ""]:
+    """d ‖f‖²/(K σ²): what leaving out the baseline f = y(x) adds to E‖Ĵ − JP‖² (E20) [derived]."""
+    return dimension * namespace(value).sum(value**2) / (draws * sigma**2)

@@ -135,7 +135,11 @@ def _run(problem, moved, declared, slip=""):
         s = activities[-1] @ W.T + b
         late = declared.perturbs == "activity" and slip != "noise before the activation" and l < last
         if l in moved and declared.perturbs == "weights":
-            s = s + (moved[l][0] @ activities[-1][..., None])[..., 0] + moved[l][1]
+            weights, biases = moved[l]
+            if weights.shape[1] == 1:  # of the whole batch
+                s = s + activities[-1] @ np.swapaxes(weights[:, 0], 1, 2) + biases
+            else:
+                s = s + (weights @ activities[-1][..., None])[..., 0] + biases
         elif l in moved and not late:
             s = s + moved[l]
         x = s if l == last else phi(s)
@@ -202,16 +206,16 @@ def _estimate(problem, rng, declared, slip, antithetic):
     }
     scale = {l: sigma / np.sqrt(dimension[l]) if declared.noise == "sphere" and not exact else sigma for l in layers}
     for l in layers:
-        xi = scale[l] * np.broadcast_to(z[l], (K, B, sizes[l]))
+        xi = scale[l] * (z[l] if one else np.broadcast_to(z[l], (K, B, sizes[l])))
         if declared.perturbs == "weights":
-            weights = xi[..., : problem.weights[l].size].reshape(K, B, *problem.weights[l].shape)
+            weights = xi[..., : problem.weights[l].size].reshape(K, len(xi[0]), *problem.weights[l].shape)
             moved[l] = weights, xi[..., problem.weights[l].size :]
         elif l < last and declared.perturbs == "activity":
             moved[l] = xi @ _carrier(problem, l, slip, activities[l + 1]).T
         else:
             moved[l] = xi
 
-    arrays = []
+    arrays, at_once = [], None
     for l in layers:
         offsets = moved if declared.simultaneous else {l: moved[l]}
 
@@ -220,7 +224,9 @@ def _estimate(problem, rng, declared, slip, antithetic):
                 k: (factor * v[0], factor * v[1]) if isinstance(v, tuple) else factor * v for k, v in offsets.items()
             }
 
-        if exact:
+        if declared.simultaneous and at_once is not None:
+            change = at_once
+        elif exact:
             change = read(times(1e-20j)).imag / 1e-20
         elif declared.measures == "value":
             change = read(offsets)
@@ -230,6 +236,7 @@ def _estimate(problem, rng, declared, slip, antithetic):
             change = (read(offsets) - read(times(-1))) / 2
         else:
             change = read(offsets) - read(times(0))
+        at_once = change
         if slip == "responses clipped":
             change = np.clip(change, -2 * change.std(), 2 * change.std())
         if slip == "sign of the response":
@@ -244,8 +251,7 @@ def _estimate(problem, rng, declared, slip, antithetic):
         }.get(slip, SCALES[slip][1](problem) if slip in SCALES else 1) / (K * scale[l] ** 2)
         if declared.perturbs == "weights":
             weights, biases = moved[l]
-            if one:
-                weights, biases, change = weights[:, :1], biases[:, :1], change[:, :1]
+            change = change[:, : weights.shape[1]]
             arrays += [
                 factor * np.einsum("kb,kbnm->nm", change[..., 0], weights),
                 factor * np.einsum("kb,kbn->n", change[..., 0], biases),

@@ -21,6 +21,7 @@ from paper_checks.estimator.problem import (
     rademacher,
     repeated,
     slips,
+    uniform,
 )
 from paper_checks.lab import Lab
 
@@ -34,8 +35,8 @@ def _error(lab: Lab, problem: Problem, law: Law, perturb, target: Array, estimat
 
 @claim(
     "E3",
-    "Variance: E‖Ĵ − JP‖² = (d+1)/K·‖JP‖² for Gaussian coefficients, (d−1)/K for Rademacher; VNC the same with n and "
-    "J. Independent of n_o.",
+    "Variance: E‖Ĵ − JP‖² = (d+1)/K·‖JP‖² for Gaussian coefficients, (d−1)/K for Rademacher, (d−0.2)/K for uniform "
+    "ones; VNC the same with n and J. Independent of n_o.",
     source="derived",
     rung="enumeration",
     twins={
@@ -53,12 +54,17 @@ def _error(lab: Lab, problem: Problem, law: Law, perturb, target: Array, estimat
     },
 )
 def variance(lab: Lab, estimate=estimator.correlation, predict=theory.estimator.variance) -> Iterator[Comparison]:
-    """Over the Gaussian moments and all signs of one and two draws, for n_o = 1 and 3."""
+    """Over the Gaussian and the uniform moments and all signs of one and two draws, for n_o = 1 and 3."""
     for n_o, draws in ((1, 1), (3, 1), (3, 2)):
         problem = linear(lab, f"E3, n_o = {n_o}", n=4, d=3, n_o=n_o)
         cases = ((3, manifold_noise, problem.jacobian @ problem.projector), (4, isotropic_noise, problem.jacobian))
         for dimension, perturb, target in cases:
-            for law, points in (("gaussian", lab.gaussian(dimension)), ("rademacher", rademacher(lab, dimension))):
+            laws = {
+                "gaussian": lab.gaussian(dimension),
+                "rademacher": rademacher(lab, dimension),
+                "uniform": uniform(lab, dimension),
+            }
+            for law, points in laws.items():
                 got = _error(lab, problem, repeated(lab, points, draws), perturb, target, estimate)
                 name = f"{'NMNC' if dimension == 3 else 'VNC'}, {law}, n_o = {n_o}, K = {draws}"
                 want = predict(draws, dimension, law=law)

@@ -7,7 +7,11 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from nmnc_ref.oracle import command_line
+from nmnc_ref.oracle.audit.experiment import expected_parts
+from nmnc_ref.oracle.audit.probes import probes
 from nmnc_ref.oracle.audit.problem import (
     ACTIVATIONS,
     MEASURES,
@@ -21,6 +25,7 @@ from nmnc_ref.oracle.audit.problem import (
 )
 from nmnc_ref.oracle.audit.process import audit_by_name
 from nmnc_ref.oracle.audit.run import JUDGED, limits
+from nmnc_ref.oracle.audit.session import Fault, answers
 from nmnc_ref.oracle.command_line import FAILED, OK, OTHER, UNDECIDED, UsageError
 
 EXIT = {"sound": OK, "defect": FAILED, "undecided": UNDECIDED, "other kind": OTHER}
@@ -61,6 +66,9 @@ def register(subparsers: Any) -> None:
     )
     parser.add_argument("--calls", metavar="N", type=_count, help="calls to decide in, whatever the machine's load")
     parser.add_argument("--seed", metavar="N", type=_seed, default=0, help="seed of problems and calls (default: 0)")
+    parser.add_argument(
+        "--problem", metavar="NAME", help="call it once, on this problem, in this process, where a debugger can follow"
+    )
     parser.add_argument("--json", metavar="FILE", type=Path, help="write all numbers to FILE")
     parser.set_defaults(run=_run)
 
@@ -101,6 +109,8 @@ def _run(options: argparse.Namespace) -> int:
         declaration = declare(*(getattr(options, word) for word in Declaration._fields))
     except ValueError as error:
         raise UsageError(str(error)) from None
+    if options.problem:
+        return _call_once(options, declaration)
     if options.json:
         command_line.expect_writable(options.json)
     budget, activations = limits(options.budget, options.calls), tuple(options.activations)
@@ -109,3 +119,21 @@ def _run(options: argparse.Namespace) -> int:
     if options.json:
         command_line.write_json(options.json, report.document())
     return EXIT[report.verdict]
+
+
+def _call_once(options: argparse.Namespace, declaration: Declaration) -> int:
+    """Show what is returned for one problem beside the mean that was claimed; what is raised is raised."""
+    named = {probe.name: probe.problem for probe in probes(declaration, options.seed, tuple(options.activations))}
+    if options.problem not in named:
+        raise UsageError(f"--problem: expected one of {'; '.join(named)}, got {options.problem}")
+    problem = named[options.problem]
+    parts = expected_parts(problem, declaration)
+    returned = command_line.load(options.estimator, "callable")(problem, options.seed)
+    try:
+        arrays = answers(returned, parts)
+    except Fault as fault:
+        raise UsageError(f"the estimator {fault.kind}: {fault}") from None
+    for part, array in zip(parts, arrays, strict=True):
+        for what, values in (("returned", array), ("mean of a right estimate at small σ", part.mean)):
+            print(f"{part.name}, {what}:\n{np.array2string(values.reshape(part.shape), precision=4)}")
+    return OK

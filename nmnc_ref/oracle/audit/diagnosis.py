@@ -48,7 +48,7 @@ def of_mean(measured: Sequence[Measurement], declaration: Declaration, checks: S
 def of_kind(measured: Sequence[Measurement], declaration: Declaration) -> Diagnosis:
     """Return the kinds of which everything is that was measured, best first; the declared one alone if it fits."""
     linear = [each for each in measured if each.probe.linear and each.calls >= FEWEST]
-    linear.sort(key=lambda each: sum(part.maps.size for part in each.parts))  # a small one excludes most kinds
+    linear.sort(key=lambda each: len(each.probe.problem.x))  # a small one excludes most kinds
     left: dict[Declaration, float] = {}
     for kind in kinds(declaration):
         squares = 0.0

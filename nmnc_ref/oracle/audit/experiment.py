@@ -32,7 +32,7 @@ class Part(NamedTuple):
 
     `name`; `shape`; `site`: the layer that was perturbed for it, None for the exact output layer; `mean` [m];
     `covariance` [m, m] of one estimate, for a linear response; `uncertainty` [m, m]: covariance of the error of `mean`
-    itself, zero where it has a closed form; `maps`: T [m, R, D]; `experiment`: what makes it, if anything random does.
+    itself, zero where it has a closed form; `joint` [M, M]: covariance of all parts, of which this one is at `rows`.
     """
 
     name: str
@@ -41,8 +41,8 @@ class Part(NamedTuple):
     mean: np.ndarray
     covariance: np.ndarray
     uncertainty: np.ndarray
-    maps: np.ndarray
-    experiment: Experiment | None = None
+    joint: np.ndarray
+    rows: np.ndarray
 
 
 class Experiment(NamedTuple):
@@ -284,13 +284,16 @@ def expected_parts(
 def parts(made: Experiment, products: np.ndarray | None = None) -> tuple[Part, ...]:
     """Return what is estimated, with its moments; `products` [G, R, D]: E[ρ zᵀ] in independent groups, if not A."""
     found = []
+    every = np.concatenate([maps for *_, maps in made.maps])
+    joint, start = made.covariance(every, every), 0
     for name, shape, site, maps in made.maps:
-        covariance = made.covariance(maps, maps)
+        rows, start = np.arange(start, start + len(maps)), start + len(maps)
+        covariance = joint[np.ix_(rows, rows)]
         mean, uncertainty = made.mean(maps), np.zeros_like(covariance)
         if products is not None:
             groups = np.tensordot(products, maps, ([1, 2], [1, 2]))
             mean, uncertainty = groups.mean(axis=0), np.cov(groups.T).reshape(covariance.shape) / len(groups)
-        found.append(Part(name, shape, site, mean, covariance, uncertainty, maps, made))
+        found.append(Part(name, shape, site, mean, covariance, uncertainty, joint, rows))
     return tuple(found)
 
 
@@ -303,8 +306,8 @@ def exact_output_layer(problem: Problem, declaration: Declaration) -> tuple[Part
     values = {"dW": error.T @ passed.activity[-2], "db": error.sum(axis=0)}
     found = []
     for name, value in values.items():
-        zero, nothing = np.zeros((value.size, value.size)), np.zeros((value.size, 0, 0))
-        found.append(Part(f"{name} of the output layer", value.shape, None, value.ravel(), zero, zero, nothing))
+        zero, rows = np.zeros((value.size, value.size)), np.arange(value.size)
+        found.append(Part(f"{name} of the output layer", value.shape, None, value.ravel(), zero, zero, zero, rows))
     return tuple(found)
 
 

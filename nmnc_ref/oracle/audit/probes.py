@@ -22,8 +22,8 @@ SIGMA = 0.01
 """Small enough for a linear response: one-sided and antithetic variances differ by far less than 1 %."""
 LARGE_SIGMA = 1.0
 """Large enough for the mean of non-linear tails to change by a fifth or more."""
-QUIET = 0.03
-"""Outputs, differences between inputs, and three tenths of the errors, where there is no baseline."""
+QUIET = 3.0
+"""Outputs, differences between inputs, and three tenths of the errors, where there is no baseline; in units of σ."""
 GAP = 0.15
 """Least distance of a ReLU unit from its kink, several times what perturbations of size SIGMA cause."""
 
@@ -69,7 +69,7 @@ def _of_activation(draw: _Draw, activation: str) -> list[Probe]:
     )
     loss = "squared error" if declared.measures == "value" else "softmax cross-entropy"
     wide = draw.problem(activation, (3, 23, 4), (5,), batch=2, draws=64, loss=loss)
-    silent = base._replace(weights=(*base.weights[:-1], read_only(0 * base.weights[-1])), draws=4)
+    silent = base._replace(weights=(*base.weights[:-1], read_only(0 * base.weights[-1])))
     found = [
         Probe("base", "distinct sizes; sites, where they set the order, in reverse", base),
         Probe("layers alike", "equal widths, a fourth of σ", alike),
@@ -117,7 +117,7 @@ class _Draw(NamedTuple):
         quiet = self.declaration.measures == "value" if quiet is None else quiet
         x = self.generator.normal(size=(batch, widths[0]))
         if quiet:
-            x = x[:1] + QUIET * x
+            x = x[:1] + QUIET * sigma * x
         activity = x
         weights: list[np.ndarray] = []
         biases: list[np.ndarray] = []
@@ -125,14 +125,15 @@ class _Draw(NamedTuple):
             weight = self.generator.normal(size=(width, below)) * 1.2 / np.sqrt(below)
             bias = self._bias(activity @ weight.T) if activation == "relu" else 0.3 * self.generator.normal(size=width)
             if activation == "relu" and not weights:
-                weight[0], bias[0] = 0.0, 0.0  # a unit at the kink that nothing moves: its slope is 0
+                if self.declaration.perturbs == "activity":
+                    weight[0], bias[0] = 0.0, 0.0  # a unit at the kink that nothing moves: its slope is 0
                 bias[1] = -9.0  # a dead unit
             weights.append(weight)
             biases.append(bias)
             activity_below, activity = activity, ACTIVATIONS[activation].value(activity @ weight.T + bias)
         if quiet:
             output = activity_below @ weights[-1].T
-            biases[-1] = QUIET * self.generator.normal(size=widths[-1]) - output.mean(axis=0)
+            biases[-1] = QUIET * sigma * self.generator.normal(size=widths[-1]) - output.mean(axis=0)
         many = {"value": 16, "difference": 1, "derivative": 1}[self.declaration.measures]
         many *= 4 if self.declaration.perturbs == "weights" else 1  # which has more directions to search
         problem = Problem(
@@ -147,7 +148,7 @@ class _Draw(NamedTuple):
             bases=None,
             sites=tuple(range(len(dimensions))) if sites is None else sites,
         )
-        target = self._target(forward(problem).output, loss, quiet)
+        target = self._target(forward(problem).output, loss, QUIET * sigma / 0.3 if quiet else 1.0)
         return self.with_bases(problem._replace(target=read_only(target)), dimensions)
 
     def with_bases(self, problem: Problem, dimensions: tuple[int, ...]) -> Problem:
@@ -165,11 +166,11 @@ class _Draw(NamedTuple):
         gap = np.minimum(np.min(abs(s), axis=1), GAP) + 0.01 * np.any(s > 0, axis=1)
         return np.take_along_axis(candidates, np.argmax(gap, axis=0)[None], axis=0)[0]
 
-    def _target(self, output: np.ndarray, loss: str, quiet: bool) -> np.ndarray:
+    def _target(self, output: np.ndarray, loss: str, size: float) -> np.ndarray:
         """Return targets; those of squared errors leave errors alike between samples, which then do not cancel."""
         if loss == "squared error":
             error = self.generator.normal(size=output.shape[1]) + 0.4 * self.generator.normal(size=output.shape)
-            return output - (QUIET / 0.3 if quiet else 1.0) * error
+            return output - size * error
         return np.eye(output.shape[1])[self.generator.integers(output.shape[1], size=len(output))]
 
     def _basis(self, mean: np.ndarray, dimension: int) -> np.ndarray:

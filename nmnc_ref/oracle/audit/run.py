@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from typing import Annotated
+from typing import Annotated, Any
 
 from nmnc_ref.checked import checked
 from nmnc_ref.oracle.audit import diagnosis
@@ -24,6 +24,7 @@ from nmnc_ref.oracle.audit.checks import (
 )
 from nmnc_ref.oracle.audit.diagnosis import Diagnosis
 from nmnc_ref.oracle.audit.drawing import Drawing
+from nmnc_ref.oracle.audit.probes import probes
 from nmnc_ref.oracle.audit.problem import (
     ACTIVATIONS,
     ActivationName,
@@ -31,6 +32,7 @@ from nmnc_ref.oracle.audit.problem import (
     Measures,
     Noise,
     Perturbed,
+    Problem,
     Response,
     Returns,
     Target,
@@ -88,6 +90,11 @@ def audit(
     """
     declaration = declare(returns, target, noise, response, simultaneous, perturbs, measures, output_layer)
     return conduct(Session(estimate, limits(budget, calls)), declaration, seed, activations, judge)
+
+
+def problems(returns: str, *, seed: int = 0, **kind: Any) -> dict[str, Problem]:
+    """Return the problems of an audit by name, as `audit` would ask them; `kind` has other words of its declaration."""
+    return {probe.name: probe.problem for probe in probes(declare(returns, **kind), seed)}
 
 
 def limits(seconds: float | None, calls: int | None) -> Budget:

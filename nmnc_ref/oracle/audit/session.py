@@ -68,7 +68,7 @@ class Session:
             raise Spent
         began, form = time.monotonic(), _form(problem)
         try:
-            return _arrays(self._estimate(problem, seed), parts)
+            return answers(self._estimate(problem, seed), parts)
         except (Fault, KeyboardInterrupt):
             raise
         except BaseException as error:
@@ -105,7 +105,8 @@ def fingerprint(problem: Problem) -> tuple[bytes, ...]:
     return tuple(array.tobytes() for array in arrays)
 
 
-def _arrays(answer: Any, parts: tuple[Part, ...]) -> list[np.ndarray]:
+def answers(answer: Any, parts: tuple[Part, ...]) -> list[np.ndarray]:
+    """Return what was returned as a float64 array [m] for each part; raise Fault if it is not what is asked for."""
     pairs = parts[-1].name.startswith("db")
     arrays = []
     if not isinstance(answer, (tuple, list)):

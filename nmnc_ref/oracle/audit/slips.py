@@ -45,7 +45,8 @@ class Slip(NamedTuple):
 def _transposed(part: Part) -> Part:
     order = np.arange(part.mean.size).reshape(part.shape).T.ravel()
     covariance = part.covariance[np.ix_(order, order)]
-    return part._replace(shape=part.shape[::-1], mean=part.mean[order], covariance=covariance, maps=part.maps[order])
+    moved = part._replace(mean=part.mean[order], covariance=covariance, rows=part.rows[order])
+    return moved._replace(shape=part.shape[::-1])
 
 
 def _weights(declaration: Declaration) -> bool:

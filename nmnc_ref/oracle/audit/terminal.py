@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nmnc_ref.oracle import command_line
-from nmnc_ref.oracle.audit.checks import DEFECT, UNDECIDED, rank
+from nmnc_ref.oracle.audit.checks import ALL, DEFECT, UNDECIDED, rank
 from nmnc_ref.oracle.audit.report import OTHER_KIND, SOUND, Report
 
 COLOURS = {
@@ -89,6 +89,11 @@ def _explain(report: Report, console: Console) -> None:
         lines += [f"That is: {each.detail}."] if each.detail not in ("", each.name) else []
     if report.verdict == DEFECT and not report.explanations and not any(check.note for check in report.findings):
         lines.append("Unexplained: no scale, no other kind and no slip of the catalogue fits all measurements.")
+    place = next((check.probe for check in report.findings if check.probe not in ("", ALL)), "")
+    if report.verdict == DEFECT and place:
+        lines.append(
+            f'The same command with --problem "{place}" --seed {report.seed} gives that problem to a debugger.'
+        )
     if report.advice:
         lines.append(report.advice)
     if lines:
