@@ -398,7 +398,7 @@ def test_kinds_are_sound_and_told_from_others(name):
 def test_slips_are_named(slip):
     returns = "jacobian" if (slip, "tanh") in HARMLESS and (slip, "relu") in HARMLESS else "weight-gradient"
     activation = "relu" if "threshold" in slip else "tanh"
-    report = perform(Task("slips", slip, returns, "projected", (activation,), "numpy", 0, 60.0))
+    report = perform(Task("slips", slip, returns, "projected", (activation,), "numpy", 0, 30_000))
     assert report.verdict == "defect"
     assert right_first({"trial": "slips", "name": slip, "explanations": [each.name for each in report.explanations]})
 
@@ -669,7 +669,7 @@ def test_the_command_shows_a_defect_and_writes_json(tmp_path, capsys, monkeypatc
     assert {"name", "status", "measured", "expected", "se", "smallest_detectable"} <= set(document["checks"][0])
     (explanation,) = document["explanations"]
     assert explanation["name"] == "pair counted twice, or antithetic pairs without ½"
-    assert explanation["detail"] == "the estimate is 2 times what was claimed, in every problem"
+    assert explanation["detail"] == "everything: 2 times what was claimed, in every problem"
 
 
 def test_the_status_of_an_undecided_audit_is_3(capsys):
@@ -836,7 +836,7 @@ def test_a_campaign_goes_on_where_it_stopped(tmp_path, capsys):
 
 @pytest.mark.parametrize(("trial", "name", "status"), [("slips", "sign", 1), ("correct", "nmnc", 0)])
 def test_a_campaign_with_a_wrong_verdict_fails(trial, name, status):
-    options = [trial, "--names", name, "--activations", "identity", "--seeds", "1", "--budget", "0.001"]
+    options = [trial, "--names", name, "--activations", "identity", "--seeds", "1", "--calls", "2"]
     assert audit_power.main(options) == status  # undecided
 
 

@@ -90,7 +90,7 @@ class Task(NamedTuple):
     activations: tuple[str, ...]
     backend: str
     seed: int
-    budget: float
+    calls: int
 
 
 def tasks(options: argparse.Namespace) -> list[Task]:
@@ -113,7 +113,7 @@ def tasks(options: argparse.Namespace) -> list[Task]:
     if unknown := set(options.names or ()) - returns.keys():
         raise ValueError(f"--names: expected some of {', '.join(returns)}, got {', '.join(sorted(unknown))}")
     return [
-        Task(options.trial, name, returns[name], options.target, activations, options.backend, seed, options.budget)
+        Task(options.trial, name, returns[name], options.target, activations, options.backend, seed, options.calls)
         for name, activations in pairs
         if name in (options.names or returns)
         for seed in range(options.first, options.first + options.seeds)
@@ -134,7 +134,7 @@ def perform(task: Task) -> Report:
         estimate = stranger(task.returns, task.name, target=task.target, antithetic=task.seed % 2 == 0)
         declared = {"returns": task.returns}
     declared["target"] = "full" if task.trial == "kinds" else task.target
-    return oracle.audit(estimate, **declared, seed=task.seed, budget=task.budget, activations=task.activations)
+    return oracle.audit(estimate, **declared, seed=task.seed, calls=task.calls, activations=task.activations)
 
 
 def on_library(own: adapters.Adapter, backend: str) -> adapters.Adapter:
@@ -190,7 +190,7 @@ def right_first(line: dict[str, Any]) -> bool:
     if line["trial"] == "unknown":
         return not line["explanations"]
     first = (line["explanations"] or [""])[0]
-    return f" is {SCALES[line['name']][0]} times" in first if line["name"] in SCALES else first == line["name"]
+    return f": {SCALES[line['name']][0]}" in first if line["name"] in SCALES else first == line["name"]
 
 
 def summary(lines: Collection[dict[str, Any]]) -> Table:
@@ -261,8 +261,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--activations", nargs="+", choices=ACTIVATIONS, default=list(ACTIVATIONS))
     parser.add_argument("--first", type=int, default=0, help="first seed")
     parser.add_argument("--seeds", type=int, default=50, help="how many")
-    parser.add_argument("--budget", type=float, default=60.0, help="seconds of each audit")
-    parser.add_argument("--processes", type=int, default=1, help="audits at a time; more than cores distort budgets")
+    parser.add_argument("--calls", type=int, default=30_000, help="of each audit, at most")
+    parser.add_argument("--processes", type=int, default=1, help="audits at a time")
     parser.add_argument("--file", type=Path, help="append results to these JSON lines, and skip those already there")
     options = parser.parse_args(arguments)
     if options.trial == "calibration":

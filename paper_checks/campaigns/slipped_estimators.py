@@ -48,13 +48,13 @@ SLIPS = (
     "basis not orthonormal: rows normalised for columns",
 )
 SCALES = {
-    "5 % too large": ("21/20", lambda problem: 1.05),
-    "a quarter": ("1/4", lambda problem: 0.25),
-    "K² too large": ("K²", lambda problem: problem.draws**2),
-    "√K too large": ("K^½", lambda problem: problem.draws**0.5),
-    "K σ too large": ("K·σ", lambda problem: problem.draws * problem.sigma),
-    "B² too small": ("B⁻²", lambda problem: len(problem.x) ** -2.0),
-    "3 σ² too large": ("3·σ²", lambda problem: 3 * problem.sigma**2),
+    "5 % too large": ("1.0", lambda problem: 1.05),
+    "a quarter": ("1/4 times", lambda problem: 0.25),
+    "K² too large": ("K² times", lambda problem: problem.draws**2),
+    "√K too large": ("K^½ times", lambda problem: problem.draws**0.5),
+    "K σ too large": ("K·σ times", lambda problem: problem.draws * problem.sigma),
+    "B² too small": ("B⁻² times", lambda problem: len(problem.x) ** -2.0),
+    "3 σ² too large": ("3·σ² times", lambda problem: 3 * problem.sigma**2),
 }
 """By name: the law as the audit writes it, and the factor."""
 UNKNOWN = (

@@ -1,4 +1,4 @@
-"""What scale an estimate has, as a law in the quantities of a problem: log scale = log c + Σ p_q log q.
+"""What scale an estimate has, as a law in the quantities of a problem: c · Π q^p.
 
 The problems of an audit differ in K, B, σ, widths and dimensions, so exponents can be told from scales. Of the laws
 that fit every scale, the simplest is taken: with the fewest arrays set apart, and the fewest factors.
@@ -34,11 +34,10 @@ PARTITIONS: tuple[Callable[[Place], str], ...] = (
 
 
 class Scale(NamedTuple):
-    """A scale that was measured: its logarithm, sign and relative standard error, and the quantities of its problem."""
+    """A scale that was measured, its standard error, and the quantities of its problem."""
 
     place: Place
-    log: float
-    sign: float
+    value: float
     se: float
     quantities: dict[str, float]
 
@@ -109,7 +108,7 @@ class Scaling(NamedTuple):
     def text(self) -> str:
         """The scale in words."""
         return "; ".join(
-            f"{of or 'the estimate'} is {law} times what was claimed, in every problem"
+            f"{of or 'everything'}: {law} times what was claimed, in every problem"
             for of, law in self.laws.items()
             if law != Law()
         )
@@ -162,7 +161,7 @@ def _scale(measurement: Measurement, part: Part, sample: np.ndarray) -> list[Sca
     size, mean = float(np.linalg.norm(part.mean)), sample.mean(axis=0)
     if not size:
         return []
-    scale, se = float(mean @ part.mean) / size**2, ROUNDING
+    scale, se = float(mean @ part.mean) / size**2, 0.0
     if is_constant(sample, part):
         if np.linalg.norm(mean - scale * part.mean) > ROUNDING * np.linalg.norm(mean):
             return None
@@ -171,11 +170,8 @@ def _scale(measurement: Measurement, part: Part, sample: np.ndarray) -> list[Sca
         if any(direction.status == DEFECT for direction in directions):
             return None
         se = scaled.se
-    if abs(scale) <= LIMIT * se:
-        return None
     place = _place(measurement.probe.problem, part)
-    quantities = _quantities(measurement.probe.problem, place)
-    return [Scale(place, math.log(abs(scale)), math.copysign(1.0, scale), max(se / abs(scale), ROUNDING), quantities)]
+    return [Scale(place, scale, max(se, ROUNDING * abs(scale)), _quantities(measurement.probe.problem, place))]
 
 
 def _place(problem: Problem, part: Part) -> Place:
@@ -194,11 +190,8 @@ def _quantities(problem: Problem, place: Place) -> dict[str, float]:
 
 def _simplest(cell: list[Scale]) -> tuple[Law, float] | None:
     """Return the law of fewest factors that meets every scale, and its squared deviations."""
-    logs, se = np.array([scale.log for scale in cell]), np.array([scale.se for scale in cell])
-    if len({scale.sign for scale in cell}) > 1:
-        return None
-    sign = cell[0].sign
-    columns = {name: np.log([scale.quantities[name] for scale in cell]) for name in cell[0].quantities}
+    scales, se = np.array([scale.value for scale in cell]), np.array([scale.se for scale in cell])
+    columns = {name: np.array([scale.quantities[name] for scale in cell]) for name in cell[0].quantities}
     varying = [name for name, column in columns.items() if np.ptp(column) > 0]
     if "d" in varying and np.array_equal(columns["d"], columns["n"]):
         varying.remove("d")
@@ -206,20 +199,25 @@ def _simplest(cell: list[Scale]) -> tuple[Law, float] | None:
         found = []
         for names in itertools.combinations(varying, count):
             for powers in itertools.product(EXPONENTS, repeat=count):
-                left = logs - sum((power * columns[name] for name, power in zip(names, powers, strict=True)), 0.0)
-                constant = _constant(left, se) if free else 1.0
-                deviations = (left - math.log(constant)) / se
+                shape = np.ones(len(cell))
+                for name, power in zip(names, powers, strict=True):
+                    shape = shape * columns[name] ** power
+                precision = float(np.sum((shape / se) ** 2))
+                best, error = float(np.sum(scales * shape / se**2)) / precision, precision**-0.5
+                if abs(best) <= LIMIT * error:
+                    continue
+                constant = _constant(best, 3 * error) if free else math.copysign(1.0, best)
+                deviations = (scales - constant * shape) / se
                 if np.all(abs(deviations) <= LIMIT):
-                    law = Law(sign * constant, tuple(zip(names, powers, strict=True)))
-                    found.append((law, float(np.sum(deviations**2))))
+                    found.append(
+                        (Law(constant, tuple(zip(names, powers, strict=True))), float(deviations @ deviations))
+                    )
         if found:
             return min(found, key=lambda pair: pair[1])
     return None
 
 
-def _constant(logs: np.ndarray, se: np.ndarray) -> float:
-    """Return the constant that fits best: a simple fraction where one is within three standard errors."""
-    weights = se**-2.0
-    best, error = float(np.exp(np.average(logs, weights=weights))), 3 / math.sqrt(weights.sum())
+def _constant(best: float, error: float) -> float:
+    """Return a constant: the simplest fraction that is within the error, or itself."""
     near = (Fraction(best).limit_denominator(most) for most in range(1, 9))
-    return next((float(each) for each in near if each and abs(math.log(each / best)) <= error), best)
+    return next((float(each) for each in near if each and abs(each - best) <= error), best)
