@@ -37,6 +37,7 @@ SLIPS = (
     "noise shared between layers",
     "noise before the activation",
     "stale baseline (of another sample)",
+    "estimates clipped, or scaled to a size",
     "transposed",
     "sites in another order than asked for",
     "activation derivative left out",
@@ -64,7 +65,6 @@ UNKNOWN = (
     "responses clipped",
     "last sample forgotten",
     "outputs in half precision",
-    "of unit norm",
     "sign of the response",
     "constant added",
     "one draw counted K times",
@@ -281,8 +281,8 @@ def _estimate(problem, rng, declared, slip, antithetic):
             gate = (preactivations[l] >= 0) * 1.0
         delta = gate * g
         arrays += [delta.T @ activities[l], delta.sum(axis=0)]
-    if slip == "of unit norm":
-        arrays = [a / max(np.linalg.norm(a), 1e-300) for a in arrays]
+    if slip == "estimates clipped, or scaled to a size":
+        arrays = [a * min(1, 0.3 / max(np.linalg.norm(a), 1e-300)) for a in arrays]
     if slip == "constant added":
         arrays = [a + 0.1 * np.abs(a).mean() for a in arrays]
     if slip == "3 degrees off":

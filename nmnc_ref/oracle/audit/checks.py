@@ -160,10 +160,10 @@ def part_checks(probe: Probe, part: Part, sample: np.ndarray) -> Iterator[Check]
     off = across @ covariance @ across
     error, chance = float(np.sum((across @ mean) ** 2)), max(float(np.trace(off)), 0.0)
     angle = math.atan2(math.sqrt(max(error - chance, 0.0)), abs(scale) * size)
-    smallest = math.atan2(smallest_norm(off, terms, calls), size)
+    smallest = math.atan2(smallest_norm(off, terms, calls), size * abs(scale))
     status = _status(error, norm_bound(off, terms, calls) + (ROUNDING * size) ** 2)
     if status == PASSED and abs(scale) <= bound(terms, calls=calls) * se:
-        yield Check("direction", probe.name, part.name, status, math.nan, 0.0, math.nan, math.degrees(smallest))
+        yield Check("direction", probe.name, part.name, status, math.nan, 0.0, math.nan, 90.0)
         return
     se = math.degrees(math.atan(math.sqrt(chance) / (size * abs(scale) or 1.0)))
     yield Check("direction", probe.name, part.name, status, math.degrees(angle), 0.0, se, math.degrees(smallest))

@@ -9,13 +9,33 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from nmnc_ref.oracle.audit import scaling
-from nmnc_ref.oracle.audit.checks import FEWEST, KIND, Check, Measurement, compare, defects
+from nmnc_ref.oracle.audit.checks import (
+    FEWEST,
+    KIND,
+    ROUNDING,
+    Check,
+    Measurement,
+    compare,
+    defects,
+    is_constant,
+    mean_checks,
+)
 from nmnc_ref.oracle.audit.experiment import expected_parts
-from nmnc_ref.oracle.audit.problem import Declaration, kinds
+from nmnc_ref.oracle.audit.probes import expected_at
+from nmnc_ref.oracle.audit.problem import Declaration, kinds, variants
 from nmnc_ref.oracle.audit.report import Explanation
 from nmnc_ref.oracle.audit.slips import candidates
 
+CLIPPED = "estimates clipped, or scaled to a size"
+OFTEN = 0.1
+"""Share of the calls in which the largest size of all recurs, where something clips."""
+DROWNED = (
+    "The mean is so small that it is not seen under the noise, nor with it what scale it has. "
+    "If no baseline is subtracted, --measures value asks problems on which there is less noise."
+)
 MORE = "More calls would tell"
 SHARE = 0.5
 """Of the clearest defect's distance that an explanation may leave at most: others explain it by chance."""
@@ -31,7 +51,11 @@ class Diagnosis(NamedTuple):
 
 def of_mean(measured: Sequence[Measurement], declaration: Declaration, checks: Sequence[Check]) -> Diagnosis:
     """Explain a mean that is not what was claimed: by its scale if that has a law, else by a slip."""
+    if clipped := _clipped(measured):
+        return Diagnosis((clipped,))
     slips, law = _slips(measured, declaration, checks), scaling.fit(measured)
+    if law is None and not slips and _drowned(checks):
+        return Diagnosis(advice=DROWNED)
     if law is None or law.trivial or (slips and law.factors > 1):
         return _told_apart(slips)
     corrected = [_divided(each, law.divisors(each)) for each in measured if each.probe.linear]
@@ -64,7 +88,15 @@ def of_kind(measured: Sequence[Measurement], declaration: Declaration) -> Diagno
                 left[kind] = squares
                 if kind == declaration:
                     break
-    return Diagnosis(kinds=tuple(sorted(left, key=left.__getitem__)))
+    fitting = [variant for kind in sorted(left, key=left.__getitem__) for variant in variants(kind)]
+    curved = [each for each in measured if not each.probe.linear and each.calls >= FEWEST]
+    return Diagnosis(kinds=tuple(kind for kind in fitting if not _contradicted(curved, kind)))
+
+
+def _contradicted(curved: Sequence[Measurement], kind: Declaration) -> bool:
+    """Tell whether the mean at large σ is that of another kind."""
+    expected = (each._replace(parts=expected_at(each.probe, kind, 0)) for each in curved)
+    return any(defects(mean_checks(each)) for each in expected)
 
 
 def of_variance(measured: Sequence[Measurement], declaration: Declaration, checks: Sequence[Check]) -> Diagnosis:
@@ -112,6 +144,25 @@ def _squares(checks: Iterable[Check]) -> float:
 def _divided(measurement: Measurement, factors: Sequence[float]) -> Measurement:
     samples = tuple(sample / factor for sample, factor in zip(measurement.samples, factors, strict=True))
     return measurement._replace(samples=samples)
+
+
+def _drowned(checks: Sequence[Check]) -> bool:
+    """Tell whether every scale may be 0."""
+    scales = [check for check in checks if check.question == "scale" and check.se]
+    return all(abs(check.measured) <= scaling.LIMIT * check.se for check in scales)
+
+
+def _clipped(measured: Sequence[Measurement]) -> Explanation | None:
+    """Return that random estimates reach the very same size again and again, and the same in every problem."""
+    for what, order in (("norm", 2), ("entries", np.inf)):
+        tops = []
+        for part, sample in (pair for each in measured for pair in each.pairs if not is_constant(pair[1], pair[0])):
+            sizes = np.linalg.norm(sample, order, axis=1)
+            often = np.mean(sizes >= (1 - ROUNDING**2) * sizes.max()) >= OFTEN
+            tops += [float(sizes.max())] * bool(often and part.mean.size > 1)
+        if len(tops) > 1 and np.ptp(tops) <= ROUNDING * max(tops):
+            return Explanation(CLIPPED, 1.0, f"many arrays have {what} of size {tops[0]:.4g} and none has larger ones")
+    return None
 
 
 def _told_apart(fits: list[tuple[str, float]]) -> Diagnosis:

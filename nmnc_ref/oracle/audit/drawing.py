@@ -7,8 +7,8 @@ import functools
 import numpy as np
 
 from nmnc_ref.oracle.audit.checks import ROUNDING, Measurement
-from nmnc_ref.oracle.audit.experiment import Part, expected_parts
-from nmnc_ref.oracle.audit.probes import probes
+from nmnc_ref.oracle.audit.experiment import Part
+from nmnc_ref.oracle.audit.probes import expected_at, probes
 from nmnc_ref.oracle.audit.problem import Declaration
 from nmnc_ref.oracle.audit.session import Fault, Session, fingerprint
 
@@ -34,9 +34,7 @@ class Drawing:
     @functools.cache  # noqa: B019 — as long as the audit lives
     def parts(self, index: int) -> tuple[Part, ...]:
         """Return what is expected of a probe."""
-        probe = self.probes[index]
-        smoothing = None if probe.linear else np.random.default_rng([self.seed, 0x65])
-        return expected_parts(probe.problem, self.declaration, smoothing)
+        return expected_at(self.probes[index], self.declaration, self.seed)
 
     def extend(self, index: int, calls: int) -> None:
         """Draw from a probe until it has so many calls.

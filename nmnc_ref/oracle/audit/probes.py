@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nmnc_ref.checked import checked
+from nmnc_ref.oracle.audit.experiment import Part, expected_parts
 from nmnc_ref.oracle.audit.problem import ACTIVATIONS, Declaration, Problem, forward, read_only
 from nmnc_ref.scalars import Index
 
@@ -31,13 +32,19 @@ GAP = 0.15
 class Probe(NamedTuple):
     """A problem and what may be judged on it.
 
-    `linear`: σ is so small that responses are linear, so that the variance has a closed form.
+    `linear`: σ is so small that responses are linear, whose moments have closed forms and are those of any difference.
     """
 
     name: str
     why: str
     problem: Problem
     linear: bool = True
+
+
+def expected_at(probe: Probe, declaration: Declaration, seed: int) -> tuple[Part, ...]:
+    """Return what is expected of a probe, integrated numerically where responses are not linear."""
+    exact = probe.linear or declaration.measures == "derivative"
+    return expected_parts(probe.problem, declaration, None if exact else np.random.default_rng([seed, 0x65]))
 
 
 @checked
@@ -81,8 +88,9 @@ def _of_activation(draw: _Draw, activation: str) -> list[Probe]:
     ]
     if activation != "identity" and declared.noise != "other":
         curved = draw.problem(activation, (3, 5, 6, 3), (4, 3), batch=2, draws=32, sigma=_large(declared), quiet=False)
-        linear = declared.measures == "derivative"
-        found.append(Probe("large σ", "the mean is that of the smoothed network (E8)", curved, linear))
+        found.append(
+            Probe("large σ", "the mean is that of the smoothed network (E8), or not (E21)", curved, linear=False)
+        )
     return [probe._replace(name=f"{activation}, {probe.name}") for probe in found]
 
 

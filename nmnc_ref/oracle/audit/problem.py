@@ -130,14 +130,33 @@ def _contradiction(declared: Declaration) -> str:
 
 
 def kinds(declared: Declaration) -> Iterator[Declaration]:
-    """Yield the declarations of the same claim and any kind that small σ tells apart, the declared one first.
+    """Yield the declarations of the same claim and any kind that small σ tells apart, the declared one first."""
+    words = itertools.product(NOISES[:-1], RESPONSES, (False, True), PERTURBED, MEASURES, (False, True))
+    every = (Declaration(declared.returns, declared.target, *each) for each in words)
+    seen: set[Declaration] = set()
+    for kind in (declared, *every):
+        if not (seen.intersection(variants(kind)) or _contradiction(kind)):
+            seen.add(kind)
+            yield kind
 
-    At small σ a difference is a derivative, and noise on the sphere is noise of fixed norm.
+
+def variants(kind: Declaration) -> tuple[Declaration, ...]:
+    """Return a kind and those that only large σ tells from it.
+
+    At small σ a difference is a derivative, noise on the sphere is of fixed norm, and each sample's loss changes as its
+    output does; without a baseline nothing is as small as σ.
     """
-    words = itertools.product(LAWS, RESPONSES, (False, True), PERTURBED, MEASURES[:2], (False, True))
-    others = (Declaration(declared.returns, declared.target, *each) for each in words)
-    yield declared
-    yield from (each for each in others if each != declared and not _contradiction(each))
+    if kind.measures == "value":
+        return (kind,)
+    alike = {"measures": ("difference", "derivative"), "noise": ("fixed-norm", "sphere")}
+    if kind.returns != "jacobian":
+        alike["response"] = ("output", "loss")
+    found = [kind]
+    for word, values in alike.items():
+        if getattr(kind, word) in values:
+            others: list[Any] = [{word: value} for value in values if value != getattr(kind, word)]
+            found += [each._replace(**other) for each in found for other in others]
+    return tuple(found)
 
 
 def layers(problem: Problem) -> tuple[Dense, ...]:

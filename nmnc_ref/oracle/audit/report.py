@@ -62,7 +62,8 @@ class Report(NamedTuple):
             return f"Sound: {self._mean}, {self._variance}."
         if self.verdict == OTHER_KIND:
             kind, declared = self.kinds[0].kind, self.declaration.kind
-            return f"Of another kind: {self._mean}; {self._variance} of that of {kind}, not of {declared}."
+            more = f" (or {len(self.kinds) - 1} others)" if len(self.kinds) > 1 else ""
+            return f"Of another kind: {self._mean}; {self._variance} of that of {kind}{more}, not of {declared}."
         if self.verdict == UNDECIDED:
             open_questions = ", ".join(dict.fromkeys(check.question for check in self.findings))
             if not open_questions:
