@@ -23,7 +23,7 @@ import pytest
 from nmnc_ref import manifold, oracle, theory
 from nmnc_ref.__main__ import main
 from nmnc_ref.nn import feedforward
-from nmnc_ref.oracle.audit import adapters, examples, process, run, statistics, terminal
+from nmnc_ref.oracle.audit import adapters, process, run, statistics, terminal
 from nmnc_ref.oracle.audit import probes as probing
 from nmnc_ref.oracle.audit.checks import ALL, MEAN, Measurement, compare, defects
 from nmnc_ref.oracle.audit.experiment import expected_parts, experiment, respond
@@ -42,7 +42,7 @@ from nmnc_ref.oracle.audit.problem import (
     variants,
 )
 from nmnc_ref.oracle.audit.session import Budget, Session, fingerprint
-from paper_checks.campaigns import audit_power
+from paper_checks.campaigns import audit_power, released_estimators
 from paper_checks.campaigns.audit_power import (
     HARMLESS,
     KINDS,
@@ -845,17 +845,17 @@ def test_the_adapter_of_the_guide_runs(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("package", "name", "words"),
     [
-        ("torchopt", "torchopt_antithetic", examples.ACTIVITIES),
-        ("torchopt", "torchopt_forward", examples.ACTIVITIES),
-        ("evosax", "evosax_open_es", examples.WEIGHTS),
-        ("optax", "optax_normal", examples.WEIGHTS),
-        ("optax", "optax_gumbel", {**examples.WEIGHTS, "noise": "other"}),
+        ("torchopt", "torchopt_antithetic", released_estimators.ACTIVITIES),
+        ("torchopt", "torchopt_forward", released_estimators.ACTIVITIES),
+        ("evosax", "evosax_open_es", released_estimators.WEIGHTS),
+        ("optax", "optax_normal", released_estimators.WEIGHTS),
+        ("optax", "optax_gumbel", {**released_estimators.WEIGHTS, "noise": "other"}),
     ],
 )
 def test_released_packages_get_the_verdict_of_a_plain_test_of_the_mean(package, name, words):
     """Which is: the scale of the mean of 64 estimates along backpropagation's gradient is within 6 s.e. of 1."""
     pytest.importorskip(package)
-    estimate = getattr(examples, name)
+    estimate = getattr(released_estimators, name)
     named = oracle.problems(**words)
     problem = named["tanh, base"]
     passed = feedforward.backpropagation(
