@@ -144,10 +144,10 @@ def on_library(own: adapters.Adapter, backend: str) -> adapters.Adapter:
 
 
 def record(task: Task) -> dict[str, Any]:
-    """Run one audit and return its line of the file: the task, and what came of it."""
+    """Run one audit and return its line of the file: the task, and what came of it, with the calls `made`."""
     report = perform(task)
     names = [explanation.name for explanation in report.explanations]
-    outcome = {"verdict": report.verdict, "explanations": names, "calls": report.calls, "seconds": report.seconds}
+    outcome = {"verdict": report.verdict, "explanations": names, "made": report.calls, "seconds": report.seconds}
     return task._asdict() | outcome
 
 
