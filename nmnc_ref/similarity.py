@@ -38,6 +38,46 @@ def linear_cka(activity: Float[Array, "N n"], other_activity: Float[Array, "N m"
 
 
 @checked
+def debiased_cka(activity: Float[Array, "N n"], other_activity: Float[Array, "N m"]) -> Float[Array, ""]:
+    """The same from unbiased estimates: near 0 for units with nothing in common, however many (Murphy et al. 2024).
+
+    Args:
+        activity: X, one row for each of at least four stimuli, as for `linear_cka`.
+        other_activity: Y, of the same stimuli in the same order.
+    """
+    xp, grams = namespace(activity), []
+    for name, x in (("activity", activity), ("other_activity", other_activity)):
+        centred = _centred(xp, x, axis=0)
+        norm = xp.linalg.vector_norm(centred)
+        expect(norm > _floor(xp, x), f"{name}: expected activity that differs between stimuli, got the same for all")
+        grams.append((centred / norm) @ (centred / norm).T)
+    return debiased_alignment(*grams)
+
+
+@checked
+def debiased_alignment(gram: Float[Array, "N N"], other_gram: Float[Array, "N N"]) -> Float[Array, ""]:
+    """⟨K, L⟩ / (‖K‖ ‖L‖) of unbiased estimates, which see no diagonal (Song et al. 2012).
+
+    ⟨K, L⟩ = Σ K_ij L_ij + ΣK ΣL/((N−1)(N−2)) − 2 Σ_i (K1)_i (L1)_i/(N−2), all over i ≠ j. It can be below 0.
+
+    Args:
+        gram: K, likenesses of at least four stimuli, such as X Xᵀ or 1 − dissimilarities, symmetric, not all the same.
+        other_gram: L, of the same stimuli in the same order.
+    """
+    xp, stimuli = namespace(gram), gram.shape[0]
+    expect(stimuli >= 4, f"gram: expected at least N = 4 stimuli, got {stimuli}")
+    index = xp.arange(stimuli, device=device(gram))
+    k, l = (xp.where(index[:, None] == index, xp.zeros_like(each), each) for each in (gram, other_gram))
+
+    def product(k: Array, l: Array) -> Array:
+        sums, other_sums = xp.sum(k, axis=1), xp.sum(l, axis=1)
+        whole = xp.sum(sums) * xp.sum(other_sums) / ((stimuli - 1) * (stimuli - 2))
+        return xp.sum(k * l) + whole - 2 * xp.sum(sums * other_sums) / (stimuli - 2)
+
+    return product(k, l) / xp.sqrt(product(k, k) * product(l, l))
+
+
+@checked
 def dissimilarity(activity: Float[Array, "N n"]) -> Float[Array, "N N"]:
     """1 − Pearson's correlation, in [0, 2], of the activity for two stimuli (Kriegeskorte, Mur and Bandettini 2008).
 

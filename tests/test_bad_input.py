@@ -698,12 +698,13 @@ def _moments() -> Iterator[tuple[str, str, partial]]:
 
 
 def _measures() -> Iterator[tuple[str, str, partial]]:
-    for measure in (similarity.linear_cka, similarity.rsa):
+    for measure in (similarity.linear_cka, similarity.debiased_cka, similarity.rsa):
         for why, bad in REPRESENTATIONS.items():
             good = np.cos(np.arange(4.0 * len(bad))).reshape(-1, 4)
             yield "activity", why, partial(measure, bad, good)
             if len(bad) > 1:
                 yield "other_activity", why, partial(measure, good, bad)
+    yield "gram", "three stimuli", partial(similarity.debiased_alignment, np.eye(3), np.eye(3))
     yield "activity", "all units alike", partial(similarity.dissimilarity, ALIKE)
     yield "activity", "all units alike", partial(similarity.rsa, ALIKE, WAVES)
     yield "other_activity", "all units alike", partial(similarity.rsa, WAVES, ALIKE)

@@ -94,6 +94,33 @@ def test_cka_of_independent_units_is_biased_upwards(lab):
     assert float(few) < 0.8 < 0.95 < float(many)
 
 
+def test_debiased_cka_is_the_cosine_of_u_centred_grams(lab):
+    """Székely and Rizzo 2014: ⟨K, L⟩ without bias is that of matrices centred without diagonals."""
+    x, y = pair(lab)
+    got = lab.jit(similarity.debiased_cka)(x, y)
+    assert got.dtype == lab.dtype
+    grams = []
+    for each in (lab.numpy(x), lab.numpy(y)):
+        gram = each @ each.T
+        np.fill_diagonal(gram, 0.0)
+        n, sums = gram.shape[0], gram.sum(axis=1) / (gram.shape[0] - 2)
+        centred = gram - sums[:, None] - sums + gram.sum() / ((n - 1) * (n - 2))
+        np.fill_diagonal(centred, 0.0)
+        grams.append(centred / np.linalg.norm(centred))
+    assert float(got) == pytest.approx(np.sum(grams[0] * grams[1]), abs=rounding(lab))
+    likenesses = (1 - similarity.dissimilarity(each) for each in (x, y))
+    assert -1 <= float(similarity.debiased_alignment(*likenesses)) <= 1
+
+
+def test_debiased_cka_of_independent_units_is_near_zero(lab):
+    """Where linear CKA is near 1."""
+    found = [
+        float(similarity.debiased_cka(lab.normal(f"one {k}", 8, 1000), lab.normal(f"other {k}", 8, 1000)))
+        for k in range(30)
+    ]
+    assert abs(np.mean(found)) < 6 * np.std(found) / math.sqrt(30)
+
+
 def test_rsa_is_spearmans_correlation_of_scipy(lab):
     x, y = pair(lab)
     got = lab.jit(similarity.rsa)(x, y)
