@@ -202,6 +202,24 @@ def refused(folder, kind=ValueError):
     return message
 
 
+def test_an_archive_is_read_once_and_is_what_it_was(folder, lab, monkeypatch):
+    monkeypatch.setattr(cifar, "IMAGES_PER_FILE", IMAGES)
+    found = cifar.archive(folder)
+    data = found.read(lab, 7)
+    assert found.read(lab, 7) is data
+    np.testing.assert_array_equal(
+        lab.numpy(data.train.inputs), lab.numpy(cifar.cifar10(lab, folder, IMAGES).train.inputs)[:7]
+    )
+    first = file(folder, FILES[0])
+    first.write_bytes(first.read_bytes().replace(*(bytes(pictures(0)[0][0, at : at + 4]) for at in (0, 4))))
+    assert cifar.archive(folder) != found
+    with pytest.raises(ValueError, match="expected the content that it had before, got another"):
+        found.read(lab, 8)
+    first.unlink()
+    with pytest.raises(ValueError, match="expected the files that were there before"):
+        found.read(lab, 9)
+
+
 def test_missing_folder_and_files(folder, tmp_path):
     assert str(tmp_path / "none") in refused(tmp_path / "none", FileNotFoundError)
     (tmp_path / "empty").mkdir()

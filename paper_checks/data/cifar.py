@@ -5,9 +5,12 @@ https://www.cs.toronto.edu/~kriz/cifar.html offers both, and describes them. Not
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import io
 import pickle
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,39 +26,86 @@ SHAPE = (3, 32, 32)
 PIXELS = 3 * 32 * 32
 TRAINING = tuple(f"data_batch_{k}" for k in range(1, 6))
 TEST = "test_batch"
+IMAGES_PER_FILE = 10_000
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A folder of CIFAR-10, and a digest of its images and labels, the same for both formats."""
+
+    folder: str
+    digest: str
+
+    def read(self, lab: Lab, training: int | None = None) -> Dataset:
+        """Return the images as `cifar10` does, read once in a process.
+
+        Raises:
+            ValueError: the folder cannot be read any more, or is not what it was.
+        """
+        return _read_once(self, lab.backend, lab.dtype_name, training)
+
+
+def archive(folder: str | Path) -> Archive:
+    """Return the CIFAR-10 of a folder, after checking it.
+
+    Raises:
+        OSError, ValueError: as `cifar10`.
+    """
+    return Archive(str(folder), _digest(*_pictures(Path(folder), IMAGES_PER_FILE)))
+
+
+@functools.lru_cache(maxsize=1)
+def _read_once(source: Archive, backend: str, dtype: str, training: int | None) -> Dataset:
+    try:
+        parts = _pictures(Path(source.folder), IMAGES_PER_FILE)
+    except OSError as error:
+        raise ValueError(f"{source.folder}: expected the files that were there before, got: {error}") from None
+    if _digest(*parts) != source.digest:
+        raise ValueError(f"{source.folder}: expected the content that it had before, got another")
+    return _dealt(Lab(backend, dtype), *parts, training)
+
+
+def _digest(*parts: Pictures) -> str:
+    found = hashlib.sha256()
+    for part in parts:
+        found.update(part.pixels.tobytes())
+        found.update(part.labels.tobytes())
+    return found.hexdigest()
 
 
 @checked
-def cifar10(lab: Lab, folder: str | Path, images_per_file: Count = 10_000) -> Dataset:
+def cifar10(
+    lab: Lab, folder: str | Path, images_per_file: Count = IMAGES_PER_FILE, training: Count | None = None
+) -> Dataset:
     """Return the images of a folder: a tenth of the training files for validation, the test file for testing.
 
     Args:
         lab: whose library and dtype the images are to have.
         folder: with data_batch_1.bin … data_batch_5.bin and test_batch.bin, or the same names without `.bin`.
-        images_per_file: 10,000 in the original.
+        images_per_file: as in the original by default.
+        training: how many images to train on, all that are not for validation if None.
 
     Raises:
         FileNotFoundError: no folder, or a file is missing.
         ValueError: a file is truncated, too long, of another format, or has labels other
             than 0 to 9.
     """
-    folder = Path(folder)
+    return _dealt(lab, *_pictures(Path(folder), images_per_file), training)
+
+
+def _pictures(folder: Path, images_per_file: int) -> tuple[Pictures, Pictures]:
+    """Return the pictures of all training files, and those of the test file."""
     suffix, read = _format(folder)
     parts = [read(folder / (name + suffix), images_per_file) for name in (*TRAINING, TEST)]
-    training = Pictures(
-        np.concatenate([part.pixels for part in parts[:-1]]),
-        np.concatenate([part.labels for part in parts[:-1]]),
-        SHAPE,
-        255,
-    )
+    pixels, labels = (np.concatenate([part[field] for part in parts[:-1]]) for field in (0, 1))
+    return Pictures(pixels, labels, SHAPE, 255), parts[-1]
+
+
+def _dealt(lab: Lab, training: Pictures, test: Pictures, number: int | None) -> Dataset:
     order = permutation(training.labels.shape[0])
     held_out = int(VALIDATION * order.shape[0])
-    return Dataset(
-        samples(lab, training, order[held_out:]),
-        samples(lab, training, order[:held_out]),
-        samples(lab, parts[-1]),
-        SHAPE,
-    )
+    kept = order[held_out:][:number]
+    return Dataset(samples(lab, training, kept), samples(lab, training, order[:held_out]), samples(lab, test), SHAPE)
 
 
 def _format(folder: Path) -> tuple[str, Callable[[Path, int], Pictures]]:
