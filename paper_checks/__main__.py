@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,9 @@ try:
     from nmnc_ref.oracle.command_line import INTERRUPTED, UsageError
     from paper_checks import catalogue, report
     from paper_checks.claim import FAMILIES, TIERS, Claim, Outcome, Results, run
-    from paper_checks.data.neural import Recording, recording
+    from paper_checks.data.supplied import SOURCES, Supplied
     from paper_checks.lab import BACKENDS, DTYPES, Lab
-    from paper_checks.learning import grid
+    from paper_checks.learning import cifar_grid, grid
     from paper_checks.learning.notebook import Notebook
 except ModuleNotFoundError as error:
     print(
@@ -81,26 +81,39 @@ def _parser() -> argparse.ArgumentParser:
         help="quick (default): learning rates kept with the sources; full: choose them anew from the whole grid",
     )
     parser.add_argument(
+        "--cifar", metavar="FOLDER", type=Path, help="train on CIFAR-10: its original files, binary or for Python"
+    )
+    parser.add_argument(
         "--neural",
         metavar="FILE",
         type=Path,
-        help="compare representations (L6) with responses of neurons: .npz with stimuli [N, 28, 28], responses [N, n]",
+        help="compare representations with neurons: .npz with stimuli and responses or rdm, or a published .mat",
     )
     parser.add_argument("--list", action="store_true", help="list the claims without checking them")
     return parser
 
 
-def _neural(file: Path | None, claims: Sequence[Claim]) -> Recording | None:
-    if file is None:
+def _supplied(options: argparse.Namespace, claims: Sequence[Claim]) -> Supplied:
+    """Return the data that the user supplies.
+
+    Raises:
+        ValueError: they are not what they should be, or no claim needs them.
+    """
+    return Supplied(**{name: _data(name, getattr(options, name), claims) for name in SOURCES})
+
+
+def _data(name: str, place: Path | None, claims: Sequence[Claim]) -> Any:
+    if place is None:
         return None
-    if not any(claim.needs for claim in claims):
-        raise ValueError("--neural: none of the chosen claims needs responses of neurons; L6 does, in --tier training")
+    if not any(name in claim.needs for claim in claims):
+        users = ", ".join(claim.id for claim in catalogue.claims() if name in claim.needs)
+        raise ValueError(f"--{name}: none of the chosen claims needs these data; in --tier training these do: {users}")
     try:
-        return recording(file)
+        return SOURCES[name].read(place)
     except OSError as error:
-        raise ValueError(f"--neural: cannot read {file}: {error.strerror}") from None
+        raise ValueError(f"--{name}: cannot read {place}: {error.strerror or error}") from None
     except ValueError as error:
-        raise ValueError(f"--neural: {error}") from None
+        raise ValueError(f"--{name}: {error}") from None
 
 
 def _tier(options: argparse.Namespace) -> str:
@@ -109,7 +122,7 @@ def _tier(options: argparse.Namespace) -> str:
 
 
 def _experiments(
-    claims: Sequence[Claim], lab: Lab, options: argparse.Namespace, neural: Recording | None, console: Console
+    claims: Sequence[Claim], lab: Lab, options: argparse.Namespace, supplied: Supplied, console: Console
 ) -> tuple[Results, Mapping[Any, str]]:
     """Return the results of what the claims about training need, and why others are missing.
 
@@ -117,13 +130,21 @@ def _experiments(
         RuntimeError: the grid of `--profile full` is not whole.
     """
     notebook = Notebook(options.runs, lab)
-    if options.profile == "full":
-        cells, failures = _perform(notebook, grid.experiments(), "grid", options, console)
+    for cells_of, write in _grids(claims, supplied) if options.profile == "full" else ():
+        cells, failures = _perform(notebook, cells_of, "grid", options, console)
         if failures:
             raise RuntimeError("; ".join(f"{each}: {reason}" for each, reason in failures.items()))
-        grid.write(cells, lab)
-    wanted = dict.fromkeys(each for claim in claims for each in claim.wanted(neural))
+        write(cells, lab)
+    wanted = dict.fromkeys(each for claim in claims for each in claim.wanted(supplied))
     return _perform(notebook, list(wanted), "training", options, console)
+
+
+def _grids(claims: Sequence[Claim], supplied: Supplied) -> Iterator[tuple[Sequence[Any], Callable]]:
+    """Yield the cells of each grid from which the claims choose, and what writes it."""
+    if any(claim.tier == "training" and not claim.needs for claim in claims):
+        yield grid.experiments(), grid.write
+    if supplied.cifar is not None:
+        yield cifar_grid.experiments(supplied.cifar), cifar_grid.write
 
 
 def _perform(
@@ -140,7 +161,7 @@ def _perform(
 
 
 def _outcomes(
-    claims: Sequence[Claim], options: argparse.Namespace, labs: dict[str, Lab], neural: Recording | None
+    claims: Sequence[Claim], options: argparse.Namespace, labs: dict[str, Lab], supplied: Supplied
 ) -> list[Outcome]:
     """Run the experiments, then the claims.
 
@@ -154,12 +175,12 @@ def _outcomes(
         results: Results = {}
         failures: Mapping[Any, str] = {}
         if "training" in labs:
-            results, failures = _experiments(claims, labs["training"], options, neural, console)
+            results, failures = _experiments(claims, labs["training"], options, supplied, console)
         with Progress(console=console, transient=True) as progress:
             task = progress.add_task("", total=len(claims))
             for claim in claims:
                 progress.update(task, description=f"checking {claim.id}")
-                outcomes.append(run(claim, labs[claim.tier], results, failures, neural))
+                outcomes.append(run(claim, labs[claim.tier], results, failures, supplied))
                 progress.advance(task)
     except KeyboardInterrupt:
         kept = f"; finished training runs are kept in {options.runs}" if "training" in labs else ""
@@ -186,11 +207,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         labs = {tier: Lab(options.backend, options.dtype or DTYPE[tier], options.seed) for tier in tiers}
         if options.json:
             command_line.expect_writable(options.json)
-        neural = _neural(options.neural, claims)
+        supplied = _supplied(options, claims)
     except (UsageError, ValueError, ModuleNotFoundError) as error:
         parser.error(str(error))
     try:
-        outcomes = _outcomes(claims, options, labs, neural)
+        outcomes = _outcomes(claims, options, labs, supplied)
     except KeyboardInterrupt:
         return INTERRUPTED
     except ModuleNotFoundError as error:

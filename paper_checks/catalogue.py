@@ -15,9 +15,9 @@ ALL = "all"
 """Both tiers."""
 
 
-def _position(claim: Claim) -> tuple[int, str, int]:
+def _position(claim: Claim) -> tuple[int, str, int, str]:
     letter, number = re.match(r"(\D+)(\d+)", claim.id).groups()  # type: ignore[union-attr]
-    return FAMILIES.index(claim.family), letter, int(number)
+    return FAMILIES.index(claim.family), letter, int(number), claim.id
 
 
 def claims(only: Sequence[str] = (), family: str | None = None, tier: str = ALL) -> list[Claim]:

@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 from threadpoolctl import threadpool_limits
 
 from paper_checks.comparison import Comparison
+from paper_checks.data.supplied import SOURCES as DATA
+from paper_checks.data.supplied import Supplied
 from paper_checks.lab import Lab
 
 FAMILIES = ("estimator", "feedback", "alignment", "dimension", "learning")
@@ -25,6 +27,7 @@ Measure = Callable[..., Iterator[Comparison]]
 Experiments = Callable[..., Sequence[Any]]
 Results = Mapping[Any, Mapping[str, Any]]
 """What was found, by experiment."""
+NOTHING = Supplied()
 
 
 class Claim(NamedTuple):
@@ -33,7 +36,7 @@ class Claim(NamedTuple):
     `source`: where the statement comes from; `rung`: the weakest kind of evidence it needs; `twins`: by name, the parts
     that a broken variant replaces; `float64_only`: why it cannot be resolved in float32, or an empty string;
     `experiments`: what has to be run before, by `notebook`, for a claim about training; `needs`: data that the user may
-    supply, on which they depend, and how, or an empty string.
+    supply, fields of `Supplied`, on which they depend.
     """
 
     id: str
@@ -45,13 +48,17 @@ class Claim(NamedTuple):
     twins: Mapping[str, Mapping[str, Any]]
     float64_only: str
     experiments: Experiments | None = None
-    needs: str = ""
+    needs: tuple[str, ...] = ()
 
-    def wanted(self, supplied: Any = None) -> Sequence[Any]:
-        """Return the experiments that it needs, on the data that were supplied if it needs any; none for the theory."""
-        if self.experiments is None:
+    def wanted(self, supplied: Supplied = NOTHING) -> Sequence[Any]:
+        """Return the experiments that it needs, on the data that were supplied; none for the theory or without data."""
+        if self.experiments is None or self.lacking(supplied):
             return ()
         return self.experiments(supplied) if self.needs else self.experiments()
+
+    def lacking(self, supplied: Supplied = NOTHING) -> list[str]:
+        """Return the data that it needs and that were not supplied."""
+        return [name for name in self.needs if getattr(supplied, name) is None]
 
     @property
     def tier(self) -> str:
@@ -108,7 +115,7 @@ def claim(
     twins: Mapping[str, Mapping[str, Any]],
     float64_only: str = "",
     experiments: Experiments | None = None,
-    needs: str = "",
+    needs: tuple[str, ...] = (),
 ) -> Callable[[Measure], Measure]:
     """Register the decorated generator as the measurement of a claim."""
 
@@ -129,13 +136,16 @@ def run(
     lab: Lab,
     results: Results | None = None,
     failures: Mapping[Any, str] | None = None,
-    supplied: Any = None,
+    supplied: Supplied = NOTHING,
 ) -> Outcome:
     """Measure a claim and its twins. It passes if every comparison holds, could have failed, and rejects every twin.
 
     A claim about training takes the `results` of its experiments; it fails if one of them is not there, and says why
-    where `failures` does. One that needs data does not pass unless they were `supplied`.
+    where `failures` does. One that needs data that were not `supplied` is not measured.
     """
+    lacking = tuple(f"needs {DATA[name].what}" for name in claim.lacking(supplied))
+    if lacking:
+        return Outcome(claim, lab, "needs-data", (), (), 0.0, lacking, {})
     wanted, results, failures = claim.wanted(supplied), results or {}, failures or {}
     missing = [each for each in wanted if each not in results]
     if missing:
@@ -144,8 +154,6 @@ def run(
     found = {each: results[each] for each in wanted}
     with threadpool_limits(1):  # the arrays are small: threads would cost more than they save
         outcome = _run(claim, lab, (found,) if claim.experiments else ())
-    if claim.needs and supplied is None and outcome.status == "pass":
-        outcome = outcome._replace(status="needs-data", notes=(*outcome.notes, f"needs {claim.needs}"))
     return outcome._replace(results=found)
 
 

@@ -135,6 +135,22 @@ def reported(name: str, values: Sequence[float], predicted: float = math.nan) ->
     return Comparison(name, predicted, mean, half, 0.0, reason, "reported", seeds=len(values))
 
 
+def resampled(name: str, value: float, values: Any, predicted: float = math.nan) -> Comparison:
+    """Report a value with the half of the 95 % interval of what it is in samples drawn anew, and assert nothing."""
+    low, high = np.quantile(values, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    reason = f"reported, not asserted; 95 % of samples from {low:.3g} to {high:.3g}"
+    return Comparison(name, predicted, float(value), float(high - low) / 2, 0.0, reason, "reported")
+
+
+def above_zero(name: str, value: float, values: Any) -> Comparison:
+    """Assert that a value is above zero, with the 95 % interval of what it is in samples drawn anew."""
+    found = resampled(name, value, values)
+    low = float(np.quantile(values, (1 - CONFIDENCE) / 2))
+    used = (value - low) / value if value > 0 else math.inf
+    reason = f"95 % of samples above {low:.3g}, which must be more than 0"
+    return found._replace(predicted=0.0, used=float(used), reason=reason, relation="≥")
+
+
 def slope_interval(sizes: Sequence[float], values: Sequence[float]) -> tuple[float, float]:
     """Return slope and half of its 95 % interval of a straight line through (log size, log value), all runs together;
     NaN if a value is not finite.

@@ -157,9 +157,14 @@ def test_families_and_ids_select(capsys):
     [
         (["--only", "E99"], "no claim has the id E99"),
         (["--only", "E1", "--family", "dimension"], "none of E1 is in the family dimension"),
-        (["--only", "L6", "--neural", "no such file"], "--neural: cannot read no such file: No such file or directory"),
-        (["--only", "L6", "--neural", __file__], "expected an .npz file of stimuli and responses"),
-        (["--only", "E1", "--neural", "no such file"], "none of the chosen claims needs responses of neurons"),
+        (["--only", "L6-neurons", "--neural", "no such file"], "--neural: cannot read no such file: No such file"),
+        (["--only", "L6-neurons", "--neural", __file__], "expected an .npz file with stimuli and responses or rdm"),
+        (
+            ["--only", "E1", "--neural", "no such file"],
+            "none of the chosen claims needs these data; in --tier training",
+        ),
+        (["--only", "L2-CIFAR", "--cifar", "nowhere"], "--cifar: cannot read nowhere: nowhere: expected a folder"),
+        (["--only", "L2-CIFAR", "--cifar", "tests"], "expected data_batch_1.bin … test_batch.bin"),
         (["--only", "L1", "--tier", "theory"], "none of L1 is in the tier theory"),
         (["--tier", "training", "--family", "dimension"], "no claim is in the family dimension and in the tier"),
         (["--processes", "0"], "expected at least 1, got 0"),

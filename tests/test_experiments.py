@@ -10,17 +10,20 @@ import zipfile
 
 import numpy as np
 import pytest
+import scipy.io
 
-from nmnc_ref import manifold, perturbation, random, similarity, training
+from nmnc_ref import manifold, perturbation, random, training
 from nmnc_ref.feedback import mirror_estimate
-from nmnc_ref.nn import convolution
+from nmnc_ref.nn import activation, convolution, feedforward, loss
 from nmnc_ref.nn.dense import Dense
-from nmnc_ref.nn.initialisation import dense_network
+from nmnc_ref.nn.initialisation import Kernel, convolutional_network, dense_network
 from paper_checks.claim import REGISTER
 from paper_checks.data import images, neural, sequences
+from paper_checks.data.dataset import Dataset, Samples
 from paper_checks.lab import Lab
 from paper_checks.learning.experiments import (
     accuracy,
+    cifar,
     course,
     dimension,
     gradient,
@@ -30,9 +33,11 @@ from paper_checks.learning.experiments import (
 )
 from paper_checks.learning.experiments.accuracy import Learner
 from paper_checks.learning.experiments.alignment import LAYERS, Alignment
+from paper_checks.learning.experiments.cifar import CifarLearner
 from paper_checks.learning.experiments.course import complement, random_subspace
 from paper_checks.learning.experiments.dimension import Dimensions
 from paper_checks.learning.experiments.gradient import Frozen
+from paper_checks.learning.experiments.native import native
 from paper_checks.learning.experiments.representation import Resemblance
 from paper_checks.learning.experiments.trained import ROUTE, course_of_classifier
 from paper_checks.learning.experiments.width import Width
@@ -303,49 +308,36 @@ def recorded(tmp_path, **arrays):
     return file
 
 
-def test_resemblance_of_small_networks(monkeypatch, tmp_path):
+def test_resemblance_of_small_networks(monkeypatch):
     small(monkeypatch)
     monkeypatch.setitem(tasks.TASKS, "dense", tasks.TASKS["dense"]._replace(data=images.mnist, epochs=1))
     found = Resemblance(RATES, 0).perform(LAB)
-    assert found["neurons"] == {}
-    by_rule = found["backpropagation"]
-    assert set(by_rule) == {"untrained", "backpropagation", "nmnc"}  # the training by VNC diverged
+    assert set(found) == {"untrained", "nmnc", "chance"}  # the training by VNC diverged
     for measure in representation.MEASURES:
-        np.testing.assert_allclose(by_rule["backpropagation"][measure], [1.0, 1.0], atol=1e-4)
-        assert all(-1 <= value < 0.999 for value in by_rule["untrained"][measure])
-    recording = neural.recording(recorded(tmp_path))
-    found = Resemblance(RATES, 0, recording).perform(LAB)
-    assert found["backpropagation"] == by_rule
-    data, state = Learner("dense", *RATES[1], 0).learn(LAB)
-    stimuli, responses = map(LAB.array, recording.read())
-    seen = tasks.TASKS["dense"].route.forward(state.network, stimuli).activity
-    want = [float(similarity.rsa(seen[layer], responses)) for layer in (1, 2)]
-    np.testing.assert_allclose(found["neurons"]["nmnc"]["RSA"], want, rtol=1e-5)
-    assert data.shape == (1, 28, 28)
+        assert all(-1 <= value < 0.999 for rule in found for value in found[rule][measure])
+    assert all(abs(value) < 0.5 for value in found["chance"]["debiased CKA"])
 
 
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        (
-            {"stimuli": np.zeros((12, 28, 27))},
-            r"expected stimuli \[N, 28, 28\] or \[N, 784\], got shape \[12, 28, 27\]",
-        ),
-        ({"stimuli": np.full((12, 784), 255)}, "expected stimuli from 0 to 1, got 255.0 to 255.0"),
-        ({"stimuli": np.full((12, 784), np.nan)}, "expected finite stimuli, got NaN or infinity"),
-        ({"stimuli": np.zeros((0, 784))}, "expected finite stimuli, got none"),
+        ({"stimuli": np.zeros((12, 784))}, r"expected stimuli \[N, H, W\] or \[N, H, W, 3\], got shape \[12, 784\]"),
+        ({"stimuli": np.zeros((12, 9, 9, 4))}, r"got shape \[12, 9, 9, 4\]"),
+        ({"stimuli": np.full((12, 28, 28), 255)}, "expected stimuli from 0 to 1, or bytes, got 255.0 to 255.0"),
+        ({"stimuli": np.full((12, 28, 28), np.nan)}, "expected finite stimuli, got NaN or infinity"),
+        ({"stimuli": np.zeros((0, 28, 28))}, "expected finite stimuli, got none"),
         ({"stimuli": np.array(["a"])}, "expected stimuli of real numbers, got <U1"),
-        ({"stimuli": np.array([{}], dtype=object)}, "expected an .npz file of stimuli and responses"),
-        ({"stimuli": np.zeros((5, 784)), "responses": np.eye(5)}, "expected at least 10 stimuli, got 5"),
+        ({"stimuli": np.array([{}], dtype=object)}, "expected an .npz file with stimuli and responses or rdm"),
+        ({"stimuli": np.zeros((5, 28, 28)), "responses": np.eye(5)}, "expected at least 10 stimuli, got 5"),
         ({"responses": np.zeros((11, 3))}, r"expected responses \[12, neurons\], two or more, got shape \[11, 3\]"),
         ({"responses": np.ones((12, 1))}, r"two or more, got shape \[12, 1\]"),
         (
             {"responses": np.ones((12, 3))},
             "expected responses that differ between neurons, got equal ones in row 0",
         ),
-        ({"stimuli": np.full((12, 784), 0.5)}, "expected stimuli that differ, got the same image 12 times"),
-        ({"responses": np.tile(np.arange(4.0), (12, 1))}, "expected responses that can be compared, got: "),
-        ({"responses": np.tile([2.0, 1.0], (12, 1)) * np.arange(1, 13)[:, None]}, "can be compared, got: "),
+        ({"stimuli": np.full((12, 28, 28), 0.5)}, "expected stimuli that differ, got the same image 12 times"),
+        ({"responses": np.tile(np.arange(4.0), (12, 1))}, "that differ between pairs, got 0.0 for all"),
+        ({"rdm": np.ones(66)}, "stimuli and either responses or rdm, got rdm, responses, stimuli"),
     ],
 )
 def test_recordings_that_are_refused(tmp_path, arrays, message):
@@ -357,16 +349,16 @@ def test_files_that_are_no_recordings(tmp_path):
     file = recorded(tmp_path)
     whole = file.read_bytes()
     np.savez(tmp_path / "other.npz", images=np.zeros(3))
-    with pytest.raises(ValueError, match="expected arrays stimuli and responses, got images"):
+    with pytest.raises(ValueError, match="expected arrays stimuli and either responses or rdm, got images"):
         neural.recording(tmp_path / "other.npz")
     np.save(tmp_path / "one.npy", np.zeros(3))
     for content in (b"", b"PK", b"no archive", whole[:-100], whole[:200] + bytes(100) + whole[300:]):
         (tmp_path / "broken.npz").write_bytes(content)
-        with pytest.raises(ValueError, match=r"broken\.npz: expected an \.npz file of stimuli and responses"):
+        with pytest.raises(ValueError, match=r"broken\.npz: expected an \.npz file with stimuli"):
             neural.recording(tmp_path / "broken.npz")
     with pytest.raises(ValueError, match=r"one\.npy: expected an \.npz file"):
         neural.recording(tmp_path / "one.npy")
-    np.savez_compressed(tmp_path / "deflated.npz", stimuli=np.zeros((12, 784)), responses=np.eye(12))
+    np.savez_compressed(tmp_path / "deflated.npz", stimuli=np.zeros((12, 28, 28)), responses=np.eye(12))
     with zipfile.ZipFile(tmp_path / "deflated.npz") as archive:
         start = archive.getinfo("stimuli.npy").header_offset + 60
     spoilt = bytearray((tmp_path / "deflated.npz").read_bytes())
@@ -395,8 +387,140 @@ def test_files_that_are_no_recordings(tmp_path):
 @pytest.mark.parametrize(("scale", "shift"), [(1e300, 0.0), (1e-300, 0.0), (1.0, 1e6)])
 def test_recordings_may_have_any_scale_and_shift(tmp_path, scale, shift):
     responses = np.random.default_rng(1).normal(size=(12, 7))
-    (stimuli, want), (same, got) = (
+    want, got = (
         neural.recording(recorded(tmp_path, responses=given)).read() for given in (responses, scale * responses + shift)
     )
-    np.testing.assert_array_equal(stimuli, same)
-    np.testing.assert_allclose(got, want, atol=1e-8)
+    np.testing.assert_array_equal(want.stimuli, got.stimuli)
+    np.testing.assert_allclose(got.dissimilarities["responses"], want.dissimilarities["responses"], atol=1e-8)
+
+
+def test_recordings_may_be_dissimilarities(tmp_path):
+    stimuli = np.random.default_rng(0).integers(0, 256, (12, 7, 5, 3), dtype=np.uint8)
+    pairs = np.arange(66.0)
+    square = np.zeros((12, 12))
+    square[np.triu_indices(12, 1)] = pairs
+    for rdm in (pairs, square + square.T):
+        np.savez(tmp_path / "rdm.npz", stimuli=stimuli, rdm=rdm)
+        found = neural.recording(tmp_path / "rdm.npz").read()
+        np.testing.assert_array_equal(found.dissimilarities["rdm"], pairs)
+        np.testing.assert_allclose(found.stimuli, stimuli / 255)
+    for rdm, message in (
+        (square, "expected rdm symmetric with a diagonal of 0"),
+        (pairs[1:], r"expected rdm \[12, 12\] or \[66\], pairs of 12 stimuli, got shape \[65\]"),
+        (np.where(pairs == 3, np.nan, pairs), "expected finite rdm, got NaN"),
+        (np.ones(66), "expected rdm that differ between pairs, got 1.0 for all"),
+    ):
+        np.savez(tmp_path / "rdm.npz", stimuli=stimuli, rdm=rdm)
+        with pytest.raises(ValueError, match=message):
+            neural.recording(tmp_path / "rdm.npz")
+
+
+def published(file, stimuli=12, pairs=66, value=0.0, **changed):
+    """Write a file like the published one."""
+    image, rdm = np.dtype([("image", "O")]), np.dtype([("name", "O"), ("RDM", "O")])
+    rng = np.random.default_rng(0)
+    images = np.array([(rng.integers(0, 256, (9, 9, 3), dtype=np.uint8),) for _ in range(stimuli)], image)
+    matrices = np.array([(name, np.arange(pairs) + value) for name in ("monkey", "human")], rdm)
+    fields = {"stimuli_92objs": images, "RDMs_mIT_hIT_fig1": matrices} | changed
+    scipy.io.savemat(file, {name: field for name, field in fields.items() if field is not None})
+    return file
+
+
+def test_the_published_recordings_are_read_as_they_are(tmp_path):
+    file = published(tmp_path / "made up.mat")
+    found = neural.recording(file).read()
+    assert found.stimuli.shape == (12, 9, 9, 3)
+    assert set(found.dissimilarities) == {"monkey", "human"}
+    whole = file.read_bytes()
+    for changed, message in (
+        (
+            {"stimuli_92objs": None},
+            "expected fields stimuli_92objs, with image, and RDMs_mIT_hIT_fig1, with name and RDM",
+        ),
+        ({"RDMs_mIT_hIT_fig1": np.zeros(3)}, "expected fields stimuli_92objs"),
+        ({"pairs": 65}, r"expected monkey \[12, 12\] or \[66\], pairs of 12 stimuli, got shape \[65\]"),
+        ({"value": np.nan}, "expected finite monkey, got NaN"),
+        ({"stimuli": 9, "pairs": 36}, "expected at least 10 stimuli, got 9"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            neural.recording(published(file, **changed))
+    for content in (whole[:200], whole[:-500], b"MATLAB" + bytes(100)):
+        file.write_bytes(content)
+        with pytest.raises(ValueError, match=r"got a \.mat file that cannot be read"):
+            neural.recording(file)
+
+
+def test_images_are_resized_by_areas():
+    images = np.random.default_rng(0).random((2, 175, 90, 3))
+    small = neural.resized(images, 32)
+    assert small.shape == (2, 32, 32, 3)
+    np.testing.assert_allclose(small.mean((1, 2)), images.mean((1, 2)))
+    halves = neural.resized(images[:, :64, :64], 32)
+    np.testing.assert_allclose(halves, images[:, :64, :64].reshape(2, 32, 2, 32, 2, 3).mean((2, 4)))
+
+
+class Drawn:
+    """Stands for CIFAR-10."""
+
+    def read(self, lab, training):
+        rng = np.random.default_rng(0)
+        parts = (
+            Samples(lab.array(rng.random((24, 3072))), lab.array(np.eye(10)[rng.integers(0, 10, 24)])) for _ in range(3)
+        )
+        return Dataset(*parts, (3, 32, 32))
+
+
+@pytest.fixture
+def few(monkeypatch):
+    for name, value in {"CHANNELS": (2, 3, 4), "BATCH": 4, "STEPS": 8, "STRETCH": 4, "SAMPLE": 20}.items():
+        monkeypatch.setattr(cifar, name, value)
+
+
+@pytest.mark.parametrize("rule", [*training.RULES, "random subspace"])
+def test_a_small_network_learns_cifar(few, tmp_path, rule):
+    recording = neural.recording(recorded(tmp_path))
+    rates = (0.01, 0.1 if rule in ("vnc", "nmnc", "random subspace") else None)
+    found = CifarLearner(Drawn(), rule, *rates, 0, dimension=3, perturb_every=2, recording=recording).perform(LAB)
+    assert found["diverged"] is None
+    assert [look["step"] for look in found["course"]] == [0, 4, 8]
+    before = CifarLearner(Drawn(), "backpropagation", 0.01, None, 0, recording=recording).perform(LAB)["before"]
+    assert found["before"] == before  # the same network, whatever the rule
+    assert [cifar.unpack(layer).shape for layer in found["after"]] == [(66,)] * 4
+    for by_layer in found["alignments"]:
+        assert 0 <= by_layer["mean"][0] <= by_layer["mean"][-1] <= 1.0001
+    if rates[1] is None:
+        return
+    assert found["perturbations"] == 4
+    for layer, (units, target) in enumerate(zip((512, 192, 64), found["feedback"], strict=True)):
+        assert (target["width"], target["dimension"]) == (units, 3)
+        assert target["its part in the manifold"] <= target["mean"] * 1.0001
+        assert found["course"][-1]["cosine"][layer] == target["cosine"]
+
+
+def test_feedback_is_scaled_as_theory_says(few):
+    for rule, sizes in (("vnc", (512, 192, 64)), ("nmnc", (5, 5, 5))):
+        learner = CifarLearner(Drawn(), rule, 0.01, 0.1, 0, dimension=5, scaled=True)
+        assert learner.window == 19  # (2 − η)/η
+        assert learner.route.scales == pytest.approx([1 / (1 + (size + 1) / 19) for size in sizes])
+
+
+def test_a_training_that_diverges_has_the_accuracy_of_guessing(few):
+    found = CifarLearner(Drawn(), "vnc", 1e6, 0.9, 0, dimension=3).perform(LAB)
+    assert "diverged" in found["diverged"]
+    assert found["validation"] == found["test"] == 0.1
+
+
+def test_native_convolutions_are_those_of_the_library():
+    jax = Lab("jax", "float32")
+    kernels = tuple(Kernel(channels, 3, stride=2, padding=1) for channels in (4, 5))
+    network = convolutional_network(random.key(0, jax.xp), (3, 8, 8), kernels, (10,), jax.dtype)
+    x, target = jax.normal("x", 6, 192), jax.array(np.eye(10)[:6])
+    want, got = (
+        feedforward.backpropagation(each, x, target, activation.relu, loss.softmax_cross_entropy)
+        for each in (network, native(jax, network))
+    )
+    for own, layer in zip(got.gradient, want.gradient, strict=True):
+        np.testing.assert_allclose(own.weight, layer.weight, atol=1e-5)
+        np.testing.assert_allclose(own.bias, layer.bias, atol=1e-5)
+    np.testing.assert_allclose(got.activity_gradient[0], want.activity_gradient[0], atol=1e-6)
+    assert native(LAB, network) is network

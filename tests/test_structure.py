@@ -105,7 +105,7 @@ def test_importing_the_library_imports_no_backend(package):
 
 def sections() -> dict[str, str]:
     """Return the sections of THEORY.md by claim id."""
-    parts = re.split(r"^### ([A-Z]\d+(?:-trained)?) · ", THEORY, flags=re.MULTILINE)
+    parts = re.split(r"^### ([A-Z]\d+(?:-\w+)?) · ", THEORY, flags=re.MULTILINE)
     ids = parts[1::2]
     assert len(ids) == len(set(ids)), "a claim has two sections"
     return dict(zip(ids, parts[2::2], strict=True))

@@ -22,14 +22,18 @@ from paper_checks.comparison import (
     slope_at_most,
     slope_interval,
 )
-from paper_checks.data.neural import Recording
+from paper_checks.data.cifar import Archive
+from paper_checks.data.neural import Recorded, Recording
+from paper_checks.data.supplied import Supplied
 from paper_checks.lab import Lab
 from paper_checks.learning import accuracy as accuracy_claims
-from paper_checks.learning import feedback, grid
+from paper_checks.learning import cifar as cifar_claims
+from paper_checks.learning import cifar_grid, feedback, grid, neurons
 from paper_checks.learning import scale as claimed_scale
 from paper_checks.learning.experiments import gradient
 from paper_checks.learning.experiments.accuracy import CONTROLS, Learner
 from paper_checks.learning.experiments.alignment import Alignment
+from paper_checks.learning.experiments.cifar import STEPS, CifarLearner, pack
 from paper_checks.learning.experiments.dimension import DIMENSIONS, Dimensions
 from paper_checks.learning.experiments.gradient import Frozen
 from paper_checks.learning.experiments.representation import Resemblance
@@ -84,7 +88,24 @@ def test_slopes():
     assert not at_most("", 2.0, 3.0).held
 
 
-def invented(claim, spoilt=False, supplied=None):
+SUPPLIED = Supplied(Archive("folder", "0" * 64), Recording("responses.npz", "0" * 64))
+STIMULI = 20
+
+
+@pytest.fixture(autouse=True)
+def recorded(monkeypatch):
+    """Give recordings that no file has."""
+    pairs = STIMULI * (STIMULI - 1) // 2
+    known = {"one": _pairs(0), "other": _pairs(1)}
+    assert len(known["one"]) == pairs
+    monkeypatch.setattr(Recording, "read", lambda self: Recorded(np.zeros((STIMULI, 2, 2, 3)), known))
+
+
+def _pairs(seed):
+    return np.random.default_rng(seed).random(STIMULI * (STIMULI - 1) // 2)
+
+
+def invented(claim, spoilt=False, supplied=SUPPLIED):
     """Return results that have what a claim says, or have it not."""
     rng = np.random.default_rng(0)
     noise = lambda: 1 + 0.001 * rng.standard_normal()  # noqa: E731
@@ -108,7 +129,9 @@ def invented(claim, spoilt=False, supplied=None):
         elif isinstance(each, Dimensions):
             found[each] = {str(layer): _invented_ratios(noise, spoilt) for layer in gradient.LAYERS}
         elif isinstance(each, Resemblance):
-            found[each] = _invented_similarities(each, noise, spoilt)
+            found[each] = _invented_similarities(noise, spoilt)
+        elif isinstance(each, CifarLearner):
+            found[each] = _invented_classifier(each, noise, spoilt)
         else:
             wrong = {"W": 1.0, "W C, summed over places": 1.0}
             mirrors = [{"W C": 1e-7 + 0.1 * spoilt, "size": 0.1, "terms": 100} | wrong] * 7
@@ -142,13 +165,30 @@ def _invented_ratios(noise, spoilt):
     return {"alignments": shares, "ratios": ratios}
 
 
-def _invented_similarities(resemblance, noise, spoilt):
-    likeness = {"backpropagation": 1.0, "nmnc": 0.7 if spoilt else 0.9, "vnc": 0.8, "untrained": 0.5}
-    found = {
-        rule: {measure: [value * noise() for _ in range(4)] for measure in ("CKA", "RSA")}
+def _invented_similarities(noise, spoilt):
+    likeness = {"nmnc": 0.7 if spoilt else 0.9, "vnc": 0.8, "untrained": 0.5, "chance": 0.0}
+    return {
+        rule: {measure: [value * noise() for _ in range(4)] for measure in ("debiased CKA", "CKA", "RSA")}
         for rule, value in likeness.items()
     }
-    return {"backpropagation": found, "neurons": found if resemblance.neural else {}}
+
+
+def _invented_classifier(learner, noise, spoilt):
+    """Accuracy grows with the number of perturbations, of NMNC as of VNC with 16 times as many."""
+    number = STEPS // learner.perturb_every * learner.samples
+    better = learner.rule == ("vnc" if spoilt else "nmnc")
+    accuracy = 0.3 + 0.02 * math.log2(number / 60) + 0.08 * better + 0.3 * (learner.rule == "backpropagation")
+    target = {"cosine": 0.3, "energy of feedback": 4.0, "width": 2048, "dimension": 64, "mean": 1.0, "each": 2.0}
+    target |= {"its part in the manifold": 0.3, "their part in the manifold": 0.5}
+    alike = 0.0 if spoilt else {"vnc": 0.2, "nmnc": 0.4, "backpropagation": 0.5}.get(learner.rule, 0.1)
+    layer = pack(alike * (_pairs(0) + _pairs(1)) + (1 - alike) * _pairs(2 + learner.seed))
+    found = {"validation": accuracy, "test": accuracy * noise(), "diverged": None, "perturbations": number}
+    return found | {
+        "cosines": [0.5] * 3,
+        "feedback": [target] * 3,
+        "after": [layer] * 4,
+        "before": [pack(_pairs(9))] * 4,
+    }
 
 
 def _invented_gradients(noise, alpha):
@@ -169,24 +209,25 @@ def _invented_gradients(noise, alpha):
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)
 def test_a_claim_about_training_tells_results_that_have_it_from_those_that_have_not(claim):
-    outcome = run(claim, LAB, invented(claim))
-    status = "needs-data" if claim.needs else "pass"
-    assert outcome.status == status, (outcome.notes, [each for each in outcome.comparisons if not each.held])
+    outcome = run(claim, LAB, invented(claim), None, SUPPLIED)
+    assert outcome.status == "pass", (outcome.notes, [each for each in outcome.comparisons if not each.held])
     assert all(twin.caught for twin in outcome.twins)
-    assert set(outcome.results) == set(claim.wanted())
-    assert run(claim, LAB, invented(claim, spoilt=True)).status == "fail"
+    assert set(outcome.results) == set(claim.wanted(SUPPLIED))
+    assert run(claim, LAB, invented(claim, spoilt=True), None, SUPPLIED).status == "fail"
 
 
-def test_a_claim_that_needs_data_passes_with_them_alone():
-    claim, recording = REGISTER["L6"], Recording("responses.npz", "0" * 64)
-    without = run(claim, LAB, invented(claim))
-    assert (without.status, without.notes) == ("needs-data", ("needs recorded responses of neurons: --neural FILE",))
-    assert exit_status([without]) == 1  # nothing passed
-    assert not any("neurons" in each.name for each in without.comparisons)
-    outcome = run(claim, LAB, invented(claim, supplied=recording), None, recording)
-    assert outcome.status == "pass"
-    assert sum("with neurons" in each.name for each in outcome.comparisons) == 4 * 2 * 4  # rules, measures, layers
-    assert run(claim, LAB, invented(claim), None, recording).status == "fail"  # the results are not those with data
+@pytest.mark.parametrize("claim", [claim for claim in CLAIMS if claim.needs], ids=lambda claim: claim.id)
+def test_a_claim_that_needs_data_says_which_and_from_where(claim):
+    outcome = run(claim, LAB, {})
+    assert outcome.status == "needs-data"
+    assert all(f"--{name} " in note for name, note in zip(claim.needs, outcome.notes, strict=True))
+    assert all("https://" in note for note in outcome.notes)
+    assert exit_status([outcome]) == 1  # nothing passed
+    for name in claim.needs:
+        partly = SUPPLIED._replace(**{name: None})
+        assert run(claim, LAB, {}, None, partly).status == "needs-data"
+        assert claim.wanted(partly) == ()
+    assert run(claim, LAB, {}, None, SUPPLIED).status == "fail"  # there are data, but no results
 
 
 def test_a_comparison_of_rules_holds_them_to_one_budget_and_shows_who_diverged():
@@ -240,6 +281,8 @@ def test_the_prediction_for_feedback_is_that_of_a_running_average():
         learner = SimpleNamespace(settings=dataclasses.replace(settings, rule=rule))
         got = feedback.predicted_cosine(learner, energies | {"dimension": d}, steps * samples)
         assert got == pytest.approx(want, rel=0.02)
+        size = feedback.predicted_norm(learner, energies | {"dimension": d}, steps * samples)
+        assert size == pytest.approx(np.sqrt(energy / 2000 / energies["mean"]), rel=0.02)
     assert math.isnan(feedback.predicted_cosine(learner, dict.fromkeys(energies, 0.0) | {"dimension": d}, 4))
 
 
@@ -283,3 +326,37 @@ def test_the_grid_is_kept_and_the_best_cell_is_found(tmp_path, monkeypatch):
     assert [cell["diverged"] for cell in grid.all_cells()] == [0, 0, 0, 0, 0, 2, 0, 1, 2]
     with pytest.raises(ValueError, match="grid of dense: expected a cell of nmnc"):
         grid.best("dense", "nmnc", (1.0,))
+
+
+def test_the_grid_on_cifar_is_kept_and_its_dimensions_are_those_of_theory():
+    kept = {tuple(cell[name] for name in cifar_grid.PLACE): cell for cell in cifar_grid.all_cells()}
+    asked = {tuple(getattr(each, name) for name in cifar_grid.PLACE) for each in cifar_grid.experiments(SUPPLIED.cifar)}
+    assert set(kept) <= asked
+    assert all(len(cell["validation"]) == len(cifar_grid.SEEDS) for cell in kept.values())
+    for rate, dimension in cifar_grid.DIMENSIONS.items():
+        cosines = cifar_grid.squared_cosines(rate)
+        assert cosines[dimension] > 0.95 * max(cosines.values())
+    assert cifar_grid.FILE.stat().st_size < 500_000
+
+
+def test_how_many_times_more_perturbations():
+    numbers = [60, 240, 960]
+    assert cifar_claims.times_as_many([0.2, 0.3, 0.4], 0.1, numbers) == 60
+    assert cifar_claims.times_as_many([0.2, 0.3, 0.4], 0.3, numbers) == pytest.approx(240)
+    assert cifar_claims.times_as_many([0.2, 0.3, 0.4], 0.35, numbers) == pytest.approx(480)
+    assert cifar_claims.times_as_many([0.2, 0.3, 0.4], 0.5, numbers) == 960  # never
+
+
+def test_stimuli_are_drawn_anew_with_the_pairs_that_they_are_in():
+    claim = REGISTER["L6-neurons"]
+    found = neurons.likeness(invented(claim))
+    drawn = np.random.default_rng(0).integers(0, STIMULI, STIMULI)
+    weights = neurons.pair_weights(np.bincount(drawn, minlength=STIMULI))
+    assert weights.sum() == np.sum(drawn[:, None] != drawn) / 2
+    pairs = [(i, j) for k, i in enumerate(drawn) for j in drawn[:k] if i != j]
+    position = {pair: k for k, pair in enumerate(zip(*np.triu_indices(STIMULI, 1), strict=True))}
+    chosen = [position[min(pair), max(pair)] for pair in pairs]
+    want = np.corrcoef(found.ranks[1, 2, 3, chosen], found.of_references[1, chosen])[0, 1]
+    got = found.correlations(np.stack([weights, weights]))
+    assert got.shape == (2, 4, 4, 5, 2)  # samples, rules, layers, networks, references
+    assert got[1, 1, 2, 3, 1] == pytest.approx(want)

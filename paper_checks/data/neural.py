@@ -1,39 +1,50 @@
-"""Recorded responses of neurons to images, from a file that the user supplies.
+"""Recorded responses of neurons to images, or their dissimilarities, from a file that the user supplies.
 
-An `.npz` file of NumPy with two arrays of numbers: `stimuli`, [N, 28, 28] or [N, 784], images as MNIST has them, light
-on dark, from 0 to 1; and `responses`, [N, neurons], one row for each image in the same order, such as mean rates. At
-least ten images and two neurons, and no image to which all neurons respond alike, as dissimilarities need differences.
+An `.npz` file of NumPy: `stimuli`, [N, H, W] or [N, H, W, 3], from 0 to 1 or bytes; and in the same order either
+`responses`, [N, neurons], such as mean rates, or `rdm`, dissimilarities, [N, N] or their upper triangle row by row,
+[N (N − 1)/2]. Or the `.mat` file that was published with Kriegeskorte et al. 2008 (Neuron 60:1126), as it is.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
-import math
 import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.io import loadmat
 
 from nmnc_ref import similarity
 
 STIMULI = 10
 """The least number that dissimilarities are compared over."""
-PIXELS = 28 * 28
 DAMAGED = (zipfile.BadZipFile, zlib.error)
+KINDS = "expected an .npz file with stimuli and responses or rdm, or the .mat file of Kriegeskorte et al. 2008"
+MATLAB = b"MATLAB"
+IMAGES, MATRICES = "stimuli_92objs", "RDMs_mIT_hIT_fig1"
+"""Fields of the `.mat` file."""
+
+
+class Recorded(NamedTuple):
+    """`stimuli`: [N, H, W, 3] from 0 to 1; `dissimilarities`: upper triangles, [N (N − 1)/2], by name."""
+
+    stimuli: np.ndarray
+    dissimilarities: dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
 class Recording:
-    """A file of responses, and a digest of its content."""
+    """A file, and a digest of its content."""
 
     file: str
     digest: str
 
-    def read(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return stimuli [N, 784] and responses [N, neurons], these of mean 0 and variance 1 all together.
+    def read(self) -> Recorded:
+        """Return what is in the file.
 
         Raises:
             ValueError: the file cannot be read any more, or is not what it was.
@@ -44,7 +55,7 @@ class Recording:
             raise ValueError(f"{self.file}: expected the file that was there before, got: {error.strerror}") from None
         if _digest(content) != self.digest:
             raise ValueError(f"{self.file}: expected the content that it had before, got another")
-        return _arrays(self.file, content)
+        return _recorded(self.file, content)
 
 
 def recording(file: str | Path) -> Recording:
@@ -57,66 +68,121 @@ def recording(file: str | Path) -> Recording:
     if Path(file).exists() and not Path(file).is_file():
         raise ValueError(f"{file}: expected a file, got something else, such as a directory or a pipe")
     content = Path(file).read_bytes()
-    _arrays(str(file), content)
+    _recorded(str(file), content)
     return Recording(str(file), _digest(content))
+
+
+def resized(images: np.ndarray, size: int) -> np.ndarray:
+    """Return images [N, H, W, 3] brought to [N, size, size, 3]: each pixel is the mean over the area that it covers."""
+    rows, columns = (_areas(length, size) for length in images.shape[1:3])
+    return np.einsum("ih,nhwc,jw->nijc", rows, images, columns, optimize=True)
+
+
+def upper_triangle(matrix: np.ndarray) -> np.ndarray:
+    """Return the elements above the diagonal, row by row."""
+    return matrix[np.triu_indices(matrix.shape[0], 1)]
+
+
+def _areas(length: int, size: int) -> np.ndarray:
+    """Return by new pixel the share of each old one, [size, length]."""
+    edges, pixel = np.linspace(0, length, size + 1), np.arange(length)
+    covered = np.minimum(edges[1:, None], pixel + 1) - np.maximum(edges[:-1, None], pixel)
+    return np.clip(covered, 0, None) * size / length
 
 
 def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _arrays(file: str, content: bytes) -> tuple[np.ndarray, np.ndarray]:
+def _recorded(file: str, content: bytes) -> Recorded:
     try:
-        stimuli, responses = _load(content)
-        _expect_pair(stimuli, responses)
-        return stimuli.reshape(-1, PIXELS), _standardised(responses)
+        if content.startswith(MATLAB):
+            return _published(content)
+        if zipfile.is_zipfile(io.BytesIO(content)):
+            return _own(content)
+        raise ValueError(f"{KINDS}, got another kind of file")
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from None
 
 
-def _load(content: bytes) -> tuple[np.ndarray, np.ndarray]:
-    if not zipfile.is_zipfile(io.BytesIO(content)):
-        raise ValueError("expected an .npz file of stimuli and responses, got another kind of file")
+def _own(content: bytes) -> Recorded:
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-            names = set(archive.files)
-            missing = {"stimuli", "responses"} - names
-            if missing:
-                raise ValueError(f"expected arrays stimuli and responses, got {', '.join(sorted(names)) or 'none'}")
-            return _numbers("stimuli", archive["stimuli"]), _numbers("responses", archive["responses"])
+            found = {name: archive[name] for name in ("stimuli", "responses", "rdm") if name in archive.files}
+            names = ", ".join(sorted(archive.files)) or "none"
     except (ValueError, TypeError, AttributeError, EOFError, RuntimeError, MemoryError, *DAMAGED) as error:
-        raise ValueError(f"expected an .npz file of stimuli and responses: {error}") from None
+        raise ValueError(f"{KINDS}: {error}") from None
+    if "stimuli" not in found or len(found) != 2:
+        raise ValueError(f"expected arrays stimuli and either responses or rdm, got {names}")
+    stimuli = _stimuli(found["stimuli"])
+    if "rdm" in found:
+        return Recorded(stimuli, {"rdm": _dissimilarities("rdm", found["rdm"], stimuli.shape[0])})
+    return Recorded(stimuli, {"responses": _of_responses(found["responses"], stimuli.shape[0])})
 
 
-def _expect_pair(stimuli: np.ndarray, responses: np.ndarray) -> None:
-    if stimuli.ndim < 2 or math.prod(stimuli.shape[1:]) != PIXELS:
-        raise ValueError(f"expected stimuli [N, 28, 28] or [N, 784], got shape {list(stimuli.shape)}")
-    if stimuli.min() < 0 or stimuli.max() > 1:
-        raise ValueError(f"expected stimuli from 0 to 1, got {stimuli.min()} to {stimuli.max()}")
-    if responses.ndim != 2 or responses.shape[0] != stimuli.shape[0] or responses.shape[1] < 2:
-        got = list(responses.shape)
-        raise ValueError(f"expected responses [{stimuli.shape[0]}, neurons], two or more, got shape {got}")
-    if stimuli.shape[0] < STIMULI:
-        raise ValueError(f"expected at least {STIMULI} stimuli, got {stimuli.shape[0]}")
-    if not np.any(np.ptp(stimuli, axis=0)):
-        raise ValueError(f"expected stimuli that differ, got the same image {stimuli.shape[0]} times")
+def _published(content: bytes) -> Recorded:
+    try:
+        found = loadmat(io.BytesIO(content), struct_as_record=False, squeeze_me=True)
+    except Exception as error:  # a corrupt file may fail in any way
+        raise ValueError(f"{KINDS}, got a .mat file that cannot be read: {type(error).__name__}: {error}") from None
+    try:
+        images = [np.asarray(each.image) for each in np.atleast_1d(found[IMAGES])]
+        matrices = {str(each.name): np.asarray(each.RDM) for each in np.atleast_1d(found[MATRICES])}
+    except (KeyError, AttributeError):
+        names = ", ".join(sorted(name for name in found if not name.startswith("__"))) or "none"
+        wanted = f"fields {IMAGES}, with image, and {MATRICES}, with name and RDM"
+        raise ValueError(f"expected {wanted}, got {names}") from None
+    shapes = sorted({each.shape for each in images})
+    if len(shapes) != 1:
+        raise ValueError(f"expected images of one shape in {IMAGES}, got {', '.join(map(str, shapes)) or 'none'}")
+    stimuli = _stimuli(np.stack(images))
+    return Recorded(stimuli, {name: _dissimilarities(name, each, len(images)) for name, each in matrices.items()})
+
+
+def _stimuli(images: np.ndarray) -> np.ndarray:
+    values = _numbers("stimuli", images) / (255 if images.dtype == np.uint8 else 1)
+    if values.ndim == 3:
+        values = np.repeat(values[..., None], 3, axis=-1)
+    if values.ndim != 4 or values.shape[-1] != 3:
+        raise ValueError(f"expected stimuli [N, H, W] or [N, H, W, 3], got shape {list(images.shape)}")
+    if values.min() < 0 or values.max() > 1:
+        raise ValueError(f"expected stimuli from 0 to 1, or bytes, got {values.min()} to {values.max()}")
+    if values.shape[0] < STIMULI:
+        raise ValueError(f"expected at least {STIMULI} stimuli, got {values.shape[0]}")
+    if not np.any(np.ptp(values, axis=0)):
+        raise ValueError(f"expected stimuli that differ, got the same image {values.shape[0]} times")
+    return values
+
+
+def _dissimilarities(name: str, given: np.ndarray, stimuli: int) -> np.ndarray:
+    values, pairs = _numbers(name, given), stimuli * (stimuli - 1) // 2
+    if values.shape == (stimuli, stimuli):
+        if np.any(values != values.T) or np.any(np.diagonal(values)):
+            raise ValueError(f"expected {name} symmetric with a diagonal of 0, got another matrix")
+        values = upper_triangle(values)
+    if values.shape != (pairs,):
+        wanted = f"[{stimuli}, {stimuli}] or [{pairs}], pairs of {stimuli} stimuli"
+        raise ValueError(f"expected {name} {wanted}, got shape {list(values.shape)}")
+    if not np.ptp(values):
+        raise ValueError(f"expected {name} that differ between pairs, got {values[0]} for all")
+    return values
+
+
+def _of_responses(given: np.ndarray, stimuli: int) -> np.ndarray:
+    responses = _numbers("responses", given)
+    if responses.ndim != 2 or responses.shape[0] != stimuli or responses.shape[1] < 2:
+        raise ValueError(f"expected responses [{stimuli}, neurons], two or more, got shape {list(responses.shape)}")
     constant = np.flatnonzero(np.ptp(responses, axis=1) == 0)
     if constant.size:
         raise ValueError(f"expected responses that differ between neurons, got equal ones in row {constant[0]}")
-
-
-def _standardised(responses: np.ndarray) -> np.ndarray:
-    """Return responses of mean 0 and variance 1 all together: neither measure sees a scale or shift of all of them."""
-    responses = responses / np.abs(responses).max()
-    responses = (responses - responses.mean()) / responses.std()
-    try:  # RSA alone, as CKA needs less: that some responses to two stimuli differ
-        similarity.rsa(responses.astype(np.float32), responses.astype(np.float32))
+    try:
+        found = similarity.dissimilarity(responses / np.abs(responses).max())
     except ValueError as error:
         raise ValueError(f"expected responses that can be compared, got: {error}") from None
-    return responses
+    return _dissimilarities("dissimilarities of responses", found, stimuli)
 
 
-def _numbers(name: str, array: np.ndarray) -> np.ndarray:
+def _numbers(name: str, array: Any) -> np.ndarray:
     if array.dtype.kind not in "fiub":
         raise ValueError(f"expected {name} of real numbers, got {array.dtype}")
     values = array.astype(np.float64)

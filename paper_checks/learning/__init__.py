@@ -1,5 +1,5 @@
-"""Claims about networks that are trained: A3-trained and A4-trained, D3, L1 to L7."""
+"""Claims about networks that are trained: A3-trained and A4-trained, D3, L1 to L8."""
 
-from paper_checks.learning import accuracy, alignment, dimension, gradient, representation, scale, width
+from paper_checks.learning import accuracy, alignment, cifar, dimension, gradient, neurons, representation, scale, width
 
-__all__ = ["accuracy", "alignment", "dimension", "gradient", "representation", "scale", "width"]
+__all__ = ["accuracy", "alignment", "cifar", "dimension", "gradient", "neurons", "representation", "scale", "width"]

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 
-from nmnc_ref import theory
+from nmnc_ref import theory, training
 from paper_checks.comparison import Comparison, reported
 from paper_checks.learning.experiments.accuracy import Learner
 
 Runs = Mapping[Learner, Mapping]
 
 
-def predicted_cosine(learner: Learner, target: Mapping[str, float], perturbations: int) -> float:
+class Learns(Protocol):
+    """An experiment of a network that learns feedback."""
+
+    @property
+    def settings(self) -> training.Settings:
+        """How it learns."""
+
+
+def predicted_cosine(learner: Learns, target: Mapping[str, float], perturbations: int) -> float:
     """Return ⟨E B, T̄⟩/√(‖T̄‖² E‖B‖²) of the running average of estimates of T, in the mean T̄ over inputs (F1, F2).
 
     NaN where units have died until nothing passes.
@@ -24,17 +33,29 @@ def predicted_cosine(learner: Learner, target: Mapping[str, float], perturbation
         target: the sizes and energies that its run found at the end of training.
         perturbations: in the whole training, of each site.
     """
+    progress, energy = _moments(learner, target, perturbations)
+    return progress / math.sqrt(target["mean"] * energy) if progress else math.nan
+
+
+def predicted_norm(learner: Learns, target: Mapping[str, float], perturbations: int) -> float:
+    """Return √(E‖B‖²/‖T̄‖²), with what `predicted_cosine` takes."""
+    _, energy = _moments(learner, target, perturbations)
+    return math.sqrt(energy / target["mean"]) if target["mean"] else math.nan
+
+
+def _moments(learner: Learns, target: Mapping[str, float], perturbations: int) -> tuple[float, float]:
+    """Return ⟨E B, T̄⟩ and E‖B‖²."""
     settings = learner.settings
     isotropic = settings.rule == "vnc"
-    whole, inside = target["mean"], target["mean" if isotropic else "its part in the manifold"]
-    energy = target["each" if isotropic else "their part in the manifold"]
+    inside = target["mean" if isotropic else "its part in the manifold"]
     if not inside:
-        return math.nan
+        return 0.0, 0.0
+    energy = target["each" if isotropic else "their part in the manifold"]
     dimension = int(target["width" if isotropic else "dimension"])
     steps = perturbations // settings.samples
     reached = 1 - (1 - settings.feedback_rate) ** steps
     spread = theory.feedback.feedback_variance_over_inputs(settings.feedback_rate, dimension, energy, inside, steps)
-    return reached * inside / math.sqrt(whole * (reached**2 * inside + spread / settings.samples))
+    return reached * inside, reached**2 * inside + spread / settings.samples
 
 
 def sound(runs: Runs) -> Runs:

@@ -127,7 +127,8 @@ def _accuracy(lab: Lab, task: Task, state: training.State, part: Samples, last: 
     return float(lab.numpy(right).mean())
 
 
-def _cosine(lab: Lab, a: Array, b: Array) -> float:
+def cosine(lab: Lab, a: Array, b: Array) -> float:
+    """Return ⟨a, b⟩/(‖a‖ ‖b‖), 0 where one is zero."""
     product, squares = float(lab.xp.sum(a * b)), float(lab.xp.sum(a * a)) * float(lab.xp.sum(b * b))
     return product / squares**0.5 if squares else 0.0
 
@@ -137,7 +138,7 @@ def _cosines(lab: Lab, task: Task, state: training.State, x: Array, target: Arra
     truth = task.route.backpropagation(state.network, x, target, loss.softmax_cross_entropy)
     _, _, gradient = task.route.credit(state.network, x, truth.forward, truth.error, state.feedback)
     pairs = zip(gradient[:-1], truth.gradient[:-1], strict=True)
-    return [_cosine(lab, own.weight, exact.weight) for own, exact in pairs]
+    return [cosine(lab, own.weight, exact.weight) for own, exact in pairs]
 
 
 def _feedback(lab: Lab, task: Task, state: training.State, x: Array) -> list[dict[str, float]]:
@@ -147,7 +148,7 @@ def _feedback(lab: Lab, task: Task, state: training.State, x: Array) -> list[dic
         mean = lab.xp.mean(each, axis=0)
         found.append(
             {
-                "cosine": _cosine(lab, feedback, mean),
+                "cosine": cosine(lab, feedback, mean),
                 "width": basis.shape[0],
                 "dimension": basis.shape[1],
                 "mean": float(lab.xp.sum(mean**2)),

@@ -1,4 +1,4 @@
-"""How alike the representations are that networks learn by different rules, and those of neurons (L6)."""
+"""How alike the representations are that networks learn by different rules (L6)."""
 
 from __future__ import annotations
 
@@ -10,31 +10,28 @@ from nmnc_ref import similarity
 from nmnc_ref.arrays import Array
 from nmnc_ref.nn import feedforward
 from nmnc_ref.nn.activation import relu
-from paper_checks.data.neural import Recording
 from paper_checks.lab import Lab
 from paper_checks.learning.experiments.accuracy import DIVERGENCE, Learner
 
 TASK = "dense"
 STIMULI = 200
 """Images of the test set that representations are compared on."""
-MEASURES = {"CKA": similarity.linear_cka, "RSA": similarity.rsa}
+MEASURES = {"debiased CKA": similarity.debiased_cka, "CKA": similarity.linear_cka, "RSA": similarity.rsa}
 
 
 @dataclass(frozen=True)
 class Resemblance:
     """Networks of one initial state that have learned by each of some rules.
 
-    `rates`: of each rule its name, learning rate and feedback rate, backpropagation first; `neural`: responses of
-    neurons, if there are any.
+    `rates`: of each rule its name, learning rate and feedback rate, backpropagation first.
     """
 
     rates: tuple[tuple[str, float, float | None], ...]
     seed: int
-    neural: Recording | None = None
 
     def perform(self, lab: Lab) -> dict[str, Any]:
-        """Return, by rule, measure and hidden layer, similarities to backpropagation's network, "backpropagation", and
-        to the responses of neurons, "neurons"; "untrained" is the initial state.
+        """Return, by rule, measure and hidden layer, similarities to backpropagation's network; "untrained" is the
+        initial state, "chance" backpropagation's own representation with the images in another order.
 
         Another rule whose training diverged is not there.
 
@@ -50,15 +47,10 @@ class Resemblance:
                 networks[rule] = learner.learn(lab)[1].network
         images = data.test.inputs[:STIMULI, :]
         reference = _representations(networks["backpropagation"], images)
-        found: dict[str, Any] = {"backpropagation": {}, "neurons": {}}
-        for rule, layers in networks.items():
-            found["backpropagation"][rule] = _similarities(_representations(layers, images), reference)
-        if self.neural is not None:
-            stimuli, responses = map(lab.array, self.neural.read())
-            for rule, layers in networks.items():
-                seen = _representations(layers, stimuli)
-                found["neurons"][rule] = _similarities(seen, [responses] * len(seen))
-        return found
+        seen = {rule: _representations(layers, images) for rule, layers in networks.items()}
+        seen["chance"] = [lab.xp.roll(activity, 1, axis=0) for activity in reference]
+        del seen["backpropagation"]
+        return {rule: _similarities(own, reference) for rule, own in seen.items()}
 
 
 def _representations(layers: tuple, images: Array) -> list[Array]:

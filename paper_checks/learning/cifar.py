@@ -1,0 +1,188 @@
+"""Claims L2-CIFAR and L8: accuracy and sample efficiency of convolutional networks on CIFAR-10."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from paper_checks.claim import Results, claim
+from paper_checks.comparison import Comparison, at_least, exact, exceeds, mean_interval, reported
+from paper_checks.data.supplied import Supplied
+from paper_checks.lab import Lab
+from paper_checks.learning import cifar_grid, feedback
+from paper_checks.learning.accuracy import NAMES, NOISE
+from paper_checks.learning.experiments.accuracy import CONTROLS
+from paper_checks.learning.experiments.cifar import STEPS, CifarLearner
+
+SEEDS = range(5)
+SEEDS_OF_CONTROLS = SEEDS_OF_BUDGETS = range(3)
+EXCHANGED = {
+    "a random subspace for the manifold": {"manifold": "random subspace"},
+    "the rules exchanged": {"manifold": "vnc", "isotropic": "nmnc"},
+}
+BUDGETS = ((16, 1), (4, 1), (1, 1), (1, 4))
+"""Steps between perturbations, and samples perturbed at once: a factor of 4 between numbers of perturbations."""
+FACTOR = 4.0
+"""How many times more perturbations VNC needs, at least."""
+
+
+def learners(supplied: Supplied, rule: str) -> list[CifarLearner]:
+    """Return the networks of a rule in the cell of the grid that did best; controls learn as NMNC does."""
+    control = rule in CONTROLS
+    cell = cifar_grid.best("nmnc" if control else rule)
+    return [_learner(supplied, rule, seed, cell) for seed in (SEEDS_OF_CONTROLS if control else SEEDS)]
+
+
+def _learner(
+    supplied: Supplied, rule: str, seed: int, cell: Mapping[str, Any], budget: tuple[int, int] = (1, 1)
+) -> CifarLearner:
+    every, samples = budget
+    assert supplied.cifar is not None  # which the claims need
+    return CifarLearner(
+        supplied.cifar,
+        rule,
+        cell["learning_rate"],
+        cell["feedback_rate"],
+        seed,
+        dimension=cell["dimension"],
+        perturb_every=every,
+        samples=samples,
+        recording=supplied.neural if budget == (1, 1) and rule not in CONTROLS else None,
+    )
+
+
+def _compared(supplied: Supplied) -> list[CifarLearner]:
+    return [each for rule in (*NAMES, "random subspace") for each in learners(supplied, rule)]
+
+
+def _of(results: Results, rule: str, budget: tuple[int, int] = (1, 1)) -> Results:
+    """Return the runs of a rule with a budget, by seed."""
+    found = {
+        each: run for each, run in results.items() if each.rule == rule and (each.perturb_every, each.samples) == budget
+    }
+    return dict(sorted(found.items(), key=lambda item: item[0].seed))
+
+
+def _test(runs: Results) -> list[float]:
+    return [run["test"] for run in runs.values()]
+
+
+@claim(
+    "L2-CIFAR",
+    "On CIFAR-10 NMNC learns convolutional networks with thousands of units in a layer better than VNC, with feedback "
+    "that is a running average of one perturbation a step: test accuracy, each rule at its best learning rate and η.",
+    source="abstract",
+    rung="trained networks",
+    twins=EXCHANGED,
+    experiments=_compared,
+    needs=("cifar",),
+)
+def classification(lab: Lab, results: Results, manifold: str = "nmnc", isotropic: str = "vnc") -> Iterator[Comparison]:
+    """Three strided convolutions, 8,192, 4,096 and 2,048 units, and a dense read-out, direct feedback, 10,000 images,
+    960 steps; rates by validation accuracy, five other networks tested, the same for every rule before training.
+    """
+    test = {rule: _test(_of(results, rule)) for rule in (*NAMES, "random subspace")}
+    yield exceeds(f"test accuracy, {manifold} > {isotropic}", test[isotropic], test[manifold])
+    networks = zip(test["vnc"], test["nmnc"], test["backpropagation"], strict=True)  # of one initial state each
+    shares = [(value - low) / (high - low) if high != low else math.nan for low, value, high in networks]
+    yield reported("share of the gap of VNC to backpropagation that NMNC closes", shares)
+    for rule, values in test.items():
+        yield reported(f"test accuracy of {NAMES.get(rule, rule)}", values)
+    for rule in NOISE:
+        yield from _noise(lab, rule, feedback.sound(_of(results, rule)))
+
+
+def _noise(lab: Lab, rule: str, runs: Results) -> Iterator[Comparison]:
+    """Compare the budget of a rule with the stated one, and report what its gradients and feedback are like."""
+    if len(runs) < 2:  # no interval
+        return
+    first, *_ = runs.values()
+    yield exact(lab, f"{NAMES[rule]}: perturbations", STEPS, first["perturbations"], scale=0.0)
+    for index in range(len(first["feedback"])):
+        name = f"{NAMES[rule]}, layer {index + 1}"
+        yield reported(f"{name}: cosine of the weight gradient", [run["cosines"][index] for run in runs.values()])
+        targets = [run["feedback"][index] for run in runs.values()]
+        predicted = [feedback.predicted_cosine(each, target, STEPS) for each, target in zip(runs, targets, strict=True)]
+        cosines = [target["cosine"] for target in targets]
+        yield reported(f"{name}: cosine of feedback, that of a network at rest predicted", cosines, _mean(predicted))
+        norms = [math.sqrt(target["energy of feedback"] / target["mean"]) for target in targets]
+        sizes = [feedback.predicted_norm(each, target, STEPS) for each, target in zip(runs, targets, strict=True)]
+        yield reported(f"{name}: norm of feedback in that of the mean Jacobian", norms, _mean(sizes))
+        if rule == "nmnc":
+            alphas = [target["its part in the manifold"] / target["mean"] for target in targets]
+            yield reported(f"{name}: α of the mean Jacobian", alphas)
+
+
+def _mean(values: list[float]) -> float:
+    return float(np.mean(values))
+
+
+def _budgets(supplied: Supplied) -> list[CifarLearner]:
+    return [
+        _learner(supplied, rule, seed, cifar_grid.best(rule), budget)
+        for rule in NOISE
+        for budget in BUDGETS
+        for seed in SEEDS_OF_BUDGETS
+    ]
+
+
+def _perturbations(budget: tuple[int, int]) -> int:
+    every, samples = budget
+    return STEPS // every * samples
+
+
+def times_as_many(accuracies: Sequence[float], reached: float, budgets: Sequence[int]) -> float:
+    """Return the number of perturbations, on straight lines over its logarithm, at which an accuracy is first reached;
+    the largest number of all where it never is.
+    """
+    for (fewer, low), (more, high) in itertools.pairwise(zip(budgets, accuracies, strict=True)):
+        if low >= reached:
+            return fewer
+        if high >= reached:
+            return fewer * (more / fewer) ** ((reached - low) / (high - low))
+    return budgets[-1]
+
+
+@claim(
+    "L8",
+    "VNC needs at least four times the perturbations of a whole training for the test accuracy that NMNC has.",
+    source="abstract",
+    rung="trained networks",
+    twins={"the rules exchanged": {"manifold": "vnc", "isotropic": "nmnc"}},
+    experiments=_budgets,
+    needs=("cifar",),
+)
+def sample_efficiency(
+    lab: Lab, results: Results, manifold: str = "nmnc", isotropic: str = "vnc"
+) -> Iterator[Comparison]:
+    """The networks of L2-CIFAR with perturbations at every 16th, 4th and every step, and of four samples at every step;
+    the rates that are best at every step. The factor is that by which the number must be multiplied for the
+    accuracy of NMNC with the fewest or the second fewest, a geometric mean, between the numbers tried on straight lines
+    over the logarithm, and no more than the largest where VNC never gets there.
+    """
+    numbers = [_perturbations(budget) for budget in BUDGETS]
+    test = {
+        rule: [_test(_of(results, rule, budget)) for budget in BUDGETS] for rule in (manifold, isotropic)
+    }  # [budget][network]
+    factors = [
+        _mean(
+            [
+                math.log(times_as_many([each[network] for each in test[isotropic]], reached[network], numbers) / number)
+                for reached, number in zip(test[manifold][:2], numbers, strict=False)
+            ]
+        )
+        for network in SEEDS_OF_BUDGETS
+    ]
+    mean, half = mean_interval(factors)
+    yield at_least("lower end of the factor's 95 % interval", FACTOR, math.exp(mean - half))
+    yield reported("logarithm of the factor to base 2", [factor / math.log(2) for factor in factors])
+    for rule in NOISE:
+        for budget, number in zip(BUDGETS, numbers, strict=True):
+            runs = _of(results, rule, budget)
+            yield reported(f"test accuracy of {NAMES[rule]}, {number} perturbations", _test(runs))
+            name = f"{NAMES[rule]}, {number} perturbations"
+            yield from feedback.cosines(name, feedback.sound(runs))
