@@ -27,7 +27,6 @@ from paper_checks.data.neural import Recorded, Recording
 from paper_checks.data.supplied import Supplied
 from paper_checks.lab import Lab
 from paper_checks.learning import accuracy as accuracy_claims
-from paper_checks.learning import cifar as cifar_claims
 from paper_checks.learning import cifar_grid, feedback, grid, neurons
 from paper_checks.learning import scale as claimed_scale
 from paper_checks.learning.experiments import gradient
@@ -337,14 +336,6 @@ def test_the_grid_on_cifar_is_kept_and_its_dimensions_are_those_of_theory():
         cosines = cifar_grid.squared_cosines(rate)
         assert cosines[dimension] > 0.95 * max(cosines.values())
     assert cifar_grid.FILE.stat().st_size < 500_000
-
-
-def test_how_many_times_more_perturbations():
-    numbers = [60, 240, 960]
-    assert cifar_claims.times_as_many([0.2, 0.3, 0.4], 0.1, numbers) == 60
-    assert cifar_claims.times_as_many([0.2, 0.3, 0.4], 0.3, numbers) == pytest.approx(240)
-    assert cifar_claims.times_as_many([0.2, 0.3, 0.4], 0.35, numbers) == pytest.approx(480)
-    assert cifar_claims.times_as_many([0.2, 0.3, 0.4], 0.5, numbers) == 960  # never
 
 
 def test_stimuli_are_drawn_anew_with_the_pairs_that_they_are_in():
