@@ -10,18 +10,14 @@ from __future__ import annotations
 import math
 from typing import Annotated, NamedTuple
 
-from array_api_compat import device
-
 from nmnc_ref.arrays import Array, Basis, Float, expect, is_concrete, namespace
 from nmnc_ref.checked import checked
 from nmnc_ref.dimension import explained_variance_dimension
-from nmnc_ref.numerics import centred, compressed, expect_squares
+from nmnc_ref.numerics import centred, compressed, expect_squares, signed
 from nmnc_ref.scalars import Choice, Count, Share
 
 CENTRINGS = ("uncentred", "centred", "mean-added")
 Centring = Annotated[str, Choice(*CENTRINGS)]
-TIE = 0.99
-"""From this share of the largest on, entries of a component count as equally large, lest rounding choose its sign."""
 
 
 class RankError(ValueError):
@@ -74,7 +70,7 @@ def fit(
     _, singular, components = xp.linalg.svd(compressed(decomposed / math.sqrt(samples)), full_matrices=False)
     spectrum = singular**2
     d = _columns("activity", spectrum, (singular > _rounding(singular, mean, 1))[:most], dimension, explained, centring)
-    basis = _signed(components[:d, :].T)
+    basis = signed(components[:d, :].T)
     if centring == "mean-added":
         basis = _append_direction("activity", basis, mean)
     return Manifold(basis, spectrum, mean)
@@ -119,7 +115,7 @@ def from_moments(
     rounding = _rounding(xp.abs(ascending), mean, 2)
     expect(least >= -rounding, "covariance: expected no negative variance, got {:.2g}", least)
     d = _columns("covariance", spectrum, spectrum > rounding, dimension, explained, centring)
-    basis = _signed(xp.flip(components, axis=1)[:, :d])
+    basis = signed(xp.flip(components, axis=1)[:, :d])
     if centring == "mean-added":
         basis = _append_direction("mean", basis, mean)
     return Manifold(basis, spectrum, mean)
@@ -162,16 +158,6 @@ def _columns(
     if columns > rank:
         raise RankError(f"{name}: expected rank of at least d = {columns} ({centring}), got rank {rank}")
     return columns
-
-
-def _signed(basis: Array) -> Array:
-    """Return the columns with the sign that makes the first of their largest entries positive."""
-    xp = namespace(basis)
-    magnitude = xp.abs(basis)
-    first = xp.argmax(xp.astype(magnitude >= TIE * xp.max(magnitude, axis=0, keepdims=True), xp.int32), axis=0)
-    row = xp.arange(basis.shape[0], device=device(basis))
-    leading = xp.where(row[:, None] == first[None, :], basis, xp.zeros_like(basis))
-    return xp.where(xp.sum(leading, axis=0, keepdims=True) < 0, -basis, basis)
 
 
 def _append_direction(name: str, basis: Array, direction: Array) -> Array:

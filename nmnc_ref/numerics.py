@@ -10,6 +10,8 @@ from nmnc_ref.arrays import Array, expect, namespace
 
 ROWS = 1024
 """Rows that a library sums in its own way; more are summed in halves, so that rounding does not grow with them."""
+TIE = 0.99
+"""From this share of the largest on, entries of a component count as equally large, lest rounding choose its sign."""
 
 
 def total(array: Array) -> Array:
@@ -76,6 +78,16 @@ def move_axis(array: Array, source: int, destination: int) -> Array:
     moved = axes.pop(source)
     axes.insert(destination % array.ndim, moved)
     return namespace(array).permute_dims(array, tuple(axes))
+
+
+def signed(basis: Array) -> Array:
+    """Return the columns with the sign that makes the first of their largest entries positive."""
+    xp = namespace(basis)
+    magnitude = xp.abs(basis)
+    first = xp.argmax(xp.astype(magnitude >= TIE * xp.max(magnitude, axis=0, keepdims=True), xp.int32), axis=0)
+    row = xp.arange(basis.shape[0], device=device(basis))
+    leading = xp.where(row[:, None] == first[None, :], basis, xp.zeros_like(basis))
+    return xp.where(xp.sum(leading, axis=0, keepdims=True) < 0, -basis, basis)
 
 
 def expect_squares(name: str, array: Array) -> None:

@@ -27,14 +27,10 @@ def linear_cka(activity: Float[Array, "N n"], other_activity: Float[Array, "N m"
         activity: X, one row for each stimulus, not the same for all (under `jax.jit`: arbitrary or NaN).
         other_activity: Y, of the same stimuli in the same order.
     """
-    xp, grams = namespace(activity), []
-    for name, x in (("activity", activity), ("other_activity", other_activity)):
-        deviation = scaled(centred(scaled(x))[1])
-        norm = xp.linalg.vector_norm(deviation)
-        expect(norm > 0, f"{name}: expected activity that differs between stimuli, got the same for all")
-        grams.append((deviation / norm) @ (deviation / norm).T)  # [N, N]
-    norms = xp.linalg.vector_norm(grams[0]) * xp.linalg.vector_norm(grams[1])
-    return xp.clip(xp.sum(grams[0] * grams[1]) / norms, min=0.0, max=1.0)
+    xp = namespace(activity)
+    k, l = _gram("activity", activity), _gram("other_activity", other_activity)
+    norms = xp.linalg.vector_norm(k) * xp.linalg.vector_norm(l)
+    return xp.clip(xp.sum(k * l) / norms, min=0.0, max=1.0)
 
 
 @checked
@@ -45,13 +41,7 @@ def debiased_cka(activity: Float[Array, "N n"], other_activity: Float[Array, "N 
         activity: X, one row for each of at least four stimuli, as for `linear_cka`.
         other_activity: Y, of the same stimuli in the same order.
     """
-    xp, grams = namespace(activity), []
-    for name, x in (("activity", activity), ("other_activity", other_activity)):
-        centred = _centred(xp, x, axis=0)
-        norm = xp.linalg.vector_norm(centred)
-        expect(norm > _floor(xp, x), f"{name}: expected activity that differs between stimuli, got the same for all")
-        grams.append((centred / norm) @ (centred / norm).T)
-    return debiased_alignment(*grams)
+    return debiased_alignment(_gram("activity", activity), _gram("other_activity", other_activity))
 
 
 @checked
@@ -67,14 +57,18 @@ def debiased_alignment(gram: Float[Array, "N N"], other_gram: Float[Array, "N N"
     xp, stimuli = namespace(gram), gram.shape[0]
     expect(stimuli >= 4, f"gram: expected at least N = 4 stimuli, got {stimuli}")
     index = xp.arange(stimuli, device=device(gram))
-    k, l = (xp.where(index[:, None] == index, xp.zeros_like(each), each) for each in (gram, other_gram))
+    apart = index[:, None] != index[None, :]
+    k, l = (xp.where(apart, scaled(each), xp.zeros_like(each)) for each in (gram, other_gram))
 
     def product(k: Array, l: Array) -> Array:
         sums, other_sums = xp.sum(k, axis=1), xp.sum(l, axis=1)
         whole = xp.sum(sums) * xp.sum(other_sums) / ((stimuli - 1) * (stimuli - 2))
         return xp.sum(k * l) + whole - 2 * xp.sum(sums * other_sums) / (stimuli - 2)
 
-    return product(k, l) / xp.sqrt(product(k, k) * product(l, l))
+    energies = product(k, k), product(l, l)
+    for name, energy in zip(("gram", "other_gram"), energies, strict=True):
+        expect(energy > 0, f"{name}: expected likenesses that differ between pairs of stimuli, got none that do")
+    return product(k, l) / xp.sqrt(energies[0] * energies[1])
 
 
 @checked
@@ -113,6 +107,14 @@ def rsa(activity: Float[Array, "N n"], other_activity: Float[Array, "N m"]) -> F
         deviation = _ranks(xp, pairs) - (pairs.shape[0] + 1) / 2
         scores.append(deviation / xp.linalg.vector_norm(deviation))
     return xp.clip(xp.sum(scores[0] * scores[1]), min=-1.0, max=1.0)
+
+
+def _gram(name: str, activity: Array) -> Array:
+    """Return X Xᵀ of the centred columns, [N, N], at a norm of 1 of X."""
+    deviation = scaled(centred(scaled(activity))[1])
+    norm = namespace(activity).linalg.vector_norm(deviation)
+    expect(norm > 0, f"{name}: expected activity that differs between stimuli, got the same for all")
+    return (deviation / norm) @ (deviation / norm).T
 
 
 def _dissimilarity(name: str, activity: Array) -> Array:

@@ -14,9 +14,9 @@ import scipy.io
 
 from nmnc_ref import manifold, perturbation, random, training
 from nmnc_ref.feedback import mirror_estimate
-from nmnc_ref.nn import activation, convolution, feedforward, loss
+from nmnc_ref.nn import convolution
 from nmnc_ref.nn.dense import Dense
-from nmnc_ref.nn.initialisation import Kernel, convolutional_network, dense_network
+from nmnc_ref.nn.initialisation import dense_network
 from paper_checks.claim import REGISTER
 from paper_checks.data import images, neural, sequences
 from paper_checks.data.dataset import Dataset, Samples
@@ -37,7 +37,6 @@ from paper_checks.learning.experiments.cifar import CifarLearner
 from paper_checks.learning.experiments.course import complement, random_subspace
 from paper_checks.learning.experiments.dimension import Dimensions
 from paper_checks.learning.experiments.gradient import Frozen
-from paper_checks.learning.experiments.native import native
 from paper_checks.learning.experiments.representation import Resemblance
 from paper_checks.learning.experiments.trained import ROUTE, course_of_classifier
 from paper_checks.learning.experiments.width import Width
@@ -508,19 +507,3 @@ def test_a_training_that_diverges_has_the_accuracy_of_guessing(few):
     found = CifarLearner(Drawn(), "vnc", 1e6, 0.9, 0, dimension=3).perform(LAB)
     assert "diverged" in found["diverged"]
     assert found["validation"] == found["test"] == 0.1
-
-
-def test_native_convolutions_are_those_of_the_library():
-    jax = Lab("jax", "float32")
-    kernels = tuple(Kernel(channels, 3, stride=2, padding=1) for channels in (4, 5))
-    network = convolutional_network(random.key(0, jax.xp), (3, 8, 8), kernels, (10,), jax.dtype)
-    x, target = jax.normal("x", 6, 192), jax.array(np.eye(10)[:6])
-    want, got = (
-        feedforward.backpropagation(each, x, target, activation.relu, loss.softmax_cross_entropy)
-        for each in (network, native(jax, network))
-    )
-    for own, layer in zip(got.gradient, want.gradient, strict=True):
-        np.testing.assert_allclose(own.weight, layer.weight, atol=1e-5)
-        np.testing.assert_allclose(own.bias, layer.bias, atol=1e-5)
-    np.testing.assert_allclose(got.activity_gradient[0], want.activity_gradient[0], atol=1e-6)
-    assert native(LAB, network) is network

@@ -10,6 +10,7 @@ import jax
 from nmnc_ref.arrays import Array, Float
 from nmnc_ref.checked import checked
 from nmnc_ref.nn.convolution import Convolution
+from nmnc_ref.numerics import of_rank
 
 
 class Convolved(Convolution):
@@ -21,7 +22,8 @@ class Convolved(Convolution):
     def preactivation(self, activity: Float[Array, "*batch m"]) -> Float[Array, "*batch n"]:
         """s_p = W · patch_p(x) + b at each place p, of the activity x below."""
         self._expect_fit(activity=(activity, self.inputs))
-        s = self._linear(self.weight, activity) + self.bias[:, None]
+        s = self._linear(self.weight, activity)
+        s = s + of_rank(self.bias[:, None], s.ndim)
         return s.reshape(*activity.shape[:-1], -1)
 
     @checked

@@ -99,7 +99,7 @@ def learned(state: State, passed: feedforward.Forward, route: Direct, settings: 
             noise = noise @ basis.T
         coordinates = None if few or isotropic else basis
         tail = factored.feedforward_tail(state.network, passed, site + 1, coordinates, route.activation)
-        response = (tail(noise) - tail(-noise)) / 2 if settings.antithetic else tail(noise) - passed.output
+        response = (tail(noise) - tail(-noise)) / 2 if settings.antithetic else tail(noise) - passed.output[None, ...]
         estimate = estimator.batch_correlation(response, noise, sigma)
         new = estimate if coordinates is None else factored.lifted(estimate, basis)
         feedbacks.append(feedback.running_average(old, new, settings.feedback_rate))

@@ -22,6 +22,7 @@ from nmnc_ref.nn import feedforward, recurrent
 from nmnc_ref.nn.activation import Activation
 from nmnc_ref.nn.dense import Dense
 from nmnc_ref.nn.layer import Layer
+from nmnc_ref.numerics import of_rank
 from nmnc_ref.scalars import Count, PositiveFraction
 
 
@@ -53,7 +54,7 @@ class FeedforwardTail:
     @checked
     def __call__(self, coordinates: Float[Array, "*draws d"]) -> Float[Array, "*draws o"]:
         """y at the coordinates c."""
-        s = self.preactivation + self.lower.preactivation(coordinates)
+        s = of_rank(self.preactivation, coordinates.ndim) + self.lower.preactivation(coordinates)
         return feedforward.Tail(self.above, self.activation)(self.activation.value(s)) if self.above else s
 
 
@@ -100,12 +101,13 @@ class RecurrentTail:
     @checked
     def __call__(self, coordinates: Float[Array, "*draws B d"]) -> Float[Array, "*draws B o"]:
         """y at the coordinates c."""
-        here = self.output + self.read.preactivation(coordinates)
+        rank = coordinates.ndim
+        here = of_rank(self.output, rank) + self.read.preactivation(coordinates)
         if self.above is None:
             return here
-        h = self.leak * self.activation.value(self.preactivation + coordinates @ self.lower.T)
+        h = self.leak * self.activation.value(of_rank(self.preactivation, rank) + coordinates @ self.lower.T)
         if self.leak != 1:  # what leaks on of the state needs all n dimensions
-            h = h + (1 - self.leak) * (self.state + coordinates @ self.basis.T)
+            h = h + (1 - self.leak) * (of_rank(self.state, rank) + coordinates @ self.basis.T)
         return namespace(h).concat([here, self.above(h)], axis=-1) if self.every else self.above(h)
 
 

@@ -16,6 +16,7 @@ from nmnc_ref.arrays import Array, Float
 from nmnc_ref.checked import checked
 from nmnc_ref.nn import recurrent
 from nmnc_ref.nn.activation import Activation
+from nmnc_ref.numerics import of_rank
 from nmnc_ref.scalars import PositiveFraction
 
 
@@ -79,13 +80,18 @@ def responses(
 
     def tail(step: Any, h: Array) -> Array:
         def advance(t: Any, h: Array) -> Array:
-            return (1 - leak) * h + leak * activation.value(h @ cell.weight.T + drive[t])
+            return (1 - leak) * h + leak * activation.value(h @ cell.weight.T + of_rank(drive[t], h.ndim))
 
         return read_out.preactivation(jax.lax.fori_loop(step, drive.shape[0], advance, h))
 
     def response(at: tuple[Any, Array, Array]) -> Array:
         step, h, xi = at
-        return (tail(step, h + xi) - tail(step, h - xi)) / 2 if antithetic else tail(step, h + xi) - passed.output
+        h = h[None, ...]
+        return (
+            (tail(step, h + xi) - tail(step, h - xi)) / 2
+            if antithetic
+            else tail(step, h + xi) - passed.output[None, ...]
+        )
 
     steps = jnp.arange(1, drive.shape[0] + 1)
     return jax.lax.map(response, (steps, passed.activity[1:], noise))
@@ -93,4 +99,4 @@ def responses(
 
 def _drive(cell: recurrent.Cell, x: Array) -> Array:
     """Return what the inputs add to s, x_t Vᵀ + b, [T, B, n]."""
-    return jnp.moveaxis(x @ cell.input_weight.T + cell.bias, 1, 0)
+    return jnp.moveaxis(x @ cell.input_weight.T + cell.bias[None, None, :], 1, 0)

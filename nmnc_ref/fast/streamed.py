@@ -89,11 +89,15 @@ def estimates(
                 each = random.fold_in(random.fold_in(key, site), (first + place).astype(key.dtype))
                 z = random.normal(random.fold_in(each[:, None, :], samples), total.shape[1:], x.dtype)
                 z = jnp.where(counted[:, None, None], z, 0)  # [chunk, B, d]
-                response = (tail(sigma * z) - tail(-sigma * z)) / 2 if antithetic else tail(sigma * z) - passed.output
+                response = (
+                    (tail(sigma * z) - tail(-sigma * z)) / 2
+                    if antithetic
+                    else tail(sigma * z) - passed.output[None, ...]
+                )
                 found.append(total + jnp.tensordot(response, z, axes=((0, 1), (0, 1))))
             return tuple(found), None
 
-        zeros = tuple(0 * passed.output[0, :, None] * U[0, :] for U in bases)
+        zeros = tuple(0 * passed.output[0, :, None] * U[:1, :] for U in bases)
         sums, _ = jax.lax.scan(add, zeros, jnp.arange(0, own, chunk))
         return jax.lax.psum(sums, AXES)
 

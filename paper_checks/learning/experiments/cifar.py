@@ -15,6 +15,7 @@ import numpy as np
 from nmnc_ref import manifold, random, similarity, theory, training
 from nmnc_ref.arrays import Array
 from nmnc_ref.nn import activation, feedforward, loss
+from nmnc_ref.nn.convolution import Convolution
 from nmnc_ref.nn.initialisation import Kernel, convolutional_network
 from nmnc_ref.route import Direct
 from paper_checks.data.cifar import Archive
@@ -23,7 +24,6 @@ from paper_checks.data.neural import Recording, resized, upper_triangle
 from paper_checks.lab import Lab
 from paper_checks.learning.experiments.accuracy import CONTROLS, DIVERGENCE, cosine
 from paper_checks.learning.experiments.course import SAMPLE
-from paper_checks.learning.experiments.native import native
 
 CHANNELS = (32, 64, 128)
 """Of three convolutions 3×3 with stride 2: 8,192, 4,096 and 2,048 units."""
@@ -146,7 +146,11 @@ class CifarLearner:
         """Return the network before training, the same for every rule."""
         kernels = tuple(Kernel(channels, 3, stride=2, padding=1) for channels in CHANNELS)
         network = convolutional_network(random.fold_in(self._key(lab), 0), (3, IMAGE, IMAGE), kernels, (10,), lab.dtype)
-        return native(lab, network)
+        if lab.backend != "jax":
+            return network
+        from nmnc_ref.fast import convolved  # which needs JAX
+
+        return tuple(convolved.layer(layer) if isinstance(layer, Convolution) else layer for layer in network)
 
     def _key(self, lab: Lab) -> Array:
         return random.fold_in(lab.key("learning: CIFAR-10"), self.seed)
