@@ -14,6 +14,7 @@ from paper_checks.estimator.problem import (
     SIGMA,
     Law,
     Problem,
+    directions,
     estimates,
     isotropic_noise,
     linear,
@@ -47,14 +48,22 @@ def _error(lab: Lab, problem: Problem, law: Law, perturb, target: Array, estimat
                 theory.estimator.variance(1, dimension, law) / draws**0.5
             )
         },
+        "norm 1 for norm √d": {"scaled": lambda z: perturbation.fixed_norm(z) / math.sqrt(z.shape[-1])},
         "same noise in every draw": {
             "estimate": lambda response, noise, sigma: estimator.correlation(response[:1, ...], noise[:1, ...], sigma)
         },
         **slips(("1/σ for 1/σ²",)),
     },
 )
-def variance(lab: Lab, estimate=estimator.correlation, predict=theory.estimator.variance) -> Iterator[Comparison]:
-    """Over the Gaussian and the uniform moments and all signs of one and two draws, for n_o = 1 and 3."""
+def variance(
+    lab: Lab,
+    estimate=estimator.correlation,
+    predict=theory.estimator.variance,
+    scaled=perturbation.fixed_norm,
+) -> Iterator[Comparison]:
+    """Over the Gaussian and the uniform moments, those of the sphere, and all signs, of one and two draws, for n_o = 1
+    and 3.
+    """
     for n_o, draws in ((1, 1), (3, 1), (3, 2)):
         problem = linear(lab, f"E3, n_o = {n_o}", n=4, d=3, n_o=n_o)
         cases = ((3, manifold_noise, problem.jacobian @ problem.projector), (4, isotropic_noise, problem.jacobian))
@@ -64,6 +73,8 @@ def variance(lab: Lab, estimate=estimator.correlation, predict=theory.estimator.
                 "rademacher": rademacher(lab, dimension),
                 "uniform": uniform(lab, dimension),
             }
+            points, probabilities = directions(lab, dimension)
+            laws["fixed-norm"] = scaled(points), probabilities
             for law, points in laws.items():
                 got = _error(lab, problem, repeated(lab, points, draws), perturb, target, estimate)
                 name = f"{'NMNC' if dimension == 3 else 'VNC'}, {law}, n_o = {n_o}, K = {draws}"

@@ -69,6 +69,21 @@ def uniform(lab: Lab, d: int) -> Law:
     return lab.array(grid), lab.array(probabilities)
 
 
+def directions(lab: Lab, d: int) -> Law:
+    """Return directions with the moments up to the fifth of one that is uniform in R³ or R⁴, of arbitrary lengths.
+
+    They are the vertices of the icosahedron and of the 24-cell (Delsarte, Goethals and Seidel 1977).
+    """
+    if d == 3:
+        golden = (1 + math.sqrt(5)) / 2
+        faces = [(0.0, a, b * golden) for a in (-1, 1) for b in (-1, 1)]
+        vertices = [face[k:] + face[:k] for face in faces for k in range(3)]
+    else:
+        vertices = [v for v in itertools.product((-1.0, 0.0, 1.0), repeat=4) if sum(map(abs, v)) == 2]
+    points = [[(1 + index) * entry for entry in vertex] for index, vertex in enumerate(vertices)]
+    return lab.array(points), lab.xp.full(len(points), 1 / len(points), dtype=lab.dtype)
+
+
 def repeated(lab: Lab, law: Law, draws: int) -> Law:
     """Return the joint law of K independent draws, points [K, S, d]."""
     points, probabilities = lab.independent(*[law] * draws)
