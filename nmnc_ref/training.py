@@ -23,6 +23,7 @@ from nmnc_ref.arrays import Array, Basis, Float, Key, Layers, expect, namespace
 from nmnc_ref.checked import check_fields, checked, validate
 from nmnc_ref.nn import sgd
 from nmnc_ref.nn.loss import Loss
+from nmnc_ref.numerics import RangeError
 from nmnc_ref.route import Route
 from nmnc_ref.scalars import Choice, Count, Fraction, NonNegative, Positive, Share
 
@@ -318,7 +319,7 @@ def _expect_finite(state: State, index: int) -> None:
 def _refitted(state: State, sample: Array, route: Route, settings: Settings, index: int) -> State:
     try:
         return fit_manifolds(state, sample, route=route, settings=settings)
-    except manifold.RankError as error:
+    except (manifold.RankError, RangeError) as error:
         raise Divergence(index, str(error)) from error
 
 

@@ -20,7 +20,7 @@ SLOWEST = 1 - RATE * GAP
 def data(lab):
     """Return activity [40, n] with E[x xᵀ] = Q diag(λ) Qᵀ, the eigenvectors Q, and random weights to begin with."""
     eigenvectors = lab.orthonormal("eigenvectors", N, N)
-    x = lab.orthonormal("samples", 40, N) * lab.array(np.sqrt(40 * np.array(SPECTRUM))) @ eigenvectors.T
+    x = lab.orthonormal("samples", 40, N) * lab.array([np.sqrt(40 * np.array(SPECTRUM))]) @ eigenvectors.T
     return x, eigenvectors, lab.normal("weights", D, N) / math.sqrt(N)
 
 

@@ -112,7 +112,7 @@ def test_ctrl_c_ends_the_command_and_its_processes_and_keeps_what_is_finished(tm
     )
     assert eventually(lambda: list(tmp_path.glob("*.json")), 100)
     os.killpg(command.pid, signal.SIGINT)
-    _, shown = command.communicate(timeout=20)
+    _, shown = command.communicate(timeout=100)
     assert command.returncode == 130
     assert shown.endswith(f"interrupted after 0 of 1 claims; finished training runs are kept in {tmp_path}\n")
     assert "Traceback" not in shown

@@ -23,7 +23,7 @@ Alignments = Annotated[Sequence[Fraction], Some]
 @checked
 def spread(dimension: Count, law: Law = "gaussian") -> float:
     """E‖A z zᵀ − A‖²/‖A‖² = d + 1 for any matrix A, d − 1 where ‖z‖² = d, d − 0.2 if uniform (E3) [derived]."""
-    return dimension + {"gaussian": 1, "uniform": -0.2}.get(law, -1)
+    return dimension + {"gaussian": 1.0, "uniform": -0.2}.get(law, -1.0)
 
 
 @checked

@@ -45,8 +45,8 @@ def memory_task(
     bits = random.bits(key, (samples, steps))
     xp = array_namespace(bits)
     alphabet = xp.arange(symbols, dtype=bits.dtype, device=device(bits))
-    one_hot = xp.astype((bits % symbols)[..., None] == alphabet, dtype)  # [N, T, symbols]
-    cue = xp.zeros_like(one_hot[..., :1]) + xp.astype(xp.arange(steps, device=device(bits)) == 0, dtype)[:, None]
+    one_hot = xp.astype((bits % symbols)[..., None] == alphabet[None, None, :], dtype)  # [N, T, symbols]
+    cue = xp.zeros_like(one_hot[..., :1]) + xp.astype(xp.arange(steps, device=device(bits)) == 0, dtype)[None, :, None]
     strength = distraction + (1 - distraction) * cue
     return Samples(xp.concat([strength * one_hot, cue], axis=-1), one_hot[:, 0, :])
 
