@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from nmnc_ref import random
-from nmnc_ref.nn import activation, feedforward, loss
+from nmnc_ref.nn import activation, feedforward, initialisation, loss
 from nmnc_ref.nn.dense import Dense
 from nmnc_ref.nn.initialisation import dense_network, glorot, he, lecun
 
@@ -180,6 +180,21 @@ def test_initial_weights_have_the_variance_of_the_scheme(scheme, variance):
     (layer,) = dense_network(random.key(1, np), (200, 300), np.float64, scheme)
     assert np.var(layer.weight) == pytest.approx(variance, rel=7 * math.sqrt(2 / 60_000))
     assert not np.any(layer.bias)
+
+
+def test_every_scheme_gets_the_fans_of_its_layer():
+    asked = []
+
+    def scheme(inputs, outputs):
+        asked.append((inputs, outputs))
+        return 1.0
+
+    kernels = (initialisation.Kernel(4, 3), initialisation.Kernel(6, 2))
+    initialisation.convolutional_network(random.key(0, np), (5, 7, 8), kernels, (9, 10), np.float64, scheme)
+    assert asked == [(5 * 3**2, 4 * 3**2), (4 * 2**2, 6 * 2**2), (6 * 4 * 5, 9), (9, 10)]
+    asked.clear()
+    initialisation.recurrent_network(random.key(0, np), 2, 5, 3, np.float64, scheme)
+    assert asked == [(5, 5), (2, 5), (5, 3)]
 
 
 def test_networks_are_the_same_on_every_library(xp):
