@@ -45,7 +45,7 @@ def fit(
     More components than the activity has numerical rank are refused (a constant matrix has rank 0 after centring), as
     is for "mean-added" a mean that lies in the span already. Under `jax.jit` that is not checked: columns beyond the
     rank are arbitrary. A singular value of X/√B (centred, where that is asked for) counts as rounding if it is at most
-    4·eps·n of the largest, or eps of the norm of the mean.
+    4·eps·n of the largest, or eps of the largest mean.
 
     Args:
         activity: X, one row for each input.
@@ -64,9 +64,9 @@ def fit(
     most = min(samples if centring == "uncentred" else samples - 1, n)
     wanted = f"enough samples and units for d = {dimension or 1} {centring} components"
     expect(most >= (dimension or 1), f"activity: expected {wanted}, got shape [{samples}, {n}]")
-    expect_squares("activity", activity)
     xp, (mean, deviation) = namespace(activity), centred(activity)
     decomposed = activity if centring == "uncentred" else deviation
+    expect_squares("activity", decomposed)
     _, singular, components = xp.linalg.svd(compressed(decomposed / math.sqrt(samples)), full_matrices=False)
     spectrum = singular**2
     d = _columns("activity", spectrum, (singular > _rounding(singular, mean, 1))[:most], dimension, explained, centring)
@@ -89,8 +89,8 @@ def from_moments(
 
     The same as `fit` gives for the activity itself, to rounding, for activity too large to hold or that arrives over
     time (`nmnc_ref.moments`). A variance counts as rounding if it is at most 4·eps·n of the largest, where `fit`
-    resolves down to its square, or eps² of the squared mean. Refused is what `fit` refuses, and a covariance that is
-    not symmetric or has a negative variance.
+    resolves down to its square, or eps² of the largest squared mean. Refused is what `fit` refuses, and a covariance
+    that is not symmetric or has a negative variance.
 
     Args:
         mean: m.
@@ -108,8 +108,8 @@ def from_moments(
     asymmetry = xp.max(xp.abs(covariance - covariance.T))
     symmetric = asymmetry <= math.sqrt(xp.finfo(mean.dtype).eps) * xp.max(xp.abs(covariance))
     expect(symmetric, "covariance: expected a symmetric matrix, got max |C − Cᵀ| = {:.2g}", asymmetry)
-    expect_squares("mean", mean)
     moment = covariance + mean[:, None] * mean[None, :] if centring == "uncentred" else covariance
+    expect(xp.all(xp.isfinite(moment)), "mean: expected values whose squares are in range, got larger ones")
     ascending, components = xp.linalg.eigh(moment)
     spectrum, least = xp.clip(xp.flip(ascending), min=0.0), xp.min(ascending)
     rounding = _rounding(xp.abs(ascending), mean, 2)
@@ -140,7 +140,7 @@ def expect_one(dimension: int | None, explained: float | None) -> None:
 def _rounding(values: Array, mean: Array, power: int) -> Array:
     """Return what singular values, or their squares if `power` is 2, may be by rounding of the matrix or the mean."""
     xp, eps = namespace(values), namespace(values).finfo(values.dtype).eps
-    return xp.maximum(4 * eps * mean.shape[0] * xp.max(values), (eps * xp.linalg.vector_norm(mean)) ** power)
+    return xp.maximum(4 * eps * mean.shape[0] * xp.max(values), (eps * xp.max(xp.abs(mean))) ** power)
 
 
 def _columns(

@@ -46,8 +46,8 @@ def of(activity: Float[Array, "B n"]) -> Moments:
     Args:
         activity: x, one row for each sample.
     """
-    expect_squares("activity", activity)
     mean, deviation = centred(activity)
+    expect_squares("activity", deviation)
     return Moments(namespace(mean).zeros_like(mean[0]) + activity.shape[0], mean, gram(deviation))
 
 

@@ -95,7 +95,7 @@ class RangeError(ValueError):
 
 
 def expect_squares(name: str, array: Array) -> None:
-    """Raise RangeError if sums of squares of an array's values may overflow, or all squares vanish."""
+    """Raise RangeError if sums of squares of an array's values may overflow, or all of them vanish but zeros."""
     xp, limits = namespace(array), namespace(array).finfo(array.dtype)
     largest = xp.max(xp.abs(array))
     least, most = math.sqrt(limits.smallest_normal), math.sqrt(limits.max / math.prod(array.shape))

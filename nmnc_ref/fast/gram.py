@@ -32,9 +32,9 @@ def fit(activity: Float[Array, "B n"], *, dimension: Count, centring: Centring =
         The manifold, as of `manifold.fit`.
     """
     xp, (samples, n) = namespace(activity), activity.shape
-    expect_squares("activity", activity)
     mean, deviation = centred(activity)
     deviation = activity if centring == "uncentred" else deviation
+    expect_squares("activity", deviation)
     tall = samples >= n
     ascending, vectors = xp.linalg.eigh((deviation.T @ deviation if tall else deviation @ deviation.T) / samples)
     spectrum = xp.clip(xp.flip(ascending), min=0.0)
