@@ -94,9 +94,10 @@ def test_what_ends_a_run_ends_its_processes(error, tmp_path):
 
 
 INTERRUPTED = """
-import sys
+import signal, sys
 from test_notebook import REGISTER, Doubled, Endless, main
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's "&" turns off
 REGISTER["L7"] = REGISTER["L7"]._replace(experiments=lambda: [Doubled(1.0), Endless(0), Endless(1)])
 sys.exit(main(["--only", "L7", "--processes", "2", "--runs", sys.argv[1]]))
 """
@@ -112,7 +113,7 @@ def test_ctrl_c_ends_the_command_and_its_processes_and_keeps_what_is_finished(tm
     )
     assert eventually(lambda: list(tmp_path.glob("*.json")), 100)
     os.killpg(command.pid, signal.SIGINT)
-    _, shown = command.communicate(timeout=100)
+    _, shown = command.communicate(timeout=20)
     assert command.returncode == 130
     assert shown.endswith(f"interrupted after 0 of 1 claims; finished training runs are kept in {tmp_path}\n")
     assert "Traceback" not in shown
