@@ -22,7 +22,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -98,9 +98,14 @@ def noticed(root: Path, mutant: Mutant, by: str) -> dict:
             for line in difflib.unified_diff(before.splitlines(), source.splitlines(), n=0)
             if line[:3] not in ("---", "+++", "@@ ")
         )
-        environment = {**os.environ, "PYTHONPATH": str(copy), "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-        found = next((each for each in commands(by, Path(mutant.path)) if not _passes(each, copy, environment)), None)
+        found = failing(commands(by, Path(mutant.path)), copy)
     return {**mutant._asdict(), "by": by, "change": change, "noticed": found}
+
+
+def failing(commands: Iterable[str], folder: Path) -> str | None:
+    """Return the first of some commands that fails in a copy of the repository."""
+    environment = {**os.environ, "PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    return next((each for each in commands if not _passes(each, folder, environment)), None)
 
 
 def _passes(command: str, folder: Path, environment: dict[str, str]) -> bool:
@@ -146,6 +151,11 @@ def main(arguments: list[str] | None = None) -> int:
     every = [each for path in sources(options.only) for each in mutants(path)]
     random.Random(options.seed).shuffle(every)
     chosen = every[: options.sample]
+    broken = failing(
+        dict.fromkeys(each for path, *_ in chosen for each in commands(options.by, Path(path))), Path.cwd()
+    )
+    if broken:  # everything would seem to be noticed
+        parser.error(f"expected commands that pass without a change, got a failure of: python {broken}")
     lines = (
         [json.loads(line) for line in options.file.read_text(encoding="utf-8").splitlines()]
         if options.file.exists()
