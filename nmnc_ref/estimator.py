@@ -112,8 +112,10 @@ def least_squares(
     """
     xp, coordinates = namespace(response), noise if basis is None else noise @ basis
     _expect_spanning(noise, coordinates, basis)
-    q, r = xp.linalg.qr(move_axis(coordinates, 0, -2))  # [..., K, d], [..., d, d]
-    estimate = xp.linalg.solve(r, q.mT @ move_axis(response, 0, -2)).mT  # [..., o, d]
+    coordinates = move_axis(coordinates, 0, -2)  # [..., K, d]
+    q, _ = xp.linalg.qr(coordinates)
+    # QᵀZ is R, and not before Q: XLA runs what is independent at once, and its threads then may wait for one another
+    estimate = xp.linalg.solve(q.mT @ coordinates, q.mT @ move_axis(response, 0, -2)).mT  # [..., o, d]
     return estimate if basis is None else estimate @ basis.T
 
 

@@ -33,6 +33,8 @@ BACKENDS = {
     "strict": Backend("array_api_strict", "array_api_strict", "pip install array-api-strict"),
 }
 DTYPES = ("float32", "float64")
+THREADS = "16"
+"""Of XLA on CPUs: decompositions of batches that run at once hold one each, and wait for ever where they hold all."""
 
 
 class Lab:
@@ -46,8 +48,10 @@ class Lab:
         library = BACKENDS[backend]
         if importlib.util.find_spec(library.package) is None:
             raise ModuleNotFoundError(f"backend {backend} is not installed; install it with: {library.install}")
-        if backend == "jax" and dtype == "float64":
-            os.environ["JAX_ENABLE_X64"] = "1"  # read when JAX is imported
+        if backend == "jax":
+            os.environ.setdefault("NPROC", THREADS)  # read when JAX makes its first array
+            if dtype == "float64":
+                os.environ["JAX_ENABLE_X64"] = "1"  # read when JAX is imported
         self.backend = backend
         self.xp: ModuleType = importlib.import_module(library.namespace)
         if backend == "jax":

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -110,6 +113,27 @@ def test_the_method_in_one_call_is_its_composition(respond, basis):
     want = estimator.correlation(respond(tanh_tail, activity, xi), xi, 0.2)
     got = estimate_jacobian(key, tanh_tail, activity, sigma=0.2, draws=6, basis=basis, respond=respond, chunk=4)
     assert np.allclose(got, want, rtol=1e-12, atol=1e-13)
+
+
+WAITING = """
+import functools
+import jax
+from jax import numpy as jnp
+from nmnc_ref import estimator
+noise = jax.random.normal(jax.random.key(0), (14, 30_000, 3))
+jacobian = jnp.arange(12.0).reshape(4, 3)
+response = noise @ jacobian.T
+for _ in range(20):
+    got = jax.jit(functools.partial(estimator.least_squares, basis=None))(response, noise).block_until_ready()
+print(float(jnp.max(jnp.abs(jnp.mean(got, axis=0) - jacobian))) < 1e-3)
+"""
+
+
+def test_least_squares_of_a_batch_ends_where_xla_has_two_threads():
+    pytest.importorskip("jax")
+    environment = os.environ | {"NPROC": "2", "PYTHONPATH": os.pathsep.join(sys.path)}
+    run = subprocess.run([sys.executable, "-c", WAITING], env=environment, capture_output=True, text=True, timeout=100)
+    assert run.stdout == "True\n", run.stderr
 
 
 def test_least_squares_refuses_noise_off_the_manifold():
