@@ -5,6 +5,7 @@ Each of these predicts moments, and explains if what was measured agrees with th
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -57,7 +58,7 @@ def of_mean(measured: Sequence[Measurement], declaration: Declaration, checks: S
     if law is None and not slips and _drowned(checks):
         return Diagnosis(advice=DROWNED)
     if law is None or law.trivial or (slips and law.factors > 1):
-        return _told_apart(slips)
+        return _told_apart(slips) if slips else _kinds_elsewhere(measured, declaration)
     corrected = [_divided(each, law.divisors(each)) for each in measured if each.probe.linear]
     fitting = of_kind(corrected, declaration).kinds
     if slips and not fitting:
@@ -69,12 +70,20 @@ def of_mean(measured: Sequence[Measurement], declaration: Declaration, checks: S
     return Diagnosis(explained, fitting, note)
 
 
-def of_kind(measured: Sequence[Measurement], declaration: Declaration) -> Diagnosis:
-    """Return the kinds of which everything is that was measured, best first; the declared one alone if it fits."""
+def of_kind(
+    measured: Sequence[Measurement], declaration: Declaration, among: Iterable[Declaration] | None = None
+) -> Diagnosis:
+    """Return the kinds of which everything is that was measured, best first; the declared one alone if it fits.
+
+    Args:
+        measured: of all probes.
+        declaration: what was declared.
+        among: the kinds to look for; all, the declared one first, if None.
+    """
     linear = [each for each in measured if each.probe.linear and each.calls >= FEWEST]
     linear.sort(key=lambda each: len(each.probe.problem.x))  # a small one excludes most kinds
     left: dict[Declaration, float] = {}
-    for kind in kinds(declaration):
+    for kind in kinds(declaration) if among is None else among:
         squares = 0.0
         for measurement in linear:
             claimed = expected_parts(measurement.probe.problem, kind)
@@ -91,6 +100,12 @@ def of_kind(measured: Sequence[Measurement], declaration: Declaration) -> Diagno
     fitting = [variant for kind in sorted(left, key=left.__getitem__) for variant in variants(kind)]
     curved = [each for each in measured if not each.probe.linear and each.calls >= FEWEST]
     return Diagnosis(kinds=tuple(kind for kind in fitting if not _contradicted(curved, kind)))
+
+
+def _kinds_elsewhere(measured: Sequence[Measurement], declaration: Declaration) -> Diagnosis:
+    """Return the other kinds that fit without ReLU, at whose kink the means of kinds differ."""
+    smooth = [each for each in measured if each.probe.problem.activation != "relu"]
+    return of_kind(smooth, declaration, itertools.islice(kinds(declaration), 1, None)) if smooth else Diagnosis()
 
 
 def _contradicted(curved: Sequence[Measurement], kind: Declaration) -> bool:

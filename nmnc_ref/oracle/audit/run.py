@@ -116,14 +116,18 @@ def conduct(
         found = Diagnosis((Explanation(fault.explanation, 1.0),) if fault.explanation else ())
     elif verdict == DEFECT:
         checks, found = _explain(drawing, checks)
-        if found.kinds and not defects(checks, MEAN):
+        if found.kinds and not found.explanations:
             # the same questions on the problems of that kind: where there is no baseline, others serve
             other = Drawing(session, found.kinds[0], seed, activations, judge)
-            verdict, checks, fault = _decide(other)
-            if verdict == SOUND:
-                verdict = OTHER_KIND
-            elif verdict == DEFECT and not fault:
-                checks, found = _explain(other, checks)
+            again, asked, fault = _decide(other)
+            if again == SOUND:
+                verdict, checks = OTHER_KIND, asked
+            elif not defects(checks, MEAN):
+                verdict, checks = again, asked
+                if verdict == DEFECT and not fault:
+                    checks, found = _explain(other, checks)
+            else:
+                found = Diagnosis()
     if verdict == UNDECIDED:
         found = found._replace(advice=" ".join(filter(None, (found.advice, _what_would_decide(drawing, checks)))))
     return Report(
