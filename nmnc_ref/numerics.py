@@ -97,7 +97,7 @@ class RangeError(ValueError):
 def expect_squares(name: str, array: Array) -> None:
     """Raise RangeError if sums of squares of an array's values may overflow, or all of them vanish but zeros."""
     xp, limits = namespace(array), namespace(array).finfo(array.dtype)
-    largest = xp.max(xp.abs(array))
+    largest = xp.maximum(xp.max(array), -xp.min(array))
     least, most = math.sqrt(limits.smallest_normal), math.sqrt(limits.max / math.prod(array.shape))
     within = (largest == 0) | ((largest >= least) & (largest <= most))
     if is_concrete(within) and not bool(within):

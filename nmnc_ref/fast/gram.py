@@ -13,7 +13,7 @@ from typing import Annotated
 from nmnc_ref import manifold
 from nmnc_ref.arrays import Array, Float, is_concrete, namespace
 from nmnc_ref.checked import checked
-from nmnc_ref.numerics import centred, expect_squares, signed
+from nmnc_ref.numerics import centred, expect_squares, mean, signed
 from nmnc_ref.scalars import Choice, Count
 
 Centring = Annotated[str, Choice("uncentred", "centred")]
@@ -32,8 +32,7 @@ def fit(activity: Float[Array, "B n"], *, dimension: Count, centring: Centring =
         The manifold, as of `manifold.fit`.
     """
     xp, (samples, n) = namespace(activity), activity.shape
-    mean, deviation = centred(activity)
-    deviation = activity if centring == "uncentred" else deviation
+    average, deviation = centred(activity) if centring == "centred" else (mean(activity), activity)
     expect_squares("activity", deviation)
     tall = samples >= n
     ascending, vectors = xp.linalg.eigh((deviation.T @ deviation if tall else deviation @ deviation.T) / samples)
@@ -43,4 +42,4 @@ def fit(activity: Float[Array, "B n"], *, dimension: Count, centring: Centring =
         raise manifold.RankError(f"activity: expected rank of at least d = {dimension} ({centring}), got {int(rank)}")
     basis = xp.flip(vectors, axis=1)[:, :dimension]
     basis = basis if tall else deviation.T @ basis / xp.sqrt(samples * spectrum[None, :dimension])
-    return manifold.Manifold(signed(basis), spectrum, mean)
+    return manifold.Manifold(signed(basis), spectrum, average)
