@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from nmnc_ref import alignment, manifold
+from nmnc_ref import alignment, manifold, moments
 from nmnc_ref.nn import activation, feedforward
 from paper_checks.lab import Lab
 from paper_checks.learning.experiments.course import SAMPLE
@@ -36,7 +36,9 @@ class Alignment:
             passed = feedforward.forward(state.network, data.train.inputs[:SAMPLE, :], activation.relu)
             images = data.test.inputs[:IMAGES, :]
             jacobians = [feedforward.jacobian(state.network, images, l, activation.relu) for l in LAYERS]
+            seen = [moments.of(passed.activity[l]) for l in LAYERS]
+            parts = [(each.mean, moments.covariance(each)) for each in seen]
             for centring, course in found.items():
-                bases = [manifold.fit(passed.activity[l], dimension=DIMENSION, centring=centring).basis for l in LAYERS]
+                bases = [manifold.from_moments(*each, dimension=DIMENSION, centring=centring).basis for each in parts]
                 course.append([float(alignment.pooled_alignment(*pair)) for pair in zip(jacobians, bases, strict=True)])
         return found

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from nmnc_ref import estimator, manifold, perturbation, random
+from nmnc_ref import estimator, manifold, random
 from nmnc_ref.alignment import pooled_alignment
 from nmnc_ref.arrays import Array
+from nmnc_ref.fast import factored
 from nmnc_ref.nn import activation, feedforward, loss
 from paper_checks.lab import Lab
 from paper_checks.learning.experiments.course import SAMPLE, random_subspace
@@ -71,14 +72,17 @@ class Site:
         self, lab: Lab, layers: tuple, truth: feedforward.Backpropagation, l: int, basis: Array | None
     ) -> None:
         self.lab = lab
-        self.layer, self.tail = layers[l - 1], feedforward.tail(layers, l, activation.relu)
-        self.below, self.activity = truth.forward.activity[l - 1], truth.forward.activity[l]
+        self.layer, self.tail = (
+            layers[l - 1],
+            factored.feedforward_tail(layers, truth.forward, l, basis, activation.relu),
+        )
+        self.below = truth.forward.activity[l - 1]
         self.slope = activation.relu.slope(truth.forward.preactivation[l - 1])
         self.error = truth.error
         self.gradient, self.weight_gradient = truth.activity_gradient[l], truth.gradient[l - 1].weight
         self.basis = basis
         self.inside = self.gradient if basis is None else (self.gradient @ basis) @ basis.T
-        self.dimension = self.activity.shape[1] if basis is None else basis.shape[1]
+        self.dimension = self.gradient.shape[1] if basis is None else basis.shape[1]
 
     def known(self) -> dict[str, float]:
         """Return what the closed forms need: for F7, ⟨T, ∂W⟩, ‖∂W‖², ‖T‖² of the mean T, and the two parts of Σ_i."""
@@ -90,7 +94,7 @@ class Site:
             slope, below = self.slope[row, :], self.below[row, :]
             direct += float(xp.sum(self._weights(self.inside[row, :], row) ** 2))
             if self.basis is None:
-                ones = type(self.layer)(0 * self.layer.weight + 1, 0 * self.layer.bias)
+                ones = self.layer._replace(weight=0 * self.layer.weight + 1, bias=0 * self.layer.bias)
                 reach = xp.sum(slope**2 * ones.preactivation(below**2))  # ‖M_i‖²: each unit's weights see their inputs
             else:
                 reach = sum(xp.sum(self._weights(self.basis[None, :, j], row) ** 2) for j in range(self.dimension))
@@ -126,12 +130,12 @@ class Site:
         xp = self.lab.xp
         for start in range(0, repetitions, CHUNK):
             shape = (CHUNK * DRAWS, IMAGES, self.dimension)
-            z = random.normal(random.fold_in(key, start), shape, self.lab.dtype)
-            noise = SIGMA * z if self.basis is None else perturbation.on_manifold(z, self.basis, SIGMA)
-            response = estimator.antithetic_response(self.tail, self.activity, noise)
+            coordinates = SIGMA * random.normal(random.fold_in(key, start), shape, self.lab.dtype)
+            response = estimator.antithetic_response(self.tail, xp.zeros_like(coordinates[0, ...]), coordinates)
             signal = xp.sum(response * self.error, axis=-1) / (DRAWS * SIGMA**2)
-            each = xp.reshape(signal[..., None] * noise, (CHUNK, DRAWS, IMAGES, -1))
+            each = xp.reshape(signal[..., None] * coordinates, (CHUNK, DRAWS, IMAGES, -1))
             estimates = xp.sum(each, axis=1)
+            estimates = estimates if self.basis is None else estimates @ self.basis.T
             yield from (estimates[index, ...] for index in range(min(CHUNK, repetitions - start)))
 
     def _weights(self, gradient: Array, rows: slice = slice(None)) -> Array:

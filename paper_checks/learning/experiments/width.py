@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from nmnc_ref import alignment, dimension, estimator, manifold, perturbation, random
+from nmnc_ref import alignment, dimension, estimator, manifold, random
 from nmnc_ref.arrays import Array
+from nmnc_ref.fast import factored
 from nmnc_ref.nn import activation, feedforward
 from paper_checks.lab import Lab
 from paper_checks.learning.experiments.course import SAMPLE, random_subspace
@@ -48,7 +48,7 @@ class Width:
             fit = manifold.fit(passed.activity[l], dimension=self.dimension)
             spectrum = manifold.fit(passed.activity[l], dimension=1, centring="centred").spectrum
             J = feedforward.jacobian(layers, images, l, activation.relu)
-            tail = feedforward.tail(layers, l, activation.relu)
+            norms = lab.xp.linalg.matrix_norm(J)
             control = random_subspace(random.fold_in(key, 0), fit.basis)
             values: dict[str, float | None] = {
                 "participation ratio": float(dimension.participation_ratio(spectrum)),
@@ -60,34 +60,34 @@ class Width:
             for index, (name, basis, most) in enumerate(
                 (
                     ("NMNC", fit.basis, 8 * (self.dimension + 1)),
-                    ("VNC", None, self.width + 1),
+                    ("VNC", None, self.width // 2 + 1),
                     ("random", control, 8 * (self.dimension + 1)),
                 )
             ):
                 noise_key = random.fold_in(key, 1 + index)
-                values[name] = _draws(lab, noise_key, tail, seen.activity[l], J, basis, most)
+                tail = factored.feedforward_tail(layers, seen, l, basis, activation.relu)
+                values[name] = _draws(lab, noise_key, tail, J if basis is None else J @ basis, norms, most)
             for name, value in values.items():
                 found.setdefault(name, []).append(value)
         return found
 
 
 def _draws(
-    lab: Lab, key: Array, tail: Callable[[Array], Array], activity: Array, J: Array, basis: Array | None, most: int
+    lab: Lab, key: Array, tail: factored.FeedforwardTail, jacobian: Array, norms: Array, most: int
 ) -> int | None:
     """Return the smallest K at which the cosine of estimate and Jacobian, a mean over images and repetitions, reaches
-    0.5; None if `most` draws are not enough.
+    0.5; None if `most` draws are not enough. Jacobian and estimate are in the coordinates of the noise.
     """
     xp, total = lab.xp, 0.0
-    size = activity.shape[-1] if basis is None else basis.shape[1]
     for index in range(IMAGES):
-        norm = xp.linalg.vector_norm(J[index, ...])
+        of_image = replace(tail, preactivation=tail.preactivation[index, :])
         for repetition in range(REPETITIONS):
-            z = random.normal(random.fold_in(key, index * REPETITIONS + repetition), (most, size), lab.dtype)
-            noise = SIGMA * z if basis is None else perturbation.on_manifold(z, basis, SIGMA)
-            response = estimator.antithetic_response(tail, activity[index, :], noise)
-            progress = xp.cumulative_sum(xp.sum((response @ J[index, ...]) * noise, axis=-1))
+            fresh = random.fold_in(key, index * REPETITIONS + repetition)
+            noise = SIGMA * random.normal(fresh, (most, jacobian.shape[-1]), lab.dtype)
+            response = estimator.antithetic_response(of_image, xp.zeros_like(noise[0, :]), noise)
+            progress = xp.cumulative_sum(xp.sum((response @ jacobian[index, ...]) * noise, axis=-1))
             gram = (response @ response.T) * (noise @ noise.T)
             energy = xp.linalg.diagonal(xp.cumulative_sum(xp.cumulative_sum(gram, axis=0), axis=1))  # ‖Σ δy ξᵀ‖²
-            total = total + progress / (norm * xp.sqrt(energy))
+            total = total + progress / (norms[index] * xp.sqrt(energy))
     reached = lab.numpy(total) >= COSINE * IMAGES * REPETITIONS
     return int(reached.argmax()) + 1 if reached.any() else None
