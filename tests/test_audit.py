@@ -68,7 +68,8 @@ def expectations():
     known = {}
 
     def remembered(problem, declaration, smoothing=None):
-        key = (problem.activation, fingerprint(problem), declaration, problem.draws, smoothing is None)
+        numbers = (problem.activation, problem.loss, problem.sigma, problem.draws, problem.sites)
+        key = (numbers, fingerprint(problem), declaration, smoothing is None)
         if key not in known:
             known[key] = expected_parts(problem, declaration, smoothing)
         return known[key]
@@ -386,6 +387,14 @@ def test_what_differentiates_where_it_should_perturb_is_of_another_kind():
     report = oracle.audit(linearised, "jacobian", activations=("tanh",))
     assert report.verdict == "other kind"
     assert "exact derivatives" in report.headline
+
+
+def test_a_kind_whose_mean_differs_at_a_kink_is_of_another_kind():
+    """Noise before a ReLU moves units that noise behind it does not."""
+    words = KINDS["node perturbation"]
+    report = oracle.audit(stranger(**words), words["returns"], activations=("tanh", "relu"), calls=30_000)
+    assert report.verdict == "other kind", report.headline
+    assert "node perturbation" in report.headline
 
 
 @pytest.mark.parametrize("name", KINDS)
