@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,6 +24,7 @@ FALSE_ALARM = math.erfc(Z_SCORE / math.sqrt(2))
 SLOPE_TOLERANCE = 0.05
 CONFIDENCE = 0.95
 """Of the intervals over seeds."""
+NOWHERE: Mapping[str, str | float] = {}
 
 
 class Comparison(NamedTuple):
@@ -35,6 +36,7 @@ class Comparison(NamedTuple):
     a correct quantity fails, `detectable` the relative error that is seen all but surely; both are None where chance
     plays no part or its law is not known. `seeds` are the independent runs behind a measured mean, `tolerance` then the
     half of its 95 % interval.
+    `coordinates`: the parameters at which it was measured, by name, so that no reader has to understand `name`.
     """
 
     name: str
@@ -47,6 +49,11 @@ class Comparison(NamedTuple):
     false_alarm: float | None = None
     detectable: float | None = None
     seeds: int | None = None
+    coordinates: Mapping[str, str | float] = NOWHERE
+
+    def at(self, **coordinates: str | float) -> Comparison:
+        """Return it with the place where it was measured: `quantity`, and parameters as THEORY.md names them."""
+        return self._replace(coordinates=coordinates)
 
     @property
     def asserted(self) -> bool:
@@ -140,6 +147,11 @@ def resampled(name: str, value: float, values: Any, predicted: float = math.nan)
     low, high = np.quantile(values, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     reason = f"reported, not asserted; 95 % of samples from {low:.3g} to {high:.3g}"
     return Comparison(name, predicted, float(value), float(high - low) / 2, 0.0, reason, "reported")
+
+
+def shown(name: str, value: float) -> Comparison:
+    """Report a value, and assert nothing."""
+    return Comparison(name, math.nan, float(value), 0.0, 0.0, "reported, not asserted", "reported")
 
 
 def above_zero(name: str, value: float, values: Any) -> Comparison:

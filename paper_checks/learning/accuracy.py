@@ -57,7 +57,10 @@ def _noise(lab: Lab, task: str, rule: str, runs: feedback.Runs, kind: str = "") 
 
 def _report(lab: Lab, task: str, rule: str, runs: feedback.Runs, kind: str = "") -> Iterator[Comparison]:
     """Report how well a rule does, and of noise what it has learned."""
-    yield reported(f"{task}: test accuracy of {NAMES.get(rule, rule)}{kind}", [run["test"] for run in runs.values()])
+    accuracy = reported(
+        f"{task}: test accuracy of {NAMES.get(rule, rule)}{kind}", [run["test"] for run in runs.values()]
+    )
+    yield accuracy.at(quantity="test accuracy", task=task, rule=NAMES.get(rule, rule), kind=kind.removeprefix(", "))
     if rule in NOISE:
         yield from _noise(lab, task, rule, runs, kind)
 

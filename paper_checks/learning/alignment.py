@@ -53,7 +53,8 @@ def alignment_over_training(
     for layer in LAYERS:
         for decay in decays:
             final = _alphas(results, decay, last, layer)
-            yield reported(f"α_{layer} before training, decay {decay}", _alphas(results, decay, 0, layer), chance)
+            initial = reported(f"α_{layer} before training, decay {decay}", _alphas(results, decay, 0, layer), chance)
+            yield initial.at(quantity="alignment", epoch=0, layer=layer, decay=decay, d=DIMENSION, n=WIDTH)
             yield exceeds(f"α_{layer} > {FACTOR} d/n, decay {decay}", [FACTOR * chance] * len(final), final)
         for less, more in itertools.pairwise(decays):
             yield exceeds(

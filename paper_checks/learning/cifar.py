@@ -88,7 +88,8 @@ def classification(lab: Lab, results: Results, manifold: str = "nmnc", isotropic
     shares = [(value - low) / (high - low) if high != low else math.nan for low, value, high in networks]
     yield reported("share of the gap of VNC to backpropagation that NMNC closes", shares)
     for rule, values in test.items():
-        yield reported(f"test accuracy of {NAMES.get(rule, rule)}", values)
+        accuracy = reported(f"test accuracy of {NAMES.get(rule, rule)}", values)
+        yield accuracy.at(quantity="test accuracy", rule=NAMES.get(rule, rule))
     for rule in NOISE:
         yield from _noise(lab, rule, feedback.sound(_of(results, rule)))
 
@@ -143,8 +144,13 @@ def sample_efficiency(
     name = f"test accuracy, {manifold} from {STEPS // 4} > {isotropic} from {STEPS}"
     yield exceeds(name, _test(runs[isotropic]), _test(runs[manifold]))
     for budget in BUDGETS:
-        found = _of(results, "nmnc", budget)
-        name = f"NMNC, {STEPS // budget[0]} perturbations"
-        yield reported(f"{name}: test accuracy", _test(found))
-        yield from feedback.cosines(name, feedback.sound(found))
-    yield from feedback.cosines(f"VNC, {STEPS} perturbations", feedback.sound(runs["vnc"]))
+        yield from _efficiency("NMNC", STEPS // budget[0], _of(results, "nmnc", budget))
+    yield from _efficiency("VNC", STEPS, runs["vnc"])
+
+
+def _efficiency(name: str, perturbations: int, runs: Results) -> Iterator[Comparison]:
+    """Report how well a rule does with a number of perturbations, and what its feedback is like."""
+    title = f"{name}, {perturbations} perturbations"
+    accuracy = reported(f"{title}: test accuracy", _test(runs))
+    yield accuracy.at(quantity="test accuracy", rule=name, K=perturbations)
+    yield from feedback.cosines(title, feedback.sound(runs))

@@ -59,20 +59,23 @@ def dimensions(
     number of them, 300 repetitions; and classifiers of L2 that learn with d = 4, 16 and 64, three of each.
     """
     for layer in LAYERS:
-        found = results[Dimensions(0)][str(layer)]
-        alignments = alignment(found["alignments"])
-        measured = {int(d): pair for d, pair in found["ratios"].items()}
+        run = results[Dimensions(0)][str(layer)]
+        alignments = alignment(run["alignments"])
+        measured = {int(d): pair for d, pair in run["ratios"].items()}
         for d, pair in measured.items():
-            yield monte_carlo(f"layer {layer}, d = {d}: ratio", ratio(alignments[d - 1], DRAWS, d), *pair)
+            found = monte_carlo(f"layer {layer}, d = {d}: ratio", ratio(alignments[d - 1], DRAWS, d), *pair)
+            yield found.at(quantity="cosine ratio", layer=layer, d=d, K=DRAWS)
         chosen, highest = best(alignments, DRAWS), max(measured, key=lambda d: measured[d][0])
         value, error = measured.get(chosen, (math.nan, 0.0))
         name = f"layer {layer}: ratio at d = {chosen}, against the highest, at d = {highest}"
         yield monte_carlo(name, measured[highest][0], value, math.hypot(error, measured[highest][1]))
     for dimension in TRAINED:
         name, runs = f"{TASK}, d = {dimension}", {each: results[each] for each in _learners(dimension)}
-        yield reported(f"{name}: test accuracy", [run["test"] for run in runs.values()])
+        accuracy = reported(f"{name}: test accuracy", [run["test"] for run in runs.values()])
+        yield accuracy.at(quantity="test accuracy", d=dimension)
         sound = feedback.sound(runs)
         if len(sound) > 1:
             cosines = [float(np.mean(run["cosines"])) for run in sound.values()]
-            yield reported(f"{name}: mean cosine of the weight gradient", cosines)
+            cosine = reported(f"{name}: mean cosine of the weight gradient", cosines)
+            yield cosine.at(quantity="cosine of the weight gradient", d=dimension)
         yield from feedback.cosines(name, sound)

@@ -126,4 +126,5 @@ def neurons(
         for rule, called in enumerate(RULES):
             for layer, name in enumerate((*HIDDEN, "output")):
                 values = mean[rule, layer, index], spread[:, rule, layer, index]
-                yield resampled(f"RSA of {NAMES.get(called, called)} with {reference}, {name}", *values)
+                alike = resampled(f"RSA of {NAMES.get(called, called)} with {reference}, {name}", *values)
+                yield alike.at(quantity="RSA", rule=NAMES.get(called, called), reference=reference, layer=name)

@@ -46,7 +46,8 @@ def dimension_over_width(
     for layer in LAYERS:
         for measure, largest in exponents.items():
             points = _collect(results, measure, layer)
-            yield slope_at_most(f"{measure}, layer {layer}: exponent", largest, *points, len(SEEDS))
+            exponent = slope_at_most(f"{measure}, layer {layer}: exponent", largest, *points, len(SEEDS))
+            yield exponent.at(quantity="exponent", measure=measure, layer=layer)
 
 
 def _predicted(alignment: float, dimension: int) -> float:
@@ -83,8 +84,10 @@ def perturbations_over_width(
         for width in WIDTHS:
             chosen = [index for index, each in enumerate(widths) if each == width]
             mean = float(np.mean([alphas[index] for index in chosen]))
-            for name, (_, draws), predicted in (
-                ("isotropic", steep, _predicted(1.0, width)),
-                ("manifold", flat, _predicted(mean, dimension)),
+            for name, rule, (_, draws), predicted in (
+                ("isotropic", "VNC", steep, _predicted(1.0, width)),
+                ("manifold", "NMNC", flat, _predicted(mean, dimension)),
             ):
-                yield reported(f"K of {name} noise, n = {width}, layer {layer}", [draws[i] for i in chosen], predicted)
+                values = [draws[i] for i in chosen]
+                found = reported(f"K of {name} noise, n = {width}, layer {layer}", values, predicted)
+                yield found.at(quantity="perturbations", rule=rule, layer=layer, n=width)
