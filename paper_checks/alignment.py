@@ -14,12 +14,13 @@ from nmnc_ref.nn import activation, feedforward, loss, sgd
 from nmnc_ref.nn.dense import Dense
 from nmnc_ref.nn.initialisation import dense_network, glorot, he
 from paper_checks.claim import claim
-from paper_checks.comparison import Comparison, at_least, exact, ratio_of_means
+from paper_checks.comparison import Comparison, at_least, exact, ratio_of_means, shown
 from paper_checks.data import digits
 from paper_checks.lab import Lab
 
 IMAGES = 40
 """Fewer than a layer has units, so that their activity leaves directions off the manifold."""
+LEARNING_RATE = 0.1
 
 
 @claim(
@@ -95,7 +96,8 @@ def off_manifold_decay(
     inputs=lambda x, step: x,
 ) -> Iterator[Comparison]:
     """30 steps on 40 real images (rank 40 of 64 pixels at most), first layer; backpropagation, random direct
-    feedback, and feedback J P through the hidden layer's manifold; with and without momentum and decay.
+    feedback, and feedback J P through the hidden layer's manifold; with and without momentum and
+    decay; after every fifth step.
     """
     images, targets = digits.load(lab)
     images, targets = images[:IMAGES, :], targets[:IMAGES, :]
@@ -121,20 +123,26 @@ def off_manifold_decay(
                     slope = activation.relu.slope(truth.forward.preactivation[0])
                     deltas = credit.direct_deltas(truth.error, (carried,), (slope,))
                     gradient = credit.weight_gradients(layers, truth.forward.activity, deltas)
-                return step(layers, gradient, velocity, learning_rate=0.1, momentum=momentum, decay=decay)
+                return step(layers, gradient, velocity, learning_rate=LEARNING_RATE, momentum=momentum, decay=decay)
 
             advance = lab.jit(advance)
             layers, velocity = start, sgd.zero_velocity(start)
-            for t in range(30):
-                layers, velocity = advance(layers, velocity, inputs(images, t))
-            want = predict(0.1, decay, momentum, 30) * off(start)
-            scale = float(lab.xp.max(lab.xp.abs(layers[0].weight)))
-            name = f"W_30 P_⊥, {rule}, μ = {momentum}, λ = {decay}"
-            yield exact(lab, name, want, off(layers), terms=30 * 64, scale=scale)
+            for t in range(1, 31):
+                layers, velocity = advance(layers, velocity, inputs(images, t - 1))
+                if t % 5 == 0:
+                    want = predict(LEARNING_RATE, decay, momentum, t) * off(start)
+                    scale = float(lab.xp.max(lab.xp.abs(layers[0].weight)))
+                    name = f"W_{t} P_⊥, {rule}, μ = {momentum}, λ = {decay}"
+                    found = exact(lab, name, want, off(layers), terms=30 * 64, scale=scale)
+                    settings = {"learning_rate": LEARNING_RATE, "decay": decay, "momentum": momentum}
+                    yield found.at(quantity="off the manifold", rule=rule, t=t, **settings)
 
 
 INITIALISATIONS = 1_000
 WIDTH, DIMENSION = 40, 16
+DECAY = 5e-3
+COMPONENTS = (1, 2, 3, 4, 6, 8, 10, 15, 20, 30, 50)
+"""Of the activity, by variance, that are shown."""
 
 
 def _zero_mean(key: Array, widths: tuple[int, ...], dtype: Any) -> tuple:
@@ -182,19 +190,33 @@ def trained_alignment(
     lab: Lab, initial=_zero_mean, train=digits.trained, predict=theory.estimator.random_alignment
 ) -> Iterator[Comparison]:
     """1,000 random networks 64-40-40-40-10 on 100 images, d = 16: E‖JP‖²/E‖J‖², which is d/n without finite-size
-    terms; and the trained classifier 64-100-100-10 with decay 0 and 5e-3, d = 10, uncentred and centred.
+    terms; and the trained classifier 64-100-100-10 with decay 0 and 5e-3, d = 10, uncentred and centred. What each
+    component of its activity has of the energy of activity and Jacobians, with decay, is reported.
     """
     samples = _energies_at_initialisation(lab, initial)
     for l in (1, 2, 3):
         inside, whole = samples[:, l - 1, 0], samples[:, l - 1, 1]
         yield ratio_of_means(f"α_{l} at initialisation", predict(DIMENSION, WIDTH), inside, whole)
-    for decay in (0.0, 5e-3):
+    for decay in (0.0, DECAY):
         trained = train(lab, decay)
         for l in digits.HIDDEN:
             for centring in ("uncentred", "centred"):
                 got = alignment.pooled_alignment(trained.jacobians(l, 200), trained.basis(l, centring=centring))
                 bound = 3 * digits.DIMENSION / digits.WIDTHS[l]
                 yield at_least(f"α_{l} trained, decay {decay}, {centring}", bound, float(got))
+    trained = train(lab, DECAY)
+    for l in digits.HIDDEN:
+        fit = manifold.fit(trained.forward.activity[l], dimension=COMPONENTS[-1])
+        J = trained.jacobians(l, 200)
+        energies = lab.xp.sum((J @ fit.basis) ** 2, axis=(0, 1))
+        for index in COMPONENTS:
+            place = {"layer": l, "n": digits.WIDTHS[l], "component": index}
+            for quantity, parts, total in (
+                ("share of the activity", fit.spectrum, lab.xp.sum(fit.spectrum)),
+                ("share of the Jacobian", energies, lab.xp.sum(J**2)),
+            ):
+                found = shown(f"{quantity}, layer {l}, component {index}", float(parts[index - 1] / total))
+                yield found.at(quantity=quantity, **place)
 
 
 @claim(

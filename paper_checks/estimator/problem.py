@@ -44,6 +44,14 @@ def linear(lab: Lab, name: str, n: int = N, d: int = D, n_o: int = N_O) -> Probl
     return Problem(lab.normal(f"{name}: J", n_o, n), lab.orthonormal(f"{name}: U", n, d), lab.normal(f"{name}: x", n))
 
 
+def aligned(lab: Lab, name: str, n: int, d: int, n_o: int, alignment: float) -> Problem:
+    """Draw a problem of a given α, J = √α U₁ᵀ + √(1 − α) Vᵀ with n_o ≤ d columns U₁ of U, and V off the manifold."""
+    frame = lab.orthonormal(f"{name}: frame", n, n)
+    inside, outside = frame[:, :n_o], frame[:, d : d + n_o]
+    jacobian = (math.sqrt(alignment) * inside + math.sqrt(1 - alignment) * outside).T
+    return Problem(jacobian, frame[:, :d], lab.normal(f"{name}: x", n))
+
+
 def manifold_noise(coefficients: Array, problem: Problem) -> Array:
     """Return NMNC's perturbation at the scale SIGMA."""
     return perturbation.on_manifold(coefficients, problem.basis, SIGMA)

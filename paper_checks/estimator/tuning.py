@@ -54,6 +54,10 @@ def best_scaling(lab: Lab, scaling=theory.estimator.best_scaling, shrink=estimat
         yield exact(lab, f"c*, {law}, K = {draws}", best, vertex, terms=3 ** (3 * draws), scale=10 / problem.alignment)
 
 
+SHOWN = (3, 10, 30)
+"""Numbers of draws at which every d is compared."""
+
+
 @claim(
     "E17",
     "The best manifold dimension for a budget, A(d) the alignment with the first d components: for squared error "
@@ -82,7 +86,7 @@ def best_dimension(
 ) -> Iterator[Comparison]:
     """Every d from 1 to 10 on the Jacobian of a real image in a trained network: the moments of one draw over all signs
     (for d up to 7 also the Gaussian ones) give error and ratio for every K. The regret of the predicted d against the
-    best measured one must vanish.
+    best measured one must vanish. Error and ratio of every d are those of E4 and E6.
     """
     for law, of, most in (("rademacher", rademacher, digits.DIMENSION), ("gaussian", Lab.gaussian, 7)):
         yield from _regrets(lab, law, of, most, for_error, for_cosine)
@@ -111,3 +115,13 @@ def _regrets(lab: Lab, law: str, of: Callable, most: int, for_error: Callable, f
         yield exact(lab, f"error {name}", min(errors), errors[chosen - 1], terms=2**10, scale=10)
         chosen = for_cosine(alignments, draws, law)
         yield exact(lab, f"ratio {name}", max(ratios), ratios[chosen - 1], terms=2**10, scale=1)
+        if law == "rademacher" and draws in SHOWN:
+            for d, a in enumerate(alignments, start=1):
+                place: dict[str, str | float] = {"law": law, "n": jacobian.shape[-1], "d": d, "alpha": a, "K": draws}
+                name = f"at d = {d}, {law}, K = {draws}"
+                want = theory.estimator.relative_error(a, draws, d, law)
+                found = exact(lab, f"error {name}", want, errors[d - 1], terms=2**10, scale=10)
+                yield found.at(quantity="relative error", **place)
+                want = theory.estimator.cosine_ratio(a, draws, d, law)
+                found = exact(lab, f"ratio {name}", want, ratios[d - 1], terms=2**10, scale=1)
+                yield found.at(quantity="cosine ratio", **place)
