@@ -7,6 +7,8 @@ import itertools
 import math
 from collections.abc import Iterator
 
+import numpy as np
+
 from nmnc_ref import alignment, estimator, perturbation, theory
 from nmnc_ref.arrays import Array
 from paper_checks.claim import claim
@@ -104,9 +106,8 @@ def _advantages(lab: Lab) -> dict[tuple[int, float, int], float]:
         squares = []
         for dimension, perturb in ((d, manifold_noise), (n, isotropic_noise)):
             points, probabilities = repeated(lab, lab.gaussian(dimension), 1)
-            got = estimates(lab, problem, perturb(points, problem))
-            mean = lab.numpy(lab.mean(probabilities, got))
-            energy = lab.numpy(lab.mean(probabilities, lab.xp.sum(got**2, axis=-1)))
+            got = lab.numpy(estimates(lab, problem, perturb(points, problem)))
+            mean, energy = (np.tensordot(lab.numpy(probabilities), each, 1) for each in (got, (got**2).sum(axis=-1)))
             progress, bias = (mean * lab.numpy(problem.jacobian)).sum(axis=1), (mean**2).sum(axis=1)
             squares.append([progress**2 / (bias + (energy - bias) / draws) for draws in PLANE_DRAWS])
         for index, draws in enumerate(PLANE_DRAWS):

@@ -58,7 +58,8 @@ class Estimates(NamedTuple):
 def repeated_estimates(lab: Lab) -> tuple[Estimates, ...]:
     """Return the estimates of both rules from each number of draws."""
     problem, found = aligned(lab, "draws", N, D, D, ALPHA), []
-    jacobian, energy = problem.jacobian, float(lab.xp.sum(problem.jacobian**2))
+    jacobian = lab.numpy(problem.jacobian)
+    energy = (jacobian**2).sum()
     for rule, alignment, dimension, perturb in (
         ("NMNC", ALPHA, D, manifold_noise),
         ("VNC", 1.0, N, isotropic_noise),
@@ -67,11 +68,9 @@ def repeated_estimates(lab: Lab) -> tuple[Estimates, ...]:
         for draws in DRAWS:
             repetitions = min(MOST, z.shape[0] // draws)
             coefficients = lab.xp.reshape(z[: draws * repetitions, :], (draws, repetitions, dimension))
-            got = estimates(lab, problem, perturb(coefficients, problem))
-            values = (
-                lab.squared_error(got, jacobian),
-                lab.xp.sum(got * jacobian, axis=(-2, -1)),
-                lab.xp.sum(got**2, axis=(-2, -1)),
+            got = lab.numpy(estimates(lab, problem, perturb(coefficients, problem)))
+            errors, progress, energies = (
+                each.sum(axis=(-2, -1)) / energy for each in ((got - jacobian) ** 2, got * jacobian, got**2)
             )
-            found.append(Estimates(rule, alignment, dimension, draws, *(lab.numpy(each) / energy for each in values)))
+            found.append(Estimates(rule, alignment, dimension, draws, errors, progress, energies))
     return tuple(found)
