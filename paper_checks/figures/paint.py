@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from paper_checks.figures.sheet import Look, Panel, Series, Sheet
 
@@ -117,9 +117,9 @@ def _draw(axes: Axes, panel: Panel) -> None:
 def _label_powers(axis: Axis) -> None:
     """Label the ticks of a logarithmic axis in plain numbers: powers of ten, or more where these would be few."""
     low, high = axis.get_view_interval()
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 50 * low else (1,)))
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 60 * low else (1,)))
     axis.set_major_formatter(FuncFormatter(_power))
-    axis.set_minor_formatter(NullFormatter())
+    axis.set_minor_locator(NullLocator())
 
 
 def _power(value: float, position: int | None) -> str:

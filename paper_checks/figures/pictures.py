@@ -62,8 +62,8 @@ def scene() -> Scene:
     grid = [np.stack(np.broadcast_arrays(*pair), axis=-1) for w in wires for pair in ((w, along), (along, w))]
     mesh = np.stack([respond(line) for line in grid])
     middle = activity[np.argmin(np.sum((activity - fit.mean) ** 2, axis=1)), :]
-    placed = ((each - fit.mean) @ frame for each in (mesh, activity, middle))
-    return Scene(*placed, {rule: xi @ frame for rule, xi in noise.items()})
+    mesh, activity, middle = ((each - fit.mean) @ frame for each in (mesh, activity, middle))
+    return Scene(mesh, activity, middle, {rule: xi @ frame for rule, xi in noise.items()})
 
 
 def noise() -> Sheet:
