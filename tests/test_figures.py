@@ -144,7 +144,9 @@ def test_drawings_stand_alone(id):
         assert all(name.startswith(f"{each.name}-") for name in ids)
         asked = re.findall(r'href="([^"]*)"|url\(([^)]*)\)', each.svg)
         assert all((target or place).startswith(f"#{each.name}-") for target, place in asked)
-        assert "date" not in each.svg
+        (style,) = (element.text for element in root.iter() if element.tag.endswith("}style"))
+        assert style.startswith(f"#{each.name}-figure_1 *")
+        assert f"{each.name}-figure_1" in ids
         assert len(each.svg) < 200_000
 
 

@@ -72,12 +72,13 @@ def figure(sheet: Sheet) -> Figure:
 
 
 def svg(drawing: Figure, name: str, title: str) -> str:
-    """Return an <svg> element, the same for the same figure, that shares no id with another one on the same page."""
+    """Return an <svg> element, the same for the same figure, that shares no id and no style with the rest of a page."""
     text = io.StringIO()
     with mpl.rc_context(STYLE):
         drawing.savefig(text, format="svg", metadata=UNDATED["svg"])
     element = text.getvalue().partition("<svg ")[2]
     element = re.sub(r'( id="|href="#|url\(#)', rf"\g<1>{name}-", element)
+    element = element.replace("*{", f"#{name}-figure_1 *{{")
     return f'<svg role="img" aria-label={quoteattr(title)} {element}'
 
 
