@@ -225,6 +225,16 @@ def test_a_number_that_is_none_leaves_a_gap():
     draw(sheet)
 
 
+def test_nothing_on_one_side_leaves_the_other():
+    whole = document("E6")
+    claim = json.loads(json.dumps(whole["claims"][0]))
+    for each in points(claim, quantity="advantage", K=16):
+        each["measured"] = 0.5
+    _, sheet = sheets(whole | {"claims": [claim]})
+    assert [len(series.x) for series in sheet.panels[-1].series[:2]] == [0, 24]
+    draw(sheet)
+
+
 def test_the_command_writes_drawings_and_data(tmp_path, capsys):
     result, folder = tmp_path / "run.json", tmp_path / "new" / "figures"
     result.write_text(json.dumps(document("D1", "A2")))

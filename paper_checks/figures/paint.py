@@ -131,6 +131,8 @@ def _power(value: float, position: int | None) -> str:
 def _draw_series(axes: Axes, series: Series, x: list[Any]) -> None:
     look = series.look
     line: dict[str, Any] = {"color": look.colour, "linestyle": look.line, "linewidth": look.width}
+    if not x and not series.y:  # nothing was found, as where every training diverged
+        return
     if not x:
         axes.axhline(series.y[0], **line)
     elif not series.y:
