@@ -34,6 +34,7 @@ STYLE: Any = {
     "grid.linewidth": 0.5,
     "legend.fontsize": 7,
     "legend.frameon": False,
+    "pdf.fonttype": 42,
     "savefig.facecolor": "white",
     "svg.fonttype": "path",
     "svg.hashsalt": "nmnc",
