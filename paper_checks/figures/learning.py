@@ -97,7 +97,8 @@ def cifar(claim: Claim) -> Sheet:
         "cifar",
         "Learning CIFAR-10 by different credit rules (L2-CIFAR)",
         "Accuracy on validation images in the course of training, and on test images at its end; convolutional "
-        f"networks with feedback that is a running average of one perturbation a step. Points: {INTERVALS}.",
+        f"networks with feedback that is a running average of one perturbation a step. Points: {INTERVALS}; a training "
+        "that diverged counts up to there, and at the end as guessing.",
         [Panel("step", "validation accuracy", courses), Panel("", "test accuracy", finals)],
         columns=2,
         size=(85, 66),

@@ -119,7 +119,7 @@ def _draw(axes: Axes, panel: Panel) -> None:
 def _label_powers(axis: Axis) -> None:
     """Label the ticks of a logarithmic axis in plain numbers: powers of ten, or more where these would be few."""
     low, high = axis.get_view_interval()
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 60 * low else (1,)))
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 30 * low else (1,)))
     axis.set_major_formatter(FuncFormatter(_power))
     axis.set_minor_locator(NullLocator())
 
