@@ -45,7 +45,7 @@ def sooner(monkeypatch):
     monkeypatch.setattr(alignment, "_energies_at_initialisation", lambda lab, initial: np.ones((1000, 3, 2)))
     monkeypatch.setattr(digits, "EPOCHS", 2)
     monkeypatch.setattr(draws, "DRAWS", (1, 10, 120))
-    monkeypatch.setattr(draws, "MOST", 2000)
+    monkeypatch.setattr(draws, "ALTOGETHER", 2000)
 
 
 def document(*ids):

@@ -141,7 +141,7 @@ def cosine_ratio(
 ) -> Iterator[Comparison]:
     """Over the Gaussian moments and all signs of one and two draws; threshold and K† from the enumerated moments; the
     better rule at n = 8 from the Gaussian moments of one draw. And by sampling at n = 30, d = 6, α = 0.75, from one to
-    200 Gaussian draws, at least 1,000 estimates of each.
+    160 Gaussian draws, at least 1,000 estimates of each.
     """
     problem = linear(lab, "E6", n=4, d=3)
     moments = {}

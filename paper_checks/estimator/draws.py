@@ -13,11 +13,9 @@ from paper_checks.lab import Lab
 
 N, D, ALPHA = 30, 6, 0.75
 """K* and K† are then among the numbers of draws."""
-DRAWS = (1, 3, 10, 30, 100, 200)
-REPETITIONS = 1_000
-"""Of the largest number of draws; the same draws make more estimates from fewer."""
-MOST = 75_000
-"""Estimates, as many as an error of 5 % needs to be seen at one draw."""
+DRAWS = (1, 3, 10, 30, 90, 160)
+REPETITIONS, ALTOGETHER = 1_000, 60_000
+"""Estimates, and draws if these are more: as many as an error of 5 % needs to be seen."""
 
 
 class Estimates(NamedTuple):
@@ -66,7 +64,7 @@ def repeated_estimates(lab: Lab) -> tuple[Estimates, ...]:
     ):
         z = lab.normal(f"draws: z, {rule}", DRAWS[-1] * REPETITIONS, dimension)
         for draws in DRAWS:
-            repetitions = min(MOST, z.shape[0] // draws)
+            repetitions = max(REPETITIONS, ALTOGETHER // draws)
             coefficients = lab.xp.reshape(z[: draws * repetitions, :], (draws, repetitions, dimension))
             got = lab.numpy(estimates(lab, problem, perturb(coefficients, problem)))
             errors, progress, energies = (

@@ -102,7 +102,7 @@ def relative_error(
     lab: Lab, predict=theory.estimator.relative_error, crossover=theory.estimator.error_crossover
 ) -> Iterator[Comparison]:
     """Over the Gaussian moments and all signs of one and two draws; K* from the enumerated moments. And by sampling at
-    n = 30, d = 6, α = 0.75, from one to 200 Gaussian draws, at least 1,000 estimates of each.
+    n = 30, d = 6, α = 0.75, from one to 160 Gaussian draws, at least 1,000 estimates of each.
     """
     problem = linear(lab, "E4", n=4, d=3)
     jacobian, energy = problem.jacobian, float(lab.xp.sum(problem.jacobian**2))
