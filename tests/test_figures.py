@@ -269,6 +269,13 @@ def test_the_command_says_where_it_cannot_write(tmp_path, capsys):
     assert "cannot write" in capsys.readouterr().err
 
 
+def test_the_list_of_the_figures_is_whole():
+    rows = re.findall(r"^\| (`.*`) \| (.*?) \|", (DOCS / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    listed = [name.strip("`") for names, _ in rows for name in names.split(", ")]
+    assert listed == [sheet.name for id in dict.fromkeys(id for id, _ in FIGURES) for sheet in sheets(document(id))]
+    assert [id for _, ids in rows for id in ids.split(", ")] == [id for id, _ in FIGURES]
+
+
 def _marks(svg):
     """Return the places of all markers of a drawing, in order."""
     uses = [each for each in ElementTree.fromstring(svg).iter() if each.tag.endswith("}use")]
