@@ -225,6 +225,15 @@ def test_a_number_that_is_none_leaves_a_gap():
     draw(sheet)
 
 
+@pytest.mark.parametrize("id", IDS)
+def test_a_claim_that_failed_altogether_is_drawn_too(id):
+    whole = document(id)
+    claim = json.loads(json.dumps(whole["claims"][0]))
+    for each in claim["comparisons"]:
+        each |= dict.fromkeys(("predicted", "measured", "tolerance", "used"))
+    assert len(drawn(whole | {"claims": [claim]})) == len(list(sheets(whole)))
+
+
 def test_nothing_on_one_side_leaves_the_other():
     whole = document("E6")
     claim = json.loads(json.dumps(whole["claims"][0]))

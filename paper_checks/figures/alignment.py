@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nmnc_ref import theory
 from paper_checks.figures.looks import GUIDE, HORIZONTAL, LEVELS, VERTICAL
-from paper_checks.figures.points import Claim, Point, exact, experiments, over_seeds, points, values
+from paper_checks.figures.points import Claim, Point, exact, experiments, number, over_seeds, points, values
 from paper_checks.figures.sheet import Panel, Series, Sheet
 
 NESTED = tuple(look._replace(size=size) for look, size in zip(LEVELS, (7, 4.5, 2), strict=True))
@@ -26,7 +26,7 @@ def decay(claim: Claim) -> Sheet:
         for look, rule in zip(NESTED, values(every, "rule"), strict=True):
             found = points(claim, quantity="off the manifold", rule=rule, momentum=momentum, decay=strength)
             drawn = exact(rule, look, found, "t")
-            initial = [each["predicted"] / _factor(each, each["coordinates"]["t"]) for each in found]
+            initial = [number(each["predicted"]) / abs(_factor(each, each["coordinates"]["t"])) for each in found]
             series.append(drawn._replace(y=[y / whole for y, whole in zip(drawn.y, initial, strict=True)]))
         times = range(last + 1)
         line = [abs(_factor(found[0], t)) for t in times]
@@ -62,7 +62,7 @@ def spectrum(claim: Claim) -> Sheet:
         ]
         series.append(Series("1/n", HORIZONTAL, "reference", [], [1 / n]))
         panels.append(Panel("component", "share of the energy", series, title=f"layer {layer}", log="xy"))
-    low, high = 1e-5, 1.5
+    least = min((y for panel in panels for series in panel.series for y in series.y if y > 0), default=1 / n)
     return Sheet(
         "spectrum",
         "The components that carry the activity carry the Jacobian (A3)",
@@ -70,7 +70,7 @@ def spectrum(claim: Claim) -> Sheet:
         f"hidden layer of a trained classifier of digits with n = {n} units each; 1/n is the share of every "
         "component in a Jacobian that knows nothing of the manifold. The Jacobian's share falls with that of the "
         "activity; only in the first component, mostly the mean activity, it is less.",
-        [panel._replace(y_limits=(low, high)) for panel in panels],
+        [panel._replace(y_limits=(least / 2, 1.5)) for panel in panels],
         columns=2,
         size=(85, 58),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -84,8 +85,8 @@ def winners(claim: Claim) -> Sheet:
         dimensions = range(1, n + 1)
         threshold = [estimator.cosine_threshold(draws, d, n, law) for d in dimensions]
         series = []
-        for name, look, wins in (("NMNC", NMNC, True), ("VNC", VNC, False)):
-            places = [each["coordinates"] for each in found if (number(each["measured"]) > 1) is wins]
+        for name, look, better in (("NMNC", NMNC, operator.gt), ("VNC", VNC, operator.le)):
+            places = [each["coordinates"] for each in found if better(number(each["measured"]), 1)]
             x, y = ([each["d"] / n for each in places], [each["alpha"] for each in places])
             series.append(Series(name, look, "measured", x, y))
         series.append(
