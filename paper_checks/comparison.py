@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import stats
 
 from paper_checks.lab import Lab
 
@@ -123,6 +122,8 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float]:
     """
     if len(values) < 2:
         raise ValueError(f"values: expected at least two, got {len(values)}")
+    from scipy import stats  # which takes a second, and no claim of the theory needs
+
     error = float(stats.sem(values))
     return float(np.mean(values)), float(stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1)) * error
 
@@ -174,6 +175,8 @@ def slope_interval(sizes: Sequence[float], values: Sequence[float]) -> tuple[flo
         raise ValueError(f"sizes: expected at least three, got {len(sizes)}")
     if not np.all(np.isfinite(values)):
         return math.nan, math.nan
+    from scipy import stats
+
     fit = stats.linregress(np.log(sizes), np.log(values))
     return float(fit.slope), float(stats.t.ppf((1 + CONFIDENCE) / 2, len(sizes) - 2) * fit.stderr)
 

@@ -6,7 +6,6 @@ import functools
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.datasets import load_digits
 
 from paper_checks.data.dataset import Dataset, Samples, split
 from paper_checks.lab import Lab
@@ -25,6 +24,8 @@ class Pictures(NamedTuple):
 
 def uci_digits() -> Pictures:
     """Return the 1,797 handwritten digits of the UCI repository, 8×8 pixels (Alpaydin and Kaynak 1998)."""
+    from sklearn.datasets import load_digits  # which takes seconds, and the claims of the theory do without
+
     found = load_digits()
     return Pictures(found.data.astype(np.uint8), found.target, (1, 8, 8), 16)
 

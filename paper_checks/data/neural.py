@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.io import loadmat
 
 from nmnc_ref import similarity
 
@@ -121,6 +120,8 @@ def _own(content: bytes) -> Recorded:
 
 
 def _published(content: bytes) -> Recorded:
+    from scipy.io import loadmat
+
     try:
         found = loadmat(io.BytesIO(content), struct_as_record=False, squeeze_me=True)
     except Exception as error:  # a corrupt file may fail in any way

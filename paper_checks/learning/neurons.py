@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 
 from paper_checks.claim import Results, claim
 from paper_checks.comparison import Comparison, above_zero, resampled
@@ -72,6 +71,8 @@ def likeness(results: Results, reordered: bool = False) -> Likeness:
         position = np.zeros((size, size), dtype=int)
         position[np.triu_indices(size, 1)] = np.arange(rows.shape[0])
         references = {name: each[position[columns, rows]] for name, each in references.items()}
+    from scipy import stats
+
     ranks = stats.rankdata(pairs.swapaxes(1, 2), axis=-1)
     of_references = np.stack([stats.rankdata(each) for each in references.values()])
     return Likeness(ranks, references, of_references, recorded.stimuli.shape[0])
