@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import math
@@ -104,20 +105,24 @@ sys.exit(main(["--only", "L7", "--processes", "2", "--runs", sys.argv[1]]))
 
 
 def test_ctrl_c_ends_the_command_and_its_processes_and_keeps_what_is_finished(tmp_path):
-    command = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-c", INTERRUPTED, str(tmp_path)],
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
         start_new_session=True,  # a process group of its own, which hears Ctrl-C as that of a terminal does
         stderr=subprocess.PIPE,
         text=True,
-    )
-    assert eventually(lambda: list(tmp_path.glob("*.json")), 100)
-    os.killpg(command.pid, signal.SIGINT)
-    _, shown = command.communicate(timeout=20)
+    ) as command:
+        try:
+            assert eventually(lambda: list(tmp_path.glob("*.json")), 200)
+            os.killpg(command.pid, signal.SIGINT)
+            _, shown = command.communicate(timeout=60)
+            assert eventually(lambda: is_gone(command.pid), 60)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(command.pid, signal.SIGKILL)
     assert command.returncode == 130
     assert shown.endswith(f"interrupted after 0 of 1 claims; finished training runs are kept in {tmp_path}\n")
     assert "Traceback" not in shown
-    assert eventually(lambda: is_gone(command.pid), 10)
     assert Notebook(tmp_path, LAB).results([Doubled(1.0), Endless(0)]).keys() == {Doubled(1.0)}
 
 
@@ -158,24 +163,18 @@ def test_what_is_to_be_alone_has_a_process_of_its_own(tmp_path):
     assert not by_kind[True] & by_kind[False]
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"result": 1', '{"other": {}}'])
-def test_a_broken_file_of_a_notebook_is_no_result(tmp_path, content):
+def test_a_broken_or_changed_file_or_that_of_another_experiment_is_no_result(tmp_path):
     notebook = Notebook(tmp_path, LAB)
-    perform(notebook, Doubled(1.0))
-    (file,) = tmp_path.iterdir()
-    file.write_text(content)
-    assert notebook.results([Doubled(1.0)]) == {}
-
-
-def test_a_changed_file_or_that_of_another_experiment_is_no_result(tmp_path):
-    notebook = Notebook(tmp_path, LAB)
-    notebook.run([Doubled(1.0), Doubled(2.0)], 1, lambda experiment: None)
+    perform(notebook, Doubled(1.0), Doubled(2.0))
     one, two = (notebook._file(Doubled(value)) for value in (1.0, 2.0))
     assert len(notebook.results([Doubled(1.0), Doubled(2.0)])) == 2
     mine = one.read_text()
-    for content in (two.read_text(), mine.replace('"twice": 2.0', '"twice": 2.5'), "[" * 100_000):
+    broken = ("", "{", "[]", '{"result": 1', '{"other": {}}', "[" * 100_000)
+    for content in (*broken, two.read_text(), mine.replace('"twice": 2.0', '"twice": 2.5')):
         one.write_text(content)
         assert set(notebook.results([Doubled(1.0), Doubled(2.0)])) == {Doubled(2.0)}
+    one.write_text(mine)
+    assert len(notebook.results([Doubled(1.0), Doubled(2.0)])) == 2
 
 
 def test_a_directory_that_takes_no_files_is_noticed_before_the_first_run(tmp_path, monkeypatch, capsys):
