@@ -102,26 +102,17 @@ def test_runs_repeat_bit_for_bit(name, rule):
 @pytest.mark.parametrize("rule", NOISE)
 def test_trajectories_agree_between_libraries(name, rule, xp_or_jax):
     """20 steps, jitted on JAX: rounding errors grow with each step, but far less than 1e-9 here."""
-    settings = Settings(rule, dimension=3, draws=2, samples=3)
-    want, losses, _ = run(name, np, settings)
+    settings = Settings(rule, dimension=3, draws=2, samples=3, antithetic=rule == "nmnc")
+    want, losses, info = run(name, np, settings)
     jit = importlib.import_module("jax").jit if "jax" in xp_or_jax.__name__ else lambda function: function
-    got, others, _ = run(name, xp_or_jax, settings, jit=jit)
+    got, others, seen = run(name, xp_or_jax, settings, jit=jit)
     assert np.allclose(losses, others, rtol=1e-9)
     for part in ("network", "velocity", "feedback"):
         for a, b in zip(arrays(getattr(got, part)), arrays(getattr(want, part)), strict=True):
             assert np.allclose(a, b, rtol=1e-9, atol=1e-9 * np.max(np.abs(b)) + 1e-300)
-
-
-@routes
-def test_a_step_can_be_jitted_as_a_whole(name):
-    jax = pytest.importorskip("jax")
-    settings = Settings("nmnc", dimension=3, antithetic=False)
-    eager = run(name, np, settings, steps=3)  # JAX without jit compiles every operation
-    jitted = run(name, jax.numpy, settings, steps=3, jit=jax.jit)
-    assert np.allclose(eager[1], jitted[1], rtol=1e-10)
-    assert jax.tree.structure(eager[2]) == jax.tree.structure(jitted[2])
-    for a, b in zip(jax.tree.leaves(eager[2]), jax.tree.leaves(jitted[2]), strict=True):
-        assert np.allclose(a, b, rtol=1e-7, atol=1e-9 * float(np.max(np.abs(a))))
+    assert [path for path, _ in parts(seen)] == [path for path, _ in parts(info)]
+    for a, b in zip(arrays(seen), arrays(info), strict=True):
+        assert np.allclose(a, b, rtol=1e-7, atol=1e-8 * np.max(np.abs(b)))
 
 
 @routes
