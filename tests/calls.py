@@ -121,12 +121,30 @@ KEY = Values(np.array([3, 4000000000]), "2", "words")
 SAMPLE = np.arange(5.0)[:, None] + np.eye(5, 3)
 INPUTS = Given(lambda xp, dtype: to_library(SAMPLE, xp, dtype))
 ROUTE, SETTINGS = Direct(tanh), training.Settings(dimension=2, samples=2)
+STATE = training.init(
+    random.key(2, np),
+    nn.initialisation.dense_network(random.key(0, np), (3, 4, 2), np.float64),
+    SAMPLE,
+    route=ROUTE,
+    settings=SETTINGS,
+)
 
 
 def _state(xp: ModuleType, dtype: Any) -> training.State:
-    layers = nn.initialisation.dense_network(random.key(0, xp), (3, 4, 2), dtype)
-    sample = INPUTS.make(xp, dtype)
-    return training.init(random.key(2, xp), layers, sample, route=ROUTE, settings=SETTINGS)
+    return of_library(STATE, xp, dtype)
+
+
+def of_library(value: Any, xp: ModuleType, dtype: Any = None) -> Any:
+    """Return what is NumPy's as what it is in a library: arrays, also those inside tuples, a dtype and NumPy itself.
+
+    Floats have a dtype, or their own.
+    """
+    if isinstance(value, tuple):
+        return _like(value, [of_library(item, xp, dtype) for item in value])
+    if isinstance(value, np.ndarray):
+        own = value.dtype.name if dtype is None else dtype
+        return to_library(value, xp, word_dtype(xp) if value.dtype == np.uint32 else own)
+    return xp.float32 if value is np.float32 else xp if value is np else value
 
 
 def _tail(x: Any) -> Any:
