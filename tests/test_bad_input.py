@@ -661,7 +661,7 @@ def _manifolds() -> Iterator[tuple[str, str, partial]]:
     yield "covariance", "rank 1, two components", from_moments(one, ONES, dimension=2, centring="centred")
     yield "covariance", "rank 1 and a mean", from_moments(np.arange(4.0), ONES, dimension=3)
     yield "covariance", "constant, centred", from_moments(one, 0 * ONES, dimension=1, centring="centred")
-    yield "covariance", "to rounding", from_moments(1.7 * one, 1e-31 * ONES, dimension=1, centring="centred")
+    yield "covariance", "to rounding", from_moments(1.7 * one, 1e-32 * ONES, dimension=1, centring="centred")
     yield "covariance", "all zero, explained", from_moments(zero, 0 * ONES, explained=0.5)
     yield "mean", "inside the span", from_moments(one, ONES, dimension=1, centring="mean-added")
     yield "mean", "none to add", from_moments(zero, ONES, dimension=1, centring="mean-added")
