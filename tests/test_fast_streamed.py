@@ -28,8 +28,8 @@ from nmnc_ref.route import Direct
 WIDTHS, BATCH, DRAWS, SIGMA = fast_devices.WIDTHS, fast_devices.BATCH, fast_devices.DRAWS, fast_devices.SIGMA
 
 
-def problem(xp, dtype=np.float64):
-    key = random.key(3, xp)
+def problem(dtype=np.float64):
+    key = random.key(3, np)
     network = initialisation.dense_network(random.fold_in(key, 1), WIDTHS, dtype)
     x = random.normal(random.fold_in(key, 2), (BATCH, WIDTHS[0]), dtype)
     given = {"route": Direct(tanh), "settings": training.Settings("nmnc", dimension=3)}
@@ -37,7 +37,7 @@ def problem(xp, dtype=np.float64):
 
 
 def by_the_readable_functions(antithetic=True, dtype=np.float64):
-    key, network, x, bases = problem(np, dtype)
+    key, network, x, bases = problem(dtype)
     found = []
     respond = estimator.antithetic_response if antithetic else estimator.one_sided_response
     for site, basis in enumerate(bases):
@@ -56,7 +56,7 @@ def by_the_readable_functions(antithetic=True, dtype=np.float64):
 )
 def test_any_chunk_gives_the_readable_estimate(chunk, antithetic, dtype_name):
     dtype = getattr(np, dtype_name)
-    key, network, x, bases = problem(jnp, getattr(jnp, dtype_name))
+    key, network, x, bases = jax.tree.map(jnp.asarray, problem(dtype))
     given = {"activation": tanh, "sigma": SIGMA, "draws": DRAWS, "chunk": chunk, "antithetic": antithetic}
     given["mesh"] = streamed.mesh()
     C = jax.jit(functools.partial(streamed.estimates, **given))(key, network, x, bases)
@@ -69,7 +69,7 @@ def meshes():
     flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8"
     script = Path(fast_devices.__file__)
     environment = os.environ | {"XLA_FLAGS": flags, "PYTHONPATH": os.pathsep.join([str(script.parents[1]), *sys.path])}
-    said = subprocess.run([sys.executable, script], env=environment, capture_output=True, text=True, check=False)
+    said = subprocess.run([sys.executable, script], env=environment, capture_output=True, text=True, timeout=600)
     assert said.returncode == 0, said.stderr
     return json.loads(said.stdout.splitlines()[-1])
 
@@ -82,13 +82,13 @@ def test_any_number_of_devices_gives_the_same(meshes, what):
 
 
 def test_many_devices_give_the_readable_estimate(meshes):
-    _, _, _, bases = problem(np)
+    _, _, _, bases = problem()
     for coordinates, basis, want in zip(meshes["alone"], bases, by_the_readable_functions(), strict=True):
         assert_linear(np.array(coordinates) @ basis.T, want, DRAWS * BATCH, 4.0 / SIGMA)
 
 
 def test_samples_that_cannot_be_shared_out_are_refused():
     mesh = jax.sharding.AbstractMesh((1, 3), streamed.AXES)
-    key, network, x, bases = problem(jnp)
+    key, network, x, bases = jax.tree.map(jnp.asarray, problem())
     with pytest.raises(ValueError, match="expected a multiple of 3 samples, got 8"):
         streamed.estimates(key, network, x, bases, activation=tanh, sigma=0.1, draws=2, mesh=mesh)
