@@ -26,7 +26,7 @@ def answered(tmp_path: Path, *command: str, dtype: str = "float64") -> dict:
     """Run a port on the pack that the command writes, check its answers, and return the document of the results."""
     given, answers, result = tmp_path / "pack", tmp_path / "answers", tmp_path / "result.json"
     assert main(["vectors", "write", str(given)]) == 0
-    subprocess.run([*command, str(given), str(answers), dtype], check=True, timeout=120)
+    subprocess.run([*command, str(given), str(answers), dtype], check=True, timeout=600)
     status = main(["vectors", "check", "--answers", str(answers), "--dtype", dtype, "--json", str(result)])
     document = json.loads(result.read_bytes())
     assert status == (1 if document["counts"]["failed"] else 0)
