@@ -26,6 +26,7 @@ LEARNING_RATE = 0.1
 @claim(
     "A1",
     "J_l = (∂y/∂s_{l+1}) W_{l+1}, so row(J_l) ⊂ row(W_{l+1}).",
+    formula=r"J_l = \frac{\partial y}{\partial s_{l+1}}\,W_{l+1}",
     source="summary, exact",
     rung="identity",
     twins={
@@ -72,6 +73,11 @@ def _adam(
     "A2",
     "SGD with decay λ and step η, activity in span(P): W_t P_⊥ = (1−ηλ)ᵗ W_0 P_⊥ exactly, whatever the outer(post, "
     "pre) rule; with heavy-ball momentum μ the factor is the (1,1) entry of [[1−ηλ, −ημ], [λ, μ]]ᵗ.",
+    formula=r"""
+        W_tP_{\perp} = (1-\eta\lambda)^t\,W_0P_{\perp}
+        W_tP_{\perp} = \left[\left(\begin{matrix} 1-\eta\lambda & -\eta\mu \\ \lambda & \mu
+            \end{matrix}\right)^t\right]_{11}W_0P_{\perp} \quad\text{(momentum)}
+    """,
     source="derived",
     rung="identity",
     twins={
@@ -178,6 +184,11 @@ def _energies_at_initialisation(lab: Lab, initial: Callable) -> np.ndarray:
     "A3",
     "At random initialisation (ReLU, zero biases) E‖J_lP‖²/E‖J_l‖² = d/n, and so E[α_l]; in trained networks α_l is "
     "far above it: at least 3d/n at every hidden layer of a classifier of real images, with and without weight decay.",
+    formula=r"""
+        \mathbb{E}[\alpha_l] = \frac{\mathbb{E}\|J_lP\|^2}{\mathbb{E}\|J_l\|^2} = \frac{d}{n}
+            \quad\text{(at initialisation)}
+        \alpha_l \ge \frac{3d}{n} \quad\text{(trained)}
+    """,
     source="abstract, derived",
     rung="Monte Carlo",
     twins={
@@ -224,6 +235,7 @@ def trained_alignment(
     "Weight updates span the uncentred activity. The centred basis misses the mean direction: ∂W(I − P_c) = (Σδ_i) "
     "mᵀ(I − P_c). Weights made of updates alone have α = 1 with the uncentred span or the mean added, less with the "
     "centred one.",
+    formula=r"G\,(I - P_c) = \left(\sum_i\delta_i\right)^{\top}m^{\top}(I - P_c)",
     source="derived",
     rung="identity",
     twins={
@@ -275,6 +287,11 @@ def uncentred_span(
     "A5",
     "Editing W → W + A(I−P), P on the uncentred span, changes no output on the manifold but changes J: off-manifold "
     "responses are not determined by the task. With a centred basis and mean m, also b → b − A(I−P)m.",
+    formula=r"""
+        \left(W + A(I-P)\right)x = Wx \quad\text{for } x = Px
+        J \to J + \frac{\partial y}{\partial s}\,A(I-P)
+        b \to b - A(I-P)\,m \quad\text{(centred basis)}
+    """,
     source="summary, exact",
     rung="identity",
     twins={

@@ -8,6 +8,8 @@ experiments in a wrong way, or at those of a control.
 
 from __future__ import annotations
 
+import inspect
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -36,7 +38,7 @@ class Claim(NamedTuple):
     `source`: where the statement comes from; `rung`: the weakest kind of evidence it needs; `twins`: by name, the parts
     that a broken variant replaces; `float64_only`: why it cannot be resolved in float32, or an empty string;
     `experiments`: what has to be run before, by `notebook`, for a claim about training; `needs`: data that the user may
-    supply, fields of `Supplied`, on which they depend.
+    supply, fields of `Supplied`, on which they depend; `formula`: the statement in LaTeX, a formula a line.
     """
 
     id: str
@@ -49,6 +51,7 @@ class Claim(NamedTuple):
     float64_only: str
     experiments: Experiments | None = None
     needs: tuple[str, ...] = ()
+    formula: str = ""
 
     def wanted(self, supplied: Supplied = NOTHING) -> Sequence[Any]:
         """Return the experiments that it needs, on the data that were supplied; none for the theory or without data."""
@@ -64,6 +67,11 @@ class Claim(NamedTuple):
     def tier(self) -> str:
         """Tell whether it is about the theory or about training."""
         return "training" if self.experiments else "theory"
+
+    @property
+    def function(self) -> str:
+        """The name of the function that measures it."""
+        return f"{self.measure.__module__}.{self.measure.__qualname__}"
 
     @property
     def notes(self) -> str:
@@ -110,6 +118,7 @@ def claim(
     id: str,
     statement: str,
     *,
+    formula: str,
     source: str,
     rung: str,
     twins: Mapping[str, Mapping[str, Any]],
@@ -117,7 +126,10 @@ def claim(
     experiments: Experiments | None = None,
     needs: tuple[str, ...] = (),
 ) -> Callable[[Measure], Measure]:
-    """Register the decorated generator as the measurement of a claim."""
+    """Register the decorated generator as the measurement of a claim.
+
+    `formula` may go on in lines that are indented further.
+    """
 
     def register(measure: Measure) -> Measure:
         family = measure.__module__.split(".")[1]
@@ -125,7 +137,19 @@ def claim(
             raise ValueError(f"claim {id}: expected a new id, a known family and rung, and at least one twin")
         if any(word not in SOURCES for word in source.split(", ")):
             raise ValueError(f"claim {id}: expected sources among {', '.join(SOURCES)}, got {source}")
-        REGISTER[id] = Claim(id, family, statement, source, rung, measure, twins, float64_only, experiments, needs)
+        REGISTER[id] = Claim(
+            id,
+            family,
+            statement,
+            source,
+            rung,
+            measure,
+            twins,
+            float64_only,
+            experiments,
+            needs,
+            re.sub(r"\n +", " ", inspect.cleandoc(formula)),
+        )
         return measure
 
     return register

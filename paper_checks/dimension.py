@@ -17,6 +17,11 @@ from paper_checks.lab import Lab
     "D1",
     "Participation ratio (Σλ)²/Σλ²: exact on known spectra; on a finite sample biased downwards, with "
     "E[(tr C)²]/E[tr C²] = [t² + 2s/N]/[s(1 + 1/N) + t²/N], t = Σλ, s = Σλ².",
+    formula=r"""
+        \mathrm{PR} = \frac{(\sum\lambda)^2}{\sum\lambda^2}
+        \frac{\mathbb{E}[\mathrm{tr}(C)^2]}{\mathbb{E}[\mathrm{tr}(C^2)]} = \frac{t^2 + 2s/N}{s(1 + 1/N) + t^2/N},
+            \quad t = \sum\lambda, \quad s = \sum\lambda^2
+    """,
     source="literature, derived",
     rung="enumeration",
     twins={
@@ -77,6 +82,7 @@ def _mean_log_ratio(lab: Lab, measure: Callable[[Array], Array], number: int) ->
 @claim(
     "D2",
     "TwoNN recovers d on uniform d-dimensional data: E[log(r₂/r₁)] = 1/d. Points that occur several times count once.",
+    formula=r"\mathbb{E}\left[\log\frac{r_2}{r_1}\right] = \frac{1}{d}",
     source="literature",
     rung="Monte Carlo",
     twins={

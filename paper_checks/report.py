@@ -156,6 +156,9 @@ def _claim_document(outcome: Outcome) -> dict[str, Any]:
         "notes": [claim.notes, *outcome.notes],
         "tier": claim.tier,
         "dtype": outcome.lab.dtype_name,
+        "evidence": claim.rung,
+        "formula": claim.formula,
+        "function": claim.function,
         "comparisons": [_comparison_document(each) for each in outcome.comparisons],
         "experiments": [description(experiment) | {"result": result} for experiment, result in outcome.results.items()],
     }

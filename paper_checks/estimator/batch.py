@@ -45,6 +45,11 @@ def _summed(response: Array, noise: Array, sigma: float) -> Array:
     "Batch of B samples with one fresh ξ each: mean mean_i(J_i) P, variance (1/(BK))(d+1)·mean_i‖J_iP‖². Negative "
     "control, noise on preactivations: noise shared over the batch with a batch-mean loss gives outer(mean δ, mean "
     "x), not mean(outer).",
+    formula=r"""
+        \mathbb{E}[\hat J] = \bar JP, \quad \bar J = \frac{1}{B}\sum_i J_i
+        \mathbb{E}\|\hat J - \bar JP\|^2 = \frac{d+1}{BK}\cdot\frac{1}{B}\sum_i\|J_iP\|^2
+        \text{shared noise: } \bar\delta^{\top}\bar x^{\top} \ne \frac{1}{B}\sum_i\delta_i^{\top}x_i^{\top}
+    """,
     source="derived",
     rung="Monte Carlo",
     twins={
@@ -106,6 +111,10 @@ def batch(
     "E15",
     "Perturbing every layer at once adds d_l σ_k²‖J_kP_k‖²/(Kσ_l²) to the error of layer l for each other layer k "
     "(responses linear and additive).",
+    formula=r"""
+        \mathbb{E}\|\hat J_l - J_lP_l\|^2 = \frac{d_l+1}{K}\,\|J_lP_l\|^2 +
+            \sum_{k\ne l}\frac{d_l\,\sigma_k^2\,\|J_kP_k\|^2}{K\sigma_l^2}
+    """,
     source="derived",
     rung="enumeration",
     twins={

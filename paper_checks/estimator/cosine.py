@@ -41,6 +41,10 @@ def squared_cosine(lab: Lab, estimate: Array, jacobian: Array) -> Array:
     "E5",
     "One draw, any law with uniform direction or Rademacher, any n_o: E[cos²(Ĵ,J)] = α/d for NMNC and 1/n for VNC, so"
     " NMNC wins if and only if α > d/n. A random d-dimensional subspace has E[α] = d/n and wins nothing.",
+    formula=r"""
+        \mathbb{E}[\cos^2(\hat J, J)] = \frac{\alpha}{d} \text{ (NMNC)}, \quad \frac{1}{n} \text{ (VNC)}
+        \mathbb{E}[\alpha] = \frac{d}{n} \quad\text{for a random subspace}
+    """,
     source="derived",
     rung="Monte Carlo",
     twins={
@@ -120,6 +124,12 @@ def _advantages(lab: Lab) -> dict[tuple[int, float, int], float]:
     "E6",
     "K draws: ⟨E Ĵ, J⟩/√(‖J‖²·E‖Ĵ‖²) = √(αK/(K+d+1)) for NMNC and √(K/(K+n+1)) for VNC (d−1, n−1 for Rademacher). "
     "NMNC has the larger ratio if and only if α > (K+d+1)/(K+n+1); VNC overtakes beyond K† = [α(n+1) − (d+1)]/(1−α).",
+    formula=r"""
+        \frac{\langle\mathbb{E}\hat J, J\rangle}{\sqrt{\|J\|^2\,\mathbb{E}\|\hat J\|^2}} =
+            \sqrt{\frac{\alpha K}{K+d+1}} \text{ (NMNC)}, \quad \sqrt{\frac{K}{K+n+1}} \text{ (VNC)}
+        \text{NMNC has the larger ratio} \;\iff\; \alpha > \frac{K+d+1}{K+n+1}
+        K^{\dagger} = \frac{\alpha(n+1) - (d+1)}{1-\alpha}
+    """,
     source="derived",
     rung="enumeration",
     twins={
@@ -176,6 +186,11 @@ def cosine_ratio(
     "E7",
     "Energy matching, σ_VNC = σ √(d/n), equalises E‖ξ‖² = σ²d, and cancels in the normalised estimator of a linear "
     "response. Un-normalised (ΔB = δy ξᵀ) the progress ⟨E ΔB, J⟩/‖J‖² is ασ² against (d/n)σ².",
+    formula=r"""
+        \sigma_{\mathrm{VNC}} = \sigma\sqrt{d/n} \;\implies\; \mathbb{E}\|\xi\|^2 = \sigma^2 d \text{ for both}
+        \frac{\langle\mathbb{E}[\delta y\,\xi^{\top}], J\rangle}{\|J\|^2} = \alpha\,\sigma^2 \text{ (NMNC)}, \quad
+            \frac{d}{n}\,\sigma^2 \text{ (VNC)}
+    """,
     source="derived",
     rung="enumeration",
     twins={

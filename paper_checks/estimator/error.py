@@ -39,6 +39,11 @@ def _error(lab: Lab, problem: Problem, law: Law, perturb, target: Array, estimat
     "E3",
     "Variance: E‖Ĵ − JP‖² = (d+1)/K·‖JP‖² for Gaussian coefficients, (d−1)/K for Rademacher, (d−0.2)/K for uniform "
     "ones; VNC the same with n and J. Independent of n_o.",
+    formula=r"""
+        \mathbb{E}\|\hat J - JP\|^2 = \frac{c_d}{K}\,\|JP\|^2 \quad\text{(NMNC)}
+        \mathbb{E}\|\hat J - J\|^2 = \frac{c_n}{K}\,\|J\|^2 \quad\text{(VNC)}
+        c_m = m + 1 \text{ (Gaussian)}, \quad m - 1 \text{ (Rademacher)}, \quad m - \tfrac{1}{5} \text{ (uniform)}
+    """,
     source="derived",
     rung="enumeration",
     twins={
@@ -87,6 +92,11 @@ def variance(
     "E4",
     "Relative error: NMNC (1−α) + α(d+1)/K, VNC (n+1)/K; NMNC is better if and only if K < K* = [(n+1) − "
     "α(d+1)]/(1−α).",
+    formula=r"""
+        \mathrm{relMSE} = (1-\alpha) + \alpha\,\frac{d+1}{K} \quad\text{(NMNC)}
+        \mathrm{relMSE} = \frac{n+1}{K} \quad\text{(VNC)}
+        K^{\ast} = \frac{(n+1) - \alpha(d+1)}{1-\alpha}
+    """,
     source="derived",
     rung="enumeration",
     twins={
@@ -144,6 +154,14 @@ def _with_curvature(problem: Problem, hessians: Array):
     "Antithetic pairs remove the even-order variance: on a quadratic tail it equals the linear law exactly, while "
     "one-sided noise adds σ²(d+4)/(4K)·Σ[(tr M)² + 2 tr M²]. On a linear tail 2K forward passes buy K pairs or 2K−1 "
     "one-sided draws: variance ratio one-sided : antithetic = K/(2K−1).",
+    formula=r"""
+        \mathbb{E}\|\hat J - JP\|^2 = \frac{d+1}{K}\,\|JP\|^2 \quad\text{(antithetic)}
+        \mathbb{E}\|\hat J - JP\|^2 = \frac{d+1}{K}\,\|JP\|^2 + \frac{\sigma^2(d+4)}{4K}\sum_o\left(\mathrm{tr}(M_o)^2
+            + 2\,\mathrm{tr}(M_o^2)\right) \quad\text{(one-sided)}
+        M_o = U^{\top}H_oU
+        \frac{\text{variance of } 2K-1 \text{ one-sided draws}}{\text{variance of } K \text{ pairs}} = \frac{K}{2K-1}
+            \quad\text{on a linear tail}
+    """,
     source="derived",
     rung="enumeration",
     twins={
@@ -207,6 +225,10 @@ def antithetic_pairs(
     "E10",
     "Orthonormal coefficient frames z_k = √d q_k, K ≤ d: relMSE = (1−α) + α(d−K)/K; at K = d the estimate equals J P "
     "exactly.",
+    formula=r"""
+        z_k = \sqrt{d}\,q_k, \quad q_j^{\top}q_k = \delta_{jk}, \quad K \le d
+        \mathrm{relMSE} = (1-\alpha) + \alpha\,\frac{d-K}{K}
+    """,
     source="derived",
     rung="Monte Carlo",
     twins={

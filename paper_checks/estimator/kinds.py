@@ -33,6 +33,11 @@ def _total(values: Array) -> Array:
     "E18",
     "Weight perturbation, all N parameters at once, one loss: E[Ĝ] = G; an array of N_a of them has the variance "
     "(N_a‖G‖² + ‖G_a‖²)/K, so all together (N+1)/K·‖G‖².",
+    formula=r"""
+        \hat G = \frac{1}{K}\sum_k\frac{\delta L_k\,\omega_k}{\sigma^2}, \quad \mathbb{E}[\hat G] = G
+        \mathbb{E}\|\hat G_a - G_a\|^2 = \frac{N_a\|G\|^2 + \|G_a\|^2}{K}
+        \mathbb{E}\|\hat G - G\|^2 = \frac{N+1}{K}\,\|G\|^2
+    """,
     source="derived",
     rung="enumeration",
     twins={
@@ -100,6 +105,10 @@ def _layer(lab: Lab, n: int) -> tuple[Callable[[Array], Array], Array, Array]:
     "E19",
     "One loss of the batch, fresh noise for each sample: E[ĝ_i] = g_iP; variance [(d+1)‖g_iP‖² + d·Σ_{j≠i}‖g_jP‖²]/K, "
     "the other samples being noise.",
+    formula=r"""
+        \mathbb{E}[\hat g_i] = g_iP
+        \mathbb{E}\|\hat g_i - g_iP\|^2 = \frac{1}{K}\left((d+1)\,\|g_iP\|^2 + d\sum_{j\ne i}\|g_jP\|^2\right)
+    """,
     source="derived",
     rung="enumeration",
     twins={
@@ -140,6 +149,10 @@ def batch_loss(
     "E20",
     "Without a baseline, Ĵ = (1/K) Σ y(x+ξ)ξᵀ/σ²: the same mean for a law with E[z] = 0, and for one that is symmetric "
     "the variance of E3 and d‖y(x)‖²/(Kσ²) more.",
+    formula=r"""
+        \hat J = \frac{1}{K}\sum_k\frac{y(x+\xi_k)\,\xi_k^{\top}}{\sigma^2}, \quad \mathbb{E}[\hat J] = JP
+        \mathbb{E}\|\hat J - JP\|^2 = \frac{d+1}{K}\,\|JP\|^2 + \frac{d\,\|y(x)\|^2}{K\sigma^2}
+    """,
     source="derived",
     rung="enumeration",
     twins={
@@ -174,6 +187,10 @@ def no_baseline(
     "E21",
     "Forward gradient: the exact directional derivative J(x)ξ in place of a difference. E[Ĵ] = J(x)P with no smoothing "
     "at any σ and on any differentiable tail, and the variance of E3 exactly.",
+    formula=r"""
+        \hat J = \frac{1}{K}\sum_k\frac{J(x)\,\xi_k\,\xi_k^{\top}}{\sigma^2}, \quad \mathbb{E}[\hat J] = J(x)\,P
+        \mathbb{E}\|\hat J - J(x)\,P\|^2 = \frac{d+1}{K}\,\|J(x)\,P\|^2
+    """,
     source="derived",
     rung="enumeration",
     twins={

@@ -35,6 +35,7 @@ def _mean_over_law(lab: Lab, problem: Problem, law: tuple[Array, Array], perturb
 @claim(
     "E1",
     "VNC is unbiased: E[Ĵ] = J.",
+    formula=r"\mathbb{E}[\hat J] = J",
     source="literature",
     rung="enumeration",
     twins=slips(("1/σ for 1/σ²", "no 1/K", "wrong sign", "first draw counted twice")),
@@ -53,6 +54,10 @@ def unbiased_isotropic(lab: Lab, estimate=estimator.correlation) -> Iterator[Com
 @claim(
     "E2",
     "NMNC: E[Ĵ] = J P; unbiased if and only if row(J) ⊂ span(U).",
+    formula=r"""
+        \mathbb{E}[\hat J] = JP
+        JP = J \;\iff\; \mathrm{row}(J) \subset \mathrm{span}(U)
+    """,
     source="derived",
     rung="enumeration",
     twins={
@@ -88,6 +93,7 @@ def unbiased_on_manifold(
     "E8",
     "Non-linear tail, Gaussian noise: E[δy ξᵀ]/σ² = E[J(x + ξ)] P exactly, one-sided or antithetic, at any σ; so the "
     "bias against J(x) P is O(σ²). Other noise laws have an O(σ²) bias of another size.",
+    formula=r"\frac{1}{\sigma^2}\,\mathbb{E}[\delta y\,\xi^{\top}] = \mathbb{E}[J(x+\xi)]\,P = J(x)\,P + O(\sigma^2)",
     source="derived",
     rung="convergence",
     float64_only="the bias at the scales of the slope, about 1e-4, is below the rounding of δy/σ in float32",
@@ -147,6 +153,11 @@ def smoothed(
 @claim(
     "E11",
     "Covariance-shaped noise ξ ~ N(0, C), Ĝ = (1/K) Σ δy ξᵀ: E[Ĝ] = J C and E‖Ĝ − JC‖² = [tr(JCJᵀ) tr C + ‖JC‖²]/K.",
+    formula=r"""
+        \hat G = \frac{1}{K}\sum_k\delta y_k\,\xi_k^{\top}, \quad \xi_k \sim N(0, C)
+        \mathbb{E}[\hat G] = JC
+        \mathbb{E}\|\hat G - JC\|^2 = \frac{\mathrm{tr}(JCJ^{\top})\,\mathrm{tr}(C) + \|JC\|^2}{K}
+    """,
     source="derived",
     rung="enumeration",
     twins={

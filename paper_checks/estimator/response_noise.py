@@ -18,6 +18,15 @@ TAU = 0.2
     "Response noise of variance τ² per component, independent between draws, adds n_o·dim·τ²/(Kσ²) to both errors, "
     "dim = d or n: at matched energy a factor (n/d)² in NMNC's favour. Noise τ on each output is 2τ² one-sided, τ²/2 "
     "antithetic.",
+    formula=r"""
+        \mathbb{E}\|\hat J - JP\|^2 = \frac{d+1}{K}\,\|JP\|^2 + \frac{n_o\,d\,\tau^2}{K\sigma^2} \quad\text{(NMNC)}
+        \mathbb{E}\|\hat J - J\|^2 = \frac{n+1}{K}\,\|J\|^2 + \frac{n_o\,n\,\tau^2}{K\sigma_{\mathrm{VNC}}^2}
+            \quad\text{(VNC)}
+        \frac{n_o\,n\,\tau^2}{K\sigma_{\mathrm{VNC}}^2} = \left(\frac{n}{d}\right)^2\frac{n_o\,d\,\tau^2}{K\sigma^2}
+            \quad\text{at matched energy}
+        \mathrm{Var}(\delta y_o) = 2\tau^2 \text{ (one-sided)}, \quad \tfrac{1}{2}\tau^2 \text{ (antithetic)}
+            \quad\text{for noise } \tau^2 \text{ of each output}
+    """,
     source="derived",
     rung="enumeration",
     twins={
@@ -82,6 +91,10 @@ def response_noise(
     "E13",
     "Least squares of δy on Gaussian z is exact from K = d on without response noise; with it "
     "E‖Ĵ − JP‖² = τ² n_o d/(σ²(K−d−1)) for K > d+1.",
+    formula=r"""
+        \mathbb{E}\|\hat J - JP\|^2 = \frac{\tau^2\,n_o\,d}{\sigma^2(K-d-1)}, \quad K > d+1
+        \hat J = JP \quad\text{for } \tau = 0,\; K \ge d
+    """,
     source="derived",
     rung="Monte Carlo",
     twins={

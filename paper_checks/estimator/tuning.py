@@ -24,6 +24,10 @@ from paper_checks.lab import Lab
 @claim(
     "E16",
     "The best scaling c* = 1/(1+(d+1)/K) of the estimate gives relMSE 1 − α/(1+(d+1)/K).",
+    formula=r"""
+        c^{\ast} = \frac{1}{1 + (d+1)/K}
+        \mathrm{relMSE}(c^{\ast}\hat J) = 1 - \frac{\alpha}{1 + (d+1)/K}
+    """,
     source="derived",
     rung="enumeration",
     twins={
@@ -62,6 +66,10 @@ SHOWN = (3, 10, 30)
     "E17",
     "The best manifold dimension for a budget, A(d) the alignment with the first d components: for squared error "
     "argmin_d 1 − A(d) + A(d)(d+1)/K, for cosine argmax_d A(d)/(K+d+1) (d−1 for Rademacher).",
+    formula=r"""
+        d_{\mathrm{error}} = \mathrm{argmin}_d\left[1 - A(d) + A(d)\,\frac{d+1}{K}\right]
+        d_{\mathrm{cosine}} = \mathrm{argmax}_d\,\frac{A(d)}{K+d+1}
+    """,
     source="derived",
     rung="enumeration",
     twins={

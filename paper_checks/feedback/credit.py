@@ -19,6 +19,10 @@ from paper_checks.lab import Lab
     "F4",
     "With B_i = J_i for each sample the deltas and weight gradients equal backpropagation's to rounding; so do the "
     "layer-wise ones with M_l = W_{l+1}.",
+    formula=r"""
+        B_l = J_l \;\implies\; \varphi'(s_l)\odot(eB_l) = \frac{\partial\mathcal{L}}{\partial s_l}
+        M_l = W_{l+1} \;\implies\; \varphi'(s_l)\odot(\delta_{l+1}M_l) = \frac{\partial\mathcal{L}}{\partial s_l}
+    """,
     source="exact",
     rung="identity",
     twins={
@@ -94,6 +98,10 @@ def _recurrent_credit(lab: Lab, target: Array, slope: Callable, per_sample: Call
     "F5",
     "With B = JP the activity gradient is gP: ⟨g, gP⟩ = ‖gP‖² ≥ 0, so in activity space it never points uphill, and "
     "the projected step is α_g. Past a gate it may: φ'⊙(gP) can oppose φ'⊙g.",
+    formula=r"""
+        \langle g, gP\rangle = \|gP\|^2 \ge 0
+        \alpha_g = \frac{\|gP\|^2}{\|g\|^2}
+    """,
     source="exact",
     rung="identity",
     twins={

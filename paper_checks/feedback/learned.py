@@ -33,6 +33,10 @@ def _learn(lab: Lab, start: Array, jacobians: list[Array], coefficients: list[Ar
 @claim(
     "F1",
     "One draw per step, fixed J: E[B_t] = JP + (1−η)ᵗ(B_0 − JP), with stationary variance η/(2−η)·(d+1)‖JP‖².",
+    formula=r"""
+        \mathbb{E}[B_t] = JP + (1-\eta)^t(B_0 - JP)
+        \mathbb{E}\|B_t - \mathbb{E}B_t\|^2 \to \frac{\eta}{2-\eta}\,(d+1)\,\|JP\|^2
+    """,
     source="derived",
     rung="Monte Carlo",
     twins={
@@ -76,6 +80,11 @@ def running_average(
     "F2",
     "With input-dependent Jacobians E[B] converges to mean(J_i)P; stationary variance, one draw on one random sample "
     "per step: η/(2−η)·[(d+2)·E‖J_iP‖² − ‖J̄P‖²].",
+    formula=r"""
+        \mathbb{E}[B_t] \to \bar JP
+        \mathbb{E}\|B_t - \mathbb{E}B_t\|^2 \to \frac{\eta}{2-\eta}\left((d+2)\,\mathbb{E}_i\|J_iP\|^2 -
+            \|\bar JP\|^2\right)
+    """,
     source="derived",
     rung="Monte Carlo",
     twins={
@@ -131,6 +140,11 @@ def average_over_inputs(
     "F3",
     "Layer-wise mirror: E[δs ξᵀ]/σ² = W P for every σ, as the map from activity to preactivation is linear. "
     "Convolutions: W · mean_p Cov(patch_p(ξ))/σ², which is W for isotropic noise without padding or pooling.",
+    formula=r"""
+        \frac{1}{\sigma^2}\,\mathbb{E}[\delta s\,\xi^{\top}] = WP \quad\text{(dense)}
+        \frac{1}{\sigma^2}\,\mathbb{E}\left[\mathrm{mean}_p\,\delta s_p\,\pi_p(\xi)^{\top}\right] =
+            \frac{1}{\sigma^2}\,W\,\mathrm{mean}_p\,\mathrm{Cov}(\pi_p(\xi)) \quad\text{(convolution)}
+    """,
     source="literature, choice",
     rung="enumeration",
     twins={

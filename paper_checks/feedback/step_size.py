@@ -19,6 +19,12 @@ SIGMA = 0.5
     "F6",
     "Step-size laws of a linear student (N inputs x ~ N(0, I), M outputs), error factor per step: gradient descent "
     "1−2ε+ε²(N+2), node perturbation 1−2ε+ε²(M+2)(N+2), weight perturbation 1−2ε+ε²(MN+2)(N+2).",
+    formula=r"""
+        \mathbb{E}\|W_{t+1} - W^{\ast}\|^2 = \left(1 - 2\epsilon +
+            \epsilon^2c\,(N+2)\right)\mathbb{E}\|W_t - W^{\ast}\|^2
+        c = 1 \text{ (gradient descent)}, \quad M+2 \text{ (node perturbation)}, \quad MN+2
+            \text{ (weight perturbation)}
+    """,
     source="literature",
     rung="enumeration",
     twins={
@@ -75,6 +81,11 @@ def _student_gradients(lab: Lab, student: Array, x: Array, noise: Array | None) 
     "F7",
     "Weight gradient from a noisy activity gradient, fresh noise per sample, D_i = diag φ'(s_i): variance "
     "(1/(B²K)) Σ_i ‖x_i‖² [‖D_iPg_i‖² + ‖D_iU‖²_F‖Pg_i‖²].",
+    formula=r"""
+        \mathbb{E}\|\hat G - \mathbb{E}\hat G\|^2 = \frac{1}{B^2K}\sum_i\|x_i\|^2\left(\|D_iPg_i\|^2 +
+            \|D_iU\|^2\,\|Pg_i\|^2\right)
+        D_i = \mathrm{diag}\,\varphi'(s_i)
+    """,
     source="derived",
     rung="enumeration",
     twins={

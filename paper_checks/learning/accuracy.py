@@ -110,6 +110,10 @@ def _sequences() -> list[Learner]:
     "NMNC learns to classify images better than VNC at an equal number of perturbations, where these are scarce: test "
     "accuracy of dense networks whose credit comes from fresh perturbations alone, and of convolutional ones that "
     "average few of them, each rule at its best learning rate and η.",
+    formula=r"""
+        \mathrm{accuracy}_{\mathrm{NMNC}} > \mathrm{accuracy}_{\mathrm{VNC}} \quad\text{where } K < K^{\dagger} =
+            \frac{\alpha(n+1) - (d+1)}{1-\alpha}
+    """,
     source="abstract",
     rung="trained networks",
     twins=EXCHANGED,
@@ -132,6 +136,7 @@ def classification(lab: Lab, results: Results, manifold: str = "nmnc", isotropic
     "L4",
     "NMNC trains recurrent networks better than VNC where credit comes from fresh perturbations of h_t alone: test "
     "accuracy on digits row by row and on a task of memory, each rule at its best learning rate.",
+    formula=r"\mathrm{accuracy}_{\mathrm{NMNC}} > \mathrm{accuracy}_{\mathrm{VNC}} \quad\text{for } \eta = 1",
     source="abstract",
     rung="trained networks",
     twins=EXCHANGED,

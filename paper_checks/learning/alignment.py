@@ -31,6 +31,7 @@ def _alphas(results: Results, decay: float, epoch: int, layer: int, centring: st
     "A3-trained",
     "In trained networks α_l is far above the d/n of random ones (here by a factor of at least 3), grows in the course "
     "of training, and is higher with more weight decay.",
+    formula=r"\alpha_l = \frac{\|J_lP\|^2}{\|J_l\|^2} > \frac{3d}{n}",
     source="abstract",
     rung="trained networks",
     twins={
@@ -73,6 +74,7 @@ def alignment_over_training(
     "A4-trained",
     "The mean direction of the activity carries part of the Jacobian that a centred basis misses: adding it raises α "
     "in trained networks.",
+    formula=r"\alpha_l(\text{mean direction added}) - \alpha_l(\text{centred}) > 0",
     source="derived",
     rung="trained networks",
     twins={

@@ -72,6 +72,14 @@ def _test(runs: Results) -> list[float]:
     "L2-CIFAR",
     "On CIFAR-10 NMNC learns convolutional networks with thousands of units in a layer better than VNC, with feedback "
     "that is a running average of one perturbation a step: test accuracy, each rule at its best learning rate and η.",
+    formula=r"""
+        \mathrm{accuracy}_{\mathrm{NMNC}} > \mathrm{accuracy}_{\mathrm{VNC}}
+        K = \frac{2-\eta}{\eta} \quad\text{draws in the window of the average}
+        \cos(B, \bar J) \approx \sqrt{\frac{\alpha K}{K+d+1}} \text{ (NMNC)}, \quad \sqrt{\frac{K}{K+n+1}}
+            \text{ (VNC, at most)}
+        \frac{\mathbb{E}\|B\|^2}{\|\bar J\|^2} \approx \alpha\left(1 + \frac{d+1}{K}\right) \text{ (NMNC)}, \quad 1 +
+            \frac{n+1}{K} \text{ (VNC)}
+    """,
     source="abstract",
     rung="trained networks",
     twins=EXCHANGED,
@@ -128,6 +136,7 @@ def _budgets(supplied: Supplied) -> list[CifarLearner]:
 @claim(
     "L8",
     "NMNC learns CIFAR-10 better than VNC from a quarter of the perturbations of a whole training.",
+    formula=r"\mathrm{accuracy}_{\mathrm{NMNC}}\left(\tfrac{1}{4}K\right) > \mathrm{accuracy}_{\mathrm{VNC}}(K)",
     source="abstract",
     rung="trained networks",
     twins={"the rules exchanged": {"manifold": "vnc", "isotropic": "nmnc"}},

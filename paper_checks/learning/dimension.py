@@ -39,6 +39,10 @@ def _of_random_subspaces(alignments: list[float]) -> list[float]:
     "L5",
     "In a frozen network the cosine ratio over the number d of perturbed dimensions is E6's at A(d), and largest where "
     "E17 says; accuracy and cosine over d in training are reported.",
+    formula=r"""
+        \text{cosine ratio} = \sqrt{\frac{A(d)\,K}{K+d+1}}
+        d_{\mathrm{cosine}} = \mathrm{argmax}_d\,\frac{A(d)}{K+d+1}
+    """,
     source="summary, derived",
     rung="trained networks",
     twins={

@@ -40,6 +40,14 @@ def _norm(known: Mapping[str, Any]) -> float:
     "At an equal number of perturbations NMNC's gradient is better aligned with backpropagation's than VNC's, in "
     "activity and weight space, at every hidden layer of a trained classifier; in a frozen network the ratio in "
     "activity space is E6's at the α of the gradient, and the norm in weight space F7's.",
+    formula=r"""
+        \text{activity space: }
+            \frac{\mathbb{E}\sum_i\langle\hat g_i, g_i\rangle}{\sqrt{\sum_i\|g_i\|^2\;\mathbb{E}\sum_i\|\hat g_i\|^2}}
+            = \sqrt{\frac{\alpha_gK}{K+d+1}}
+        \alpha_g = \frac{\sum_i\|g_iP\|^2}{\sum_i\|g_i\|^2}
+        \text{weight space: } \mathbb{E}\left\|\sum_iM_i\hat g_i\right\|^2 = \left\|\sum_iM_iPg_i\right\|^2 +
+            \frac{1}{K}\sum_i\left(\|M_iPg_i\|^2 + \|M_iU\|^2\,\|Pg_i\|^2\right)
+    """,
     source="summary, derived",
     rung="trained networks",
     twins={

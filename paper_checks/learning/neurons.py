@@ -93,6 +93,7 @@ def _drawn(rng: np.random.Generator, size: int) -> np.ndarray:
     "L6-neurons",
     "Hidden layers that NMNC trains on CIFAR-10 are more like inferior temporal cortex than those that VNC trains, by "
     "the ranks of dissimilarities of the same stimuli.",
+    formula=r"\mathrm{RSA}(X_{\mathrm{NMNC}}, \mathrm{IT}) > \mathrm{RSA}(X_{\mathrm{VNC}}, \mathrm{IT})",
     source="abstract",
     rung="trained networks",
     twins={

@@ -37,6 +37,10 @@ def _mean(layers: list[list[float]]) -> list[float]:
     "L6",
     "The representations that NMNC learns from fresh perturbations are more like backpropagation's than those that VNC "
     "learns, by debiased CKA and RSA.",
+    formula=r"""
+        \mathrm{CKA}(X_{\mathrm{NMNC}}, X_{\mathrm{BP}}) > \mathrm{CKA}(X_{\mathrm{VNC}}, X_{\mathrm{BP}})
+        \mathrm{RSA}(X_{\mathrm{NMNC}}, X_{\mathrm{BP}}) > \mathrm{RSA}(X_{\mathrm{VNC}}, X_{\mathrm{BP}})
+    """,
     source="abstract",
     rung="trained networks",
     twins={

@@ -22,6 +22,10 @@ MEMORY = 6.0
     "L7",
     "The layer-wise rule takes a training step at the sizes of AlexNet, 193,600 units in the first layer, in bounded "
     "memory; its mirrors estimate W P of dense layers, and W times the mean patch covariance of convolutions.",
+    formula=r"""
+        \mathbb{E}[\hat M] = WP \quad\text{(dense)}
+        \mathbb{E}[\hat M] = \frac{1}{\sigma^2}\,W\,\mathrm{mean}_p\,\mathrm{Cov}(\pi_p(\xi)) \quad\text{(convolution)}
+    """,
     source="abstract, derived",
     rung="enumeration",
     twins={

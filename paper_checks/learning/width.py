@@ -34,6 +34,10 @@ def _collect(results: Results, quantity: str, layer: int) -> tuple[list[float], 
     "D3",
     "The dimension of the manifold grows much more slowly than the width of the network: participation ratio and TwoNN "
     "like n to a power below 0.5, the components with 90 % of the variance to a power below 1.",
+    formula=r"""
+        d \propto n^a, \quad a < \tfrac{1}{2} \text{ (participation ratio, TwoNN)}, \quad a < 1
+            \text{ (90 % of the variance)}
+    """,
     source="abstract",
     rung="trained networks",
     twins={"perturbations of isotropic noise for the dimension": {"exponents": {"VNC": 0.5}}},
@@ -60,6 +64,10 @@ def _predicted(alignment: float, dimension: int) -> float:
     "L3",
     "The number of perturbations to a cosine of 0.5 grows with the width for isotropic noise, like n, and stays nearly "
     "flat for noise on a manifold with α > 0.25.",
+    formula=r"""
+        \sqrt{\frac{\alpha K}{K+d+1}} = \tfrac{1}{2} \;\iff\; K = \frac{d+1}{4\alpha-1} \quad\text{(NMNC)}
+        \sqrt{\frac{K}{K+n+1}} = \tfrac{1}{2} \;\iff\; K = \frac{n+1}{3} \quad\text{(VNC)}
+    """,
     source="abstract",
     rung="trained networks",
     twins={
