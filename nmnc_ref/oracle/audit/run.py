@@ -251,7 +251,9 @@ def _what_would_decide(drawing: Drawing, checks: list[Check]) -> str:
     if not math.isfinite(calls):
         return ""
     total = drawing.session.calls + calls
-    wanted = f"--calls {_rounded(total)}, or --budget {_rounded(total * rate + 1)}"
+    wanted = f"--calls {_rounded(total)}"
+    if math.isfinite(drawing.session.budget.seconds):
+        wanted += f", or --budget {_rounded(total * rate + 1)}"
     return f"About {_rounded(calls)} more calls would decide it: {wanted}."
 
 
