@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-from nmnc_ref.oracle.audit.checks import MEAN, UNDECIDED, Check, rank
+from nmnc_ref.oracle.audit.checks import ALL, DEFECT, MEAN, PASSED, UNDECIDED, Check, rank
 from nmnc_ref.oracle.audit.problem import Declaration
 from nmnc_ref.oracle.audit.session import Budget
 
 SCHEMA = 2
 SOUND, OTHER_KIND = "sound", "other kind"
+UNITS = {"direction": "°"}
 
 
 class Explanation(NamedTuple):
@@ -19,6 +20,25 @@ class Explanation(NamedTuple):
     name: str
     score: float
     detail: str = ""
+
+
+class Question(NamedTuple):
+    """All checks of one question; `visible`: the smallest error that every returned array would have shown, or NaN."""
+
+    name: str
+    checks: tuple[Check, ...]
+    visible: float
+
+    @property
+    def status(self) -> str:
+        """The worst status of a check."""
+        statuses = {check.status for check in self.checks}
+        return next(status for status in (DEFECT, UNDECIDED, PASSED) if status in statuses)
+
+    @property
+    def worst(self) -> Check:
+        """The check that is furthest from its expectation."""
+        return min(self.checks, key=rank)
 
 
 class Report(NamedTuple):
@@ -102,6 +122,35 @@ class Report(NamedTuple):
         for (question, _), smallest in best.items():
             worst[question] = max(worst.get(question, 0.0), smallest)
         return worst
+
+    @property
+    def questions(self) -> list[Question]:
+        """The questions in the order in which they were asked."""
+        found = []
+        for name in dict.fromkeys(check.question for check in self.checks):
+            visible = self.visible_errors.get(name, math.nan)
+            seen = "independence" not in name or visible < 1  # no correlation is larger
+            checks = tuple(check for check in self.checks if check.question == name)
+            found.append(Question(name, checks, visible if seen else math.nan))
+        return found
+
+    @property
+    def traceback(self) -> str:
+        """The traceback of what the estimator raised, if it did."""
+        return "\n".join(line for check in self.findings for line in check.note.splitlines()[1:])
+
+    @property
+    def remarks(self) -> list[str]:
+        """What else there is to say to a person, a sentence or two each."""
+        lines = []
+        if self.verdict == DEFECT and not self.explanations and not any(check.note for check in self.findings):
+            lines.append("Unexplained: no scale, no other kind and no slip of the catalogue fits all measurements.")
+        place = next((check.probe for check in self.findings if check.probe not in ("", ALL)), "")
+        if self.verdict == DEFECT and place:
+            lines.append(
+                f'The same command with --problem "{place}" --seed {self.seed} gives that problem to a debugger.'
+            )
+        return [*lines, *filter(None, [self.advice])]
 
     def document(self) -> dict[str, Any]:
         """Return the report as an object for JSON, where what is not finite is null."""

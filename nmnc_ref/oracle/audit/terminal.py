@@ -9,8 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from nmnc_ref.oracle import command_line
-from nmnc_ref.oracle.audit.checks import ALL, DEFECT, UNDECIDED, rank
-from nmnc_ref.oracle.audit.report import OTHER_KIND, SOUND, Report
+from nmnc_ref.oracle.audit.checks import DEFECT, UNDECIDED
+from nmnc_ref.oracle.audit.report import OTHER_KIND, SOUND, UNITS, Report
 
 COLOURS = {
     SOUND: "bold green",
@@ -22,7 +22,6 @@ COLOURS = {
 TITLES = {DEFECT: "What is wrong", UNDECIDED: "What is open"}
 ROWS = 12
 """Findings shown; the JSON has all."""
-UNITS = {"direction": "°"}
 
 
 def show(report: Report, estimator: str) -> None:
@@ -65,16 +64,12 @@ def _questions(report: Report) -> Table:
     table = Table("question", "status", "comparisons", title="What was asked", title_justify="left")
     for heading in ("furthest off", "expected", "± s.e.", "visible error"):
         table.add_column(heading, justify="right", overflow="fold")
-    for question in dict.fromkeys(check.question for check in report.checks):
-        checks = [check for check in report.checks if check.question == question]
-        worst = min(checks, key=rank)
-        statuses = {check.status for check in checks}
-        status = next(status for status in (DEFECT, UNDECIDED, "passed") if status in statuses)
-        unit = UNITS.get(question, "")
-        visible = report.visible_errors.get(question, math.nan)
-        numbers = [_number(value, unit, 3) for value in (worst.measured, worst.expected, worst.se)]
-        numbers.append(_number(visible if "independence" not in question or visible < 1 else math.nan, unit, 3))
-        table.add_row(question, Text(status, COLOURS[status]), str(len(checks)), *numbers)
+    for question in report.questions:
+        worst, unit = question.worst, UNITS.get(question.name, "")
+        values = (worst.measured, worst.expected, worst.se, question.visible)
+        status = Text(question.status, COLOURS[question.status])
+        numbers = (_number(value, unit, 3) for value in values)
+        table.add_row(question.name, status, str(len(question.checks)), *numbers)
     return table
 
 
@@ -83,18 +78,10 @@ def _number(value: float, unit: str = "", digits: int = 4) -> str:
 
 
 def _explain(report: Report, console: Console) -> None:
-    lines = [line for check in report.findings for line in check.note.splitlines()[1:]]  # of a traceback
+    lines = report.traceback.splitlines()
     for each in report.explanations:
         lines.append(f"Fits all measurements: {each.name} (score {each.score:.2f}).")
         lines += [f"That is: {each.detail}."] if each.detail not in ("", each.name) else []
-    if report.verdict == DEFECT and not report.explanations and not any(check.note for check in report.findings):
-        lines.append("Unexplained: no scale, no other kind and no slip of the catalogue fits all measurements.")
-    place = next((check.probe for check in report.findings if check.probe not in ("", ALL)), "")
-    if report.verdict == DEFECT and place:
-        lines.append(
-            f'The same command with --problem "{place}" --seed {report.seed} gives that problem to a debugger.'
-        )
-    if report.advice:
-        lines.append(report.advice)
+    lines += report.remarks
     if lines:
         console.print("\n".join(lines), highlight=False, markup=False, emoji=False)

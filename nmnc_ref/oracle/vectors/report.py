@@ -43,12 +43,12 @@ def first_divergence(results: list[Result]) -> Group | None:
         return None
     first = first_of(failed)
     failed.remove(first)
-    details = Table.grid(padding=(0, 2))
-    for name, value in _details(first):
-        details.add_row(Text(name, style="dim"), Text(value))
+    grid = Table.grid(padding=(0, 2))
+    for name, value in details(first):
+        grid.add_row(Text(name, style="dim"), Text(value))
     parts: list[Any] = [
         Text(f"first divergent stage: {first.case.name} · {first.stage.name}", style="bold red"),
-        details,
+        grid,
     ]
     if failed:
         more = ", ".join(f"{each.case.name} · {each.stage.name}" for each in failed[:5])
@@ -63,7 +63,8 @@ def first_of(failed: list[Result]) -> Result:
     return min(failed, key=lambda result: (result.follows, ORDER.index(result.stage.operation)))
 
 
-def _details(result: Result) -> list[tuple[str, str]]:
+def details(result: Result) -> list[tuple[str, str]]:
+    """Return all there is to know about a stage that failed, by name."""
     stage = result.stage
     rows = [("claim", stage.claim or "none"), ("equation", OPERATIONS[stage.operation].equation)]
     if result.note:
@@ -108,6 +109,12 @@ def unanswered(results: list[Result]) -> list[str]:
     return lines
 
 
+def unchecked(results: list[Result]) -> list[str]:
+    """Return a line for each reason why stages were not checked: they have no answer, or were skipped."""
+    skipped = Counter(result.note for result in results if result.status == "skipped")
+    return unanswered(results) + [f"skipped {times}: {reason}" for reason, times in skipped.most_common()]
+
+
 def summary(results: list[Result]) -> str:
     """Return the counts in one line."""
     counts = Counter(result.status for result in results)
@@ -123,11 +130,8 @@ def show(results: list[Result], console: Console) -> None:
     divergence = first_divergence(results)
     if divergence is not None:
         console.print(divergence)
-    for line in unanswered(results):
+    for line in unchecked(results):
         console.print(Text(line, style="dim"))
-    skipped = Counter(result.note for result in results if result.status == "skipped")
-    for reason, times in skipped.most_common():
-        console.print(Text(f"skipped {times}: {reason}", style="dim"))
     console.print(Text(summary(results), style="bold"))
 
 
