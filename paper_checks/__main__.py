@@ -15,7 +15,8 @@ try:
 
     from nmnc_ref.oracle import command_line
     from nmnc_ref.oracle.command_line import INTERRUPTED, UsageError
-    from paper_checks import catalogue, report
+    from nmnc_ref.oracle.page import rendering
+    from paper_checks import catalogue, page, report
     from paper_checks.claim import FAMILIES, TIERS, Claim, Outcome, Results, run
     from paper_checks.data.supplied import SOURCES, Supplied
     from paper_checks.lab import BACKENDS, DTYPES, Lab
@@ -64,6 +65,9 @@ def _parser() -> argparse.ArgumentParser:
         help="seed of all random numbers (default: the environment's NMNC_SEED, or 0)",
     )
     parser.add_argument("--json", metavar="FILE", type=Path, help="write all numbers to FILE")
+    parser.add_argument(
+        "--report", metavar="DIR", type=Path, help="write a page with everything into DIR: open DIR/index.html"
+    )
     parser.add_argument(
         "--runs",
         metavar="DIR",
@@ -207,6 +211,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         labs = {tier: Lab(options.backend, options.dtype or DTYPE[tier], options.seed) for tier in tiers}
         if options.json:
             command_line.expect_writable(options.json)
+        if options.report:
+            rendering.expect_folder(options.report)
         supplied = _supplied(options, claims)
     except (UsageError, ValueError, ModuleNotFoundError) as error:
         parser.error(str(error))
@@ -222,11 +228,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         parser.error(f"--runs: cannot keep runs in {error.filename or options.runs}: {error.strerror}")
     report.show(outcomes, console)
-    if options.json:
-        try:
-            command_line.write_json(options.json, report.document(outcomes))
-        except UsageError as error:
-            parser.error(str(error))
+    document = report.document(outcomes)
+    try:
+        if options.json:
+            command_line.write_json(options.json, document)
+        if options.report:
+            page.write(options.report, document)
+    except UsageError as error:
+        parser.error(str(error))
     return report.exit_status(outcomes)
 
 

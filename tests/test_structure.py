@@ -37,6 +37,7 @@ ORACLE = [path for path in SOURCES if {"oracle", "bench"} & {*path.parts} or pat
 """The oracle, the benchmark and their command, which stand on top of the library."""
 LIBRARY = [path for path in SOURCES if path not in ORACLE]
 EXTRA = {"command_line": {"rich"}, "report": {"rich"}, "terminal": {"rich"}, "form": {"jsonschema"}}
+EXTRA |= {"rendering": {"jinja2", "latex2mathml", "markupsafe"}}
 EXTRA |= {name: {"jax"} for name in ("convolved", "scanned", "streamed")}
 """Modules that show something, read files from strangers, or are of JAX alone, and what they may use for it."""
 
@@ -154,7 +155,10 @@ def test_the_examples_of_the_readme_run(code, printed):
 def test_both_packages_are_packaged_and_typed():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     assert project["tool"]["setuptools"]["packages"]["find"]["include"] == ["nmnc_ref*", "paper_checks*"]
-    data = {"nmnc_ref": ["oracle/vectors/data/*.json"], "paper_checks": ["learning/*.json"]}
+    data = {
+        "nmnc_ref": ["oracle/vectors/data/*.json", "oracle/*/*.html", "oracle/page/page.*"],
+        "paper_checks": ["learning/*.json", "page.html"],
+    }
     for package, patterns in data.items():
         assert project["tool"]["setuptools"]["package-data"][package] == ["py.typed", *patterns]
         assert all(any((ROOT / package).glob(pattern)) for pattern in ("py.typed", *patterns))

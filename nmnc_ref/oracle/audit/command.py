@@ -27,6 +27,7 @@ from nmnc_ref.oracle.audit.process import audit_by_name
 from nmnc_ref.oracle.audit.run import JUDGED, limits
 from nmnc_ref.oracle.audit.session import Fault, answers
 from nmnc_ref.oracle.command_line import FAILED, OK, OTHER, UNDECIDED, UsageError
+from nmnc_ref.oracle.page import rendering
 
 EXIT = {"sound": OK, "defect": FAILED, "undecided": UNDECIDED, "other kind": OTHER}
 EPILOG = (
@@ -70,6 +71,9 @@ def register(subparsers: Any) -> None:
         "--problem", metavar="NAME", help="call it once, on this problem, in this process, where a debugger can follow"
     )
     parser.add_argument("--json", metavar="FILE", type=Path, help="write all numbers to FILE")
+    parser.add_argument(
+        "--report", metavar="DIR", type=Path, help="write a page with everything into DIR: open DIR/index.html"
+    )
     parser.set_defaults(run=_run)
 
 
@@ -103,7 +107,7 @@ _seed.__name__ = "seed"
 
 
 def _run(options: argparse.Namespace) -> int:
-    from nmnc_ref.oracle.audit import terminal
+    from nmnc_ref.oracle.audit import page, terminal
 
     try:
         declaration = declare(*(getattr(options, word) for word in Declaration._fields))
@@ -113,11 +117,15 @@ def _run(options: argparse.Namespace) -> int:
         return _call_once(options, declaration)
     if options.json:
         command_line.expect_writable(options.json)
+    if options.report:
+        rendering.expect_folder(options.report)
     budget, activations = limits(options.budget, options.calls), tuple(options.activations)
     report = audit_by_name(options.estimator, declaration, budget, options.seed, activations, options.judge)
     terminal.show(report, options.estimator)
     if options.json:
         command_line.write_json(options.json, report.document())
+    if options.report:
+        page.write(options.report, report, options.estimator)
     return EXIT[report.verdict]
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from nmnc_ref.oracle import command_line
 from nmnc_ref.oracle.command_line import FAILED, OK, UsageError
+from nmnc_ref.oracle.page import rendering
 from nmnc_ref.oracle.vectors import pack
 from nmnc_ref.oracle.vectors.check import MODES, Result, check
 from nmnc_ref.oracle.vectors.form import FormError
@@ -46,6 +47,9 @@ def register(commands: argparse._SubParsersAction) -> None:
         help="which stages there must be answers to: any (default), or all that exist in the precision",
     )
     verify.add_argument("--json", metavar="FILE", type=Path, help="write every result to FILE")
+    verify.add_argument(
+        "--report", metavar="DIR", type=Path, help="write a page with everything into DIR: open DIR/index.html"
+    )
     verify.set_defaults(run=_check)
 
 
@@ -78,6 +82,8 @@ def _check(options: argparse.Namespace) -> int:
     mode = options.mode or ("chained" if options.answers else "isolated")
     if options.json:
         command_line.expect_writable(options.json)
+    if options.report:
+        rendering.expect_folder(options.report)
     try:
         read = pack.read_pack()
         if options.answers:
@@ -87,15 +93,25 @@ def _check(options: argparse.Namespace) -> int:
     except (FormError, UnknownOperation) as error:
         raise UsageError(str(error)) from None
     results = check(read.cases, answer, precision=options.dtype, mode=mode)
-    _report(results, options, read.version, mode)
     statuses = {result.status for result in results}
     wrong = {"failed"} | ({"unanswered"} if options.require == "all" else set())
-    return OK if "passed" in statuses and not statuses & wrong else FAILED
+    passed = "passed" in statuses and not statuses & wrong
+    _report(results, options, read.version, mode, passed)
+    return OK if passed else FAILED
 
 
-def _report(results: list[Result], options: argparse.Namespace, version: str, mode: str) -> None:
-    from nmnc_ref.oracle.vectors import report
+def _report(results: list[Result], options: argparse.Namespace, version: str, mode: str, passed: bool) -> None:
+    from nmnc_ref.oracle.vectors import page, report
 
     report.show(results, command_line.console())
     if options.json:
         command_line.write_json(options.json, report.document(results, version, options.dtype, mode))
+    if options.report:
+        settings = {
+            "Implementation": options.impl or f"answers in {options.answers}",
+            "Mode": mode,
+            "Precision": options.dtype,
+            "Answers required": options.require,
+            "Pack": version,
+        }
+        page.write(options.report, results, settings, passed)

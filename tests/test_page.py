@@ -1,0 +1,264 @@
+"""Reports as pages: complete, self-contained, the same for the same run, whatever became of it and is in it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import types
+from html.parser import HTMLParser
+from importlib import util
+from xml.etree import ElementTree
+
+import pytest
+
+from nmnc_ref.__main__ import main as nmnc_ref
+from nmnc_ref.oracle.page import rendering
+from paper_checks import catalogue, page
+from paper_checks.__main__ import main as paper_checks
+from paper_checks.claim import run
+from tests import pages
+
+CHILDREN = {"mfrac": 2, "mroot": 2, "msub": 2, "msup": 2, "msubsup": 3, "munder": 2, "mover": 2, "munderover": 3}
+"""How many children elements of mathematics must have."""
+VOID = {"br", "col", "hr", "img", "input", "link", "meta"}
+FETCHED = {"src", "srcset", "action", "formaction", "data", "poster", "background", "ping", "cite", "manifest"}
+"""Attributes whose address a browser may ask for; and href, but for that of an anchor."""
+
+
+class Parsed(HTMLParser):
+    """A page taken apart: elements with their attributes, what is open, text by the element that it is in."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.open: list[str] = []
+        self.texts: list[tuple[str, str]] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attributes):
+        self.elements.append((tag, {name: value or "" for name, value in attributes}))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.elements.append((tag, {name: value or "" for name, value in attributes}))
+
+    def handle_endtag(self, tag):
+        assert self.open, f"</{tag}> ends nothing"
+        assert self.open.pop() == tag
+
+    def handle_data(self, text):
+        self.texts.append((self.open[-1] if self.open else "", text))
+
+    def said(self, *tags: str) -> list[str]:
+        """Return the text in elements, piece by piece."""
+        return [" ".join(text.split()) for tag, text in self.texts if (not tags or tag in tags) and text.strip()]
+
+
+@pytest.fixture(autouse=True)
+def figures(monkeypatch):
+    """Have figures drawn without drawing any."""
+    module = types.ModuleType("paper_checks.figures")
+    module.drawn = lambda document: pages.FIGURES
+    monkeypatch.setitem(sys.modules, "paper_checks.figures", module)
+
+
+def rendered(name: str) -> str:
+    return rendering.render(*pages.page(name))
+
+
+@pytest.mark.parametrize("claim", catalogue.claims(), ids=lambda claim: claim.id)
+def test_every_claim_has_a_formula_that_becomes_mathematics(claim):
+    assert claim.formula
+    for line in claim.formula.splitlines():
+        math = ElementTree.fromstring(str(rendering.formula(line)))
+        text = "".join(math.itertext())
+        assert set(text) & set("=≠≈><≤≥→∝⟹⟺"), f"{line} states nothing: {text}"
+        assert not set(text) & set("\\{}$_&"), f"{line} is not understood: {text}"
+        for element in math.iter():
+            children = CHILDREN.get(element.tag.rpartition("}")[2], len(element))
+            assert len(element) == children, ElementTree.tostring(element)
+
+
+@pytest.mark.parametrize("name", pages.NAMES)
+def test_a_page_is_well_formed_and_asks_nothing_of_the_network(name):
+    text = rendered(name)
+    parsed = Parsed(text)
+    assert not parsed.open
+    assert {"html", "title", "main", "table", "h1"} <= {tag for tag, _ in parsed.elements}
+    for tag, attributes in parsed.elements:
+        asked = [value for name, value in attributes.items() if name in FETCHED or (name == "href" and tag != "a")]
+        assert all(value.startswith("data:") for value in asked), (tag, attributes)
+        assert not any(name.startswith("on") for name in attributes), (tag, attributes)
+    assert not re.search(r"url\(|@import|fetch\(|XMLHttpRequest|import\(", text)
+    ids = [attributes["id"] for _, attributes in parsed.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    for _, attributes in parsed.elements:
+        targets = [attributes.get("aria-controls"), attributes.get("aria-labelledby")]
+        targets += [attributes["href"][1:]] if attributes.get("href", "").startswith("#") else []
+        assert {each for each in targets if each} <= set(ids), attributes
+    assert len(text.encode()) < 5e6
+
+
+@pytest.mark.parametrize("name", pages.NAMES)
+def test_only_the_footer_tells_two_pages_apart(name, monkeypatch):
+    first, second = (re.split(r"<footer>.*?</footer>", rendered(name), flags=re.DOTALL) for _ in range(2))
+    assert len(first) == 2
+    assert first == second
+
+
+def test_two_runs_of_one_seed_give_one_page(tmp_path, capsys):
+    texts = []
+    for folder in (tmp_path / "first", tmp_path / "second" / "new"):
+        assert paper_checks(["--only", "E16", "D1", "--seed", "3", "--report", str(folder)]) == 0
+        texts.append((folder / "index.html").read_text(encoding="utf-8"))
+        assert "E16" in texts[-1]
+        command = ["nmnc_ref.oracle.audit.adapters:nmnc", "--returns", "jacobian", "--target", "projected"]
+        audited = folder / "audit"
+        assert nmnc_ref(["audit", *command, "--activations", "tanh", "--calls", "64", "--report", str(audited)]) in (
+            0,
+            3,
+        )
+        texts.append((audited / "index.html").read_text(encoding="utf-8"))
+    shown = [re.sub(r"<footer>.*?</footer>", "", text, flags=re.DOTALL) for text in texts]
+    assert shown[:2] == shown[2:]
+    assert shown[0] != shown[1]
+
+
+def test_a_page_says_all_that_the_document_does():
+    document = pages.passing()
+    said = " ".join(Parsed(rendered("passing")).said())
+    for claim in document["claims"]:
+        assert claim["statement"] in said
+        assert claim["function"] in said
+        assert claim["notes"][0] in said
+        assert all(twin["name"] in said for twin in claim["twins"])
+        for each in claim["comparisons"]:
+            assert each["name"] in said
+            assert each["reason"] in said
+            assert rendering.number(each["measured"]) in said
+    assert f"seed {document['seed']}" in said
+    assert all(f"{package} {version}" in said for package, version in document["versions"].items())
+
+
+def test_a_claim_that_failed_is_shown_as_completely_as_one_that_passed():
+    passed, failed = (Parsed(rendered(name)) for name in ("passing", "failing"))
+    for heading in ("h2", "h3", "th"):
+        assert set(passed.said(heading)) <= set(failed.said(heading))
+    ids = {claim["id"] for claim in pages.failing()["claims"]}
+    assert ids <= {attributes.get("id") for tag, attributes in failed.elements if tag == "tbody"}
+
+
+def test_failures_and_needed_data_are_unmistakable():
+    parsed = Parsed(rendered("failing"))
+    assert "Failed" in parsed.said("h1")[-1]
+    assert parsed.said("title") == ["Failed · Neural manifold noise correlation, claim by claim"]
+    said = " ".join(parsed.said())
+    assert "3 of 9 claims hold, 4 failed: X2, X3, X4, X5; 2 without the data they need." in said
+    assert "2 without the data they need" in said
+    assert "Wrong twin not caught: two for one" in said
+    assert "one: predicted 1, measured 1.5" in said
+    assert "needs the images of CIFAR-10" in said
+    assert [attributes["class"] for tag, attributes in parsed.elements if "verdict" in attributes.get("class", "")] == [
+        "verdict bad"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("claims", "word"),
+    [
+        ([pages.claim("X1")], "Passed"),
+        ([pages.claim("X1"), pages.claim("X2", measure=pages.broken)], "Failed"),
+        ([pages.CLAIMS["L8"]], "Needs data"),
+        ([pages.claim("X1"), pages.CLAIMS["L8"]], "Passed"),
+    ],
+    ids=["passed", "failed", "needs data", "passed, and needs data"],
+)
+def test_the_verdict_is_that_of_the_exit_status(claims, word):
+    verdict = page.page(pages.document(*claims)).verdict
+    outcomes = [run(claim, pages.LAB) for claim in claims]
+    assert (verdict.word, verdict.tone == "good") == (word, pages.report.exit_status(outcomes) == 0)
+
+
+def test_what_is_strange_is_shown_and_does_nothing():
+    parsed = Parsed(rendered("failing"))
+    assert len([tag for tag, _ in parsed.elements if tag == "script"]) == 1
+    assert any("<script>alert('&amp;')</script> \"ξ\"" in text for text in parsed.said("p"))
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("audit, sound", ["Sound", "Mean correct within"]),
+        ("audit, defect", ["Defect", "What fits all measurements", "--problem"]),
+        ("audit, undecided", ["Undecided", "could hide one"]),
+        ("audit, raises", ["Defect", "The estimator raises: RuntimeError", "in _raises"]),
+        ("vectors, right", ["Passed", "0 failed"]),
+        ("vectors, wrong", ["Failed", "Where to look first", "equation", "Hint:"]),
+        ("vectors, nothing", ["Nothing was checked", "no function"]),
+    ],
+)
+def test_audits_and_vectors_say_what_they_found(name, words):
+    said = " ".join(Parsed(rendered(name)).said())
+    assert all(word in said for word in words)
+
+
+def test_figures_have_their_caption_and_their_data():
+    parsed = Parsed(rendered("passing"))
+    figures = [attributes for tag, attributes in parsed.elements if tag == "img"]
+    data = [attributes for tag, attributes in parsed.elements if "download" in attributes]
+    assert [each["alt"] for each in figures] == [each.title for each in pages.FIGURES]
+    assert [each["download"] for each in data] == [f"{each.name}.csv" for each in pages.FIGURES]
+    assert all(each["href"].startswith("data:text/csv") for each in data)
+
+
+def test_without_what_draws_figures_the_page_says_so(monkeypatch):
+    monkeypatch.setitem(sys.modules, "paper_checks.figures", None)
+    assert "pip install -e '.[figures]'" in " ".join(Parsed(rendered("passing")).said())
+
+
+REPORTING = {
+    "claims": (paper_checks, ["--only", "E16"], "paper_checks.__main__.run"),
+    "audit": (
+        nmnc_ref,
+        ["audit", "nmnc_ref.oracle.audit.adapters:nmnc", "--returns", "jacobian"],
+        "nmnc_ref.oracle.audit.command.audit_by_name",
+    ),
+    "vectors": (
+        nmnc_ref,
+        ["vectors", "check", "--impl", "nmnc_ref.oracle.vectors.adapter:on_numpy"],
+        "nmnc_ref.oracle.vectors.command.check",
+    ),
+}
+"""The commands that write a page, and the work that they do before."""
+
+
+@pytest.mark.parametrize("name", REPORTING)
+@pytest.mark.parametrize("problem", ["a file", "a folder in the way", "nothing installed"])
+def test_a_page_that_cannot_be_written_is_refused_before_any_work(name, problem, tmp_path, monkeypatch, capsys):
+    command, arguments, work = REPORTING[name]
+    module, _, function = work.rpartition(".")
+    monkeypatch.setattr(sys.modules[module], function, lambda *given, **options: pytest.fail("it has begun to work"))
+    folder = tmp_path / "report"
+    if problem == "a file":
+        folder.write_text("")
+    elif problem == "a folder in the way":
+        (folder / "index.html").mkdir(parents=True)
+    else:
+        monkeypatch.setattr(util, "find_spec", lambda name: None if name == "jinja2" else object())
+    try:
+        status = command([*arguments, "--report", str(folder)])
+    except SystemExit as stop:
+        status = stop.code
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert status == 2
+    assert "--report" in error
+    assert ("pip install -e '.[report]'" if problem == "nothing installed" else str(folder)) in error
+
+
+def test_a_report_needs_no_more_than_the_command_imports():
+    code = "import sys, nmnc_ref.__main__, paper_checks.__main__; print({'jinja2', 'latex2mathml'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=100)
+    assert done.stdout == "set()\n"
