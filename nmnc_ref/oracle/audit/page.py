@@ -47,7 +47,7 @@ COLUMNS = (
     Column("status"),
     Column("comparisons", numeric=True, minor=True),
     Column("furthest off", numeric=True),
-    Column("expected", numeric=True),
+    Column("expected", numeric=True, minor=True),
     Column("± s.e.", numeric=True, minor=True),
     Column("visible error", numeric=True, minor=True),
 )
