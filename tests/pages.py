@@ -33,7 +33,7 @@ STRANGE = "<script>alert('&amp;')</script> \"ξ\" ‮ \x07 漢 \udcff"
 
 
 class Drawn(NamedTuple):
-    """A figure."""
+    """A figure, as `paper_checks.figures` draws it."""
 
     name: str
     title: str
@@ -42,9 +42,9 @@ class Drawn(NamedTuple):
     csv: str
 
 
-SVG = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 30 10"><path d="M1 9 L29 1" stroke="black"/></svg>'
+SVG = '<svg role="img" aria-label="{}" viewBox="0 0 30 10"><path d="M1 9 L29 1" stroke="black"/></svg>'
 FIGURES = [
-    Drawn(name, f"Error over {name}", "Points lie on the line.", SVG, "K,error\n1,0.5\n")
+    Drawn(name, f"Error over {name}", "Points lie on the line.", SVG.format(name), "K,error\n1,0.5\n")
     for name in ("draws", "dimension", "width")
 ]
 
