@@ -45,6 +45,7 @@ def page(document: Mapping[str, Any]) -> Page:
     """Return the page of a run, as complete where it failed."""
     claims = [_judged(claim) for claim in document["claims"]]
     figures, without = _figures(document)
+    chance = sum(each["false_alarm"] or 0 for claim in claims for each in claim["comparisons"])
     return Page(
         title="Neural manifold noise correlation, claim by claim",
         verdict=_verdict(claims),
@@ -53,6 +54,7 @@ def page(document: Mapping[str, Any]) -> Page:
             "Array library": document["backend"],
             "Precision": ", ".join(dict.fromkeys(claim["dtype"] for claim in claims)),
             "Seed": str(document["seed"]),
+            **({"False alarm": f"probability at most {chance:.0e}"} if chance else {}),
             "Versions": _versions(document),
         },
         what="Claims",
@@ -119,7 +121,7 @@ def _row(claim: Mapping[str, Any]) -> Row:
 def _facts(claim: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str, str]:
     """Return where a claim comes from, what it rests on, and what it was computed by and with."""
     sources = claim["source"].split(", ")
-    experiments = {"Rests on": f"{len(claim['experiments'])} experiments"} if claim["experiments"] else {}
+    experiments = {"Rests on": _runs(claim["experiments"])} if claim["experiments"] else {}
     return {
         "Source": "; ".join(f"{source}: {TAGS[source]}" for source in sources),
         "Evidence": claim["evidence"],
@@ -128,6 +130,13 @@ def _facts(claim: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str, s
         "Run with": f"{document['backend']}, {claim['dtype']}, seed {document['seed']}",
         "Versions": _versions(document),
     }
+
+
+def _runs(experiments: Sequence[Mapping[str, Any]]) -> str:
+    kinds = Counter(each["experiment"].lower() for each in experiments)
+    seeds = sorted({each["parameters"]["seed"] for each in experiments})
+    runs = ", ".join(f"{number} runs of {kind}" for kind, number in kinds.items())
+    return f"{runs}; seeds {', '.join(map(str, seeds))}"
 
 
 def _versions(document: Mapping[str, Any]) -> str:

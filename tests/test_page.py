@@ -140,6 +140,8 @@ def test_a_page_says_all_that_the_document_does():
             assert each["name"] in said
             assert each["reason"] in said
             assert rendering.number(each["measured"]) in said
+        if len(claim["comparisons"]) > 1:
+            assert f"The tightest of these {len(claim['comparisons'])} uses {claim['used']:.1%}" in said
     assert f"seed {document['seed']}" in said
     assert all(f"{package} {version}" in said for package, version in document["versions"].items())
 
@@ -204,6 +206,14 @@ def test_what_is_strange_is_shown_and_does_nothing():
 def test_audits_and_vectors_say_what_they_found(name, words):
     said = " ".join(Parsed(rendered(name)).said())
     assert all(word in said for word in words)
+
+
+def test_a_claim_about_training_says_which_runs_it_rests_on():
+    runs = [{"experiment": "Width", "parameters": {"width": 64, "seed": seed}, "result": {}} for seed in (0, 1)]
+    document = pages.document(pages.claim("X1"))
+    document["claims"][0]["experiments"] = runs
+    said = Parsed(rendering.render(page.page(document), page.TEMPLATE)).said("dd")
+    assert "2 runs of width; seeds 0, 1" in said
 
 
 def test_figures_have_their_caption_and_their_data():
