@@ -146,12 +146,15 @@ def test_a_page_says_all_that_the_document_does():
     assert all(f"{package} {version}" in said for package, version in document["versions"].items())
 
 
-def test_a_claim_that_failed_is_shown_as_completely_as_one_that_passed():
-    passed, failed = (Parsed(rendered(name)) for name in ("passing", "failing"))
-    for heading in ("h2", "h3", "th"):
-        assert set(passed.said(heading)) <= set(failed.said(heading))
-    ids = {claim["id"] for claim in pages.failing()["claims"]}
-    assert ids <= {attributes.get("id") for tag, attributes in failed.elements if tag == "tbody"}
+@pytest.mark.parametrize("measure", [pages.broken, pages.infinite])
+def test_a_claim_that_failed_is_shown_as_completely_as_one_that_passed(measure):
+    passed, failed = (
+        Parsed(rendering.render(page.page(pages.document(claim)), page.TEMPLATE))
+        for claim in (pages.claim("X1"), pages.claim("X1", measure=measure))
+    )
+    for tag in ("h2", "h3", "th", "dt"):
+        assert set(passed.said(tag)) <= set(failed.said(tag))
+    assert [tag for tag, _ in passed.elements].count("td") == [tag for tag, _ in failed.elements].count("td")
 
 
 def test_failures_and_needed_data_are_unmistakable():
