@@ -34,8 +34,8 @@ class Comparison(NamedTuple):
     where a number is only to be seen beside its prediction, NaN if there is none. `false_alarm` is the probability that
     a correct quantity fails, `detectable` the relative error that is seen all but surely; both are None where chance
     plays no part or its law is not known. `seeds` are the independent runs behind a measured mean, `tolerance` then the
-    half of its 95 % interval.
-    `coordinates`: the parameters at which it was measured, by name, so that no reader has to understand `name`.
+    half of its 95 % interval. `shape` is that of arrays, of which predicted and measured are the norms. `coordinates`
+    are the parameters at which it was measured, by name, so that no reader has to understand `name`.
     """
 
     name: str
@@ -48,6 +48,7 @@ class Comparison(NamedTuple):
     false_alarm: float | None = None
     detectable: float | None = None
     seeds: int | None = None
+    shape: tuple[int, ...] = ()
     coordinates: Mapping[str, str | float] = NOWHERE
 
     def at(self, **coordinates: str | float) -> Comparison:
@@ -93,7 +94,8 @@ def exact(
     error = float(abs(want - got).max())
     values = (float(want), float(got)) if want.ndim == 0 else (_norm(want), _norm(got))
     used = error / tolerance if tolerance else (0.0 if error == 0 else math.inf)
-    return Comparison(name, *values, tolerance, used, f"rounding: {ROUNDING_FACTOR}·eps·√{terms}·scale")
+    reason = f"rounding: {ROUNDING_FACTOR}·eps·√{terms}·scale"
+    return Comparison(name, *values, tolerance, used, reason, shape=want.shape)
 
 
 def order(name: str, predicted: float, measured: float) -> Comparison:
