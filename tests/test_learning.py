@@ -63,7 +63,7 @@ def test_sgd_against_its_recursion():
 
 
 def test_sgd_is_pytorchs():
-    torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'nmnc_ref[torch]'")
+    torch = pytest.importorskip("torch", reason="torch is not installed: pip install torch")
     network, gradient = (Dense(draw(1, 3, 2), draw(2, 3)),), (Dense(draw(3, 3, 2), draw(4, 3)),)
     parameters = [torch.tensor(each) for each in network[0]]
     optimiser = torch.optim.SGD(parameters, lr=0.1, momentum=0.9, weight_decay=0.01)

