@@ -9,28 +9,34 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-try:
-    from rich.console import Console
-    from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
+from nmnc_ref.oracle import command_line
+from nmnc_ref.oracle.command_line import INTERRUPTED, USAGE, Help, UsageError
+from nmnc_ref.oracle.page import rendering
 
-    from nmnc_ref.oracle import command_line
-    from nmnc_ref.oracle.command_line import INTERRUPTED, UsageError
-    from nmnc_ref.oracle.page import rendering
-    from paper_checks import catalogue, page, report
+try:
+    from paper_checks import account, catalogue, page, report
     from paper_checks.claim import FAMILIES, TIERS, Claim, Outcome, Results, run
     from paper_checks.data.supplied import SOURCES, Supplied
     from paper_checks.lab import BACKENDS, DTYPES, Lab
     from paper_checks.learning import cifar_grid, grid
     from paper_checks.learning.notebook import Notebook
 except ModuleNotFoundError as error:
-    print(
-        f"paper_checks: {error.name} is not installed; install it with: pip install 'nmnc_ref[checks]'", file=sys.stderr
-    )
-    sys.exit(2)
+    needed = f"{error.name} is not installed; install it with: {command_line.install('checks')}"
+    print(f"paper_checks: {needed}", file=sys.stderr)
+    sys.exit(USAGE)
 
 PROFILES = ("quick", "full")
 DTYPE = {"theory": "float64", "training": "float32"}
 """The precision of a tier, if none is asked for."""
+EPILOG = """\
+examples:
+  {prog}                           check the theory
+  {prog} --only E3,F1 --seed 7     check two claims with other random numbers
+  {prog} --show E4                 all there is to see of one claim
+  {prog} --backend jax --dtype float32 --json run.json
+  {prog} --tier training           train networks (many minutes)
+
+exit status: 0 all held; 1 a claim failed, a twin was missed or nothing was checked; 2 wrong usage; 130 after Ctrl-C."""
 
 
 def _seed(text: str) -> int:
@@ -39,61 +45,69 @@ def _seed(text: str) -> int:
     return int(text)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(prog: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m paper_checks",
+        prog=prog,
         description="Check the theory of noise correlation against code, claim by claim.",
-        epilog="Exit status: 0 all held; 1 a claim failed, a twin was missed or nothing was checked; 2 wrong usage.",
+        epilog=EPILOG.format(prog=prog),
+        formatter_class=Help,
     )
-    parser.add_argument("--backend", choices=BACKENDS, default="numpy", help="array library (default: numpy)")
-    parser.add_argument(
-        "--dtype", choices=DTYPES, help="precision (default: float64 for the theory, float32 for training)"
-    )
-    parser.add_argument(
+    which = parser.add_argument_group("what is checked")
+    which.add_argument(
         "--tier",
         choices=(*TIERS, catalogue.ALL),
-        help="check the claims about the theory (default, in half a minute), or about training (many minutes), or all",
+        help="the claims about the theory (default, in half a minute), or about training (many minutes), or all",
     )
-    parser.add_argument(
-        "--only", nargs="+", metavar="ID", default=[], help="check these claims only, e.g. --only E3 F1"
+    which.add_argument("--family", choices=FAMILIES, help="the claims of one family only")
+    ids = which.add_mutually_exclusive_group()
+    ids.add_argument("--only", nargs="+", metavar="ID", default=[], help="these claims only, e.g. --only E3 F1")
+    ids.add_argument(
+        "--show", nargs="+", metavar="ID", default=[], help="these claims only, with everything that was compared"
     )
-    parser.add_argument("--family", choices=FAMILIES, help="check the claims of one family only")
-    parser.add_argument(
+    ids.add_argument("--list", action="store_true", help="list the claims without checking them")
+    how = parser.add_argument_group("how")
+    how.add_argument("--backend", choices=BACKENDS, default="numpy", help="array library (default: numpy)")
+    how.add_argument(
+        "--dtype", choices=DTYPES, help="precision (default: float64 for the theory, float32 for training)"
+    )
+    how.add_argument(
         "--seed",
         type=_seed,
         default=os.environ.get("NMNC_SEED", "0"),
         help="seed of all random numbers (default: the environment's NMNC_SEED, or 0)",
     )
-    parser.add_argument("--json", metavar="FILE", type=Path, help="write all numbers to FILE")
-    parser.add_argument(
+    shown = parser.add_argument_group("what is shown and written")
+    shown.add_argument("--json", metavar="FILE", type=Path, help="write all numbers to FILE")
+    shown.add_argument(
         "--report", metavar="DIR", type=Path, help="write a page with everything into DIR: open DIR/index.html"
     )
-    parser.add_argument(
+    shown.add_argument("--quiet", action="store_true", help="show what failed and the verdict only, and no progress")
+    training = parser.add_argument_group("training")
+    training.add_argument(
         "--runs",
         metavar="DIR",
         type=Path,
         default=Path("runs"),
         help="keep finished training runs in DIR, where they are found again (default: runs)",
     )
-    parser.add_argument(
+    training.add_argument(
         "--processes", metavar="N", type=int, default=os.cpu_count(), help="training runs at once (default: all cores)"
     )
-    parser.add_argument(
+    training.add_argument(
         "--profile",
         choices=PROFILES,
         default="quick",
         help="quick (default): learning rates kept with the sources; full: choose them anew from the whole grid",
     )
-    parser.add_argument(
+    training.add_argument(
         "--cifar", metavar="FOLDER", type=Path, help="train on CIFAR-10: its original files, binary or for Python"
     )
-    parser.add_argument(
+    training.add_argument(
         "--neural",
         metavar="FILE",
         type=Path,
         help="compare representations with neurons: .npz with stimuli and responses or rdm, or a published .mat",
     )
-    parser.add_argument("--list", action="store_true", help="list the claims without checking them")
     return parser
 
 
@@ -122,11 +136,12 @@ def _data(name: str, place: Path | None, claims: Sequence[Claim]) -> Any:
 
 def _tier(options: argparse.Namespace) -> str:
     """Return the tier that is asked for: the theory, unless claims or a family are named or all are listed."""
-    return options.tier or (catalogue.ALL if options.only or options.family or options.list else "theory")
+    named = options.only or options.show or options.family or options.list
+    return options.tier or (catalogue.ALL if named else "theory")
 
 
 def _experiments(
-    claims: Sequence[Claim], lab: Lab, options: argparse.Namespace, supplied: Supplied, console: Console
+    claims: Sequence[Claim], lab: Lab, options: argparse.Namespace, supplied: Supplied
 ) -> tuple[Results, Mapping[Any, str]]:
     """Return the results of what the claims about training need, and why others are missing.
 
@@ -135,12 +150,12 @@ def _experiments(
     """
     notebook = Notebook(options.runs, lab)
     for cells_of, write in _grids(claims, supplied) if options.profile == "full" else ():
-        cells, failures = _perform(notebook, cells_of, "grid", options, console)
+        cells, failures = _perform(notebook, cells_of, "grid", options)
         if failures:
             raise RuntimeError("; ".join(f"{each}: {reason}" for each, reason in failures.items()))
         write(cells, lab)
     wanted = dict.fromkeys(each for claim in claims for each in claim.wanted(supplied))
-    return _perform(notebook, list(wanted), "training", options, console)
+    return _perform(notebook, list(wanted), "training", options)
 
 
 def _grids(claims: Sequence[Claim], supplied: Supplied) -> Iterator[tuple[Sequence[Any], Callable]]:
@@ -152,58 +167,47 @@ def _grids(claims: Sequence[Claim], supplied: Supplied) -> Iterator[tuple[Sequen
 
 
 def _perform(
-    notebook: Notebook, wanted: Sequence[Any], what: str, options: argparse.Namespace, console: Console
+    notebook: Notebook, wanted: Sequence[Any], what: str, options: argparse.Namespace
 ) -> tuple[Results, Mapping[Any, str]]:
     """Run what has not been run, and return all results and what experiments raised."""
     found = notebook.results(wanted)
     missing = [each for each in wanted if each not in found]
-    columns = (*Progress.get_default_columns(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console) as progress:
-        task = progress.add_task(what, total=len(wanted), completed=len(wanted) - len(missing))
-        failures = notebook.run(missing, options.processes, lambda experiment: progress.advance(task))
+    with command_line.progress(what, len(wanted), len(found), quiet=options.quiet) as advance:
+        failures = notebook.run(missing, options.processes, lambda experiment: advance())
     return notebook.results(wanted), failures
 
 
-def _outcomes(
-    claims: Sequence[Claim], options: argparse.Namespace, labs: dict[str, Lab], supplied: Supplied
-) -> list[Outcome]:
-    """Run the experiments, then the claims.
+def _check(
+    claims: Sequence[Claim],
+    options: argparse.Namespace,
+    labs: dict[str, Lab],
+    supplied: Supplied,
+    outcomes: list[Outcome],
+) -> None:
+    """Run the experiments, then the claims, and append what each gave to the outcomes.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C, after a message.
         RuntimeError: as `_experiments`.
     """
-    console = Console(stderr=True)
-    outcomes: list[Outcome] = []
-    try:
-        results: Results = {}
-        failures: Mapping[Any, str] = {}
-        if "training" in labs:
-            results, failures = _experiments(claims, labs["training"], options, supplied, console)
-        with Progress(console=console, transient=True) as progress:
-            task = progress.add_task("", total=len(claims))
-            for claim in claims:
-                progress.update(task, description=f"checking {claim.id}")
-                outcomes.append(run(claim, labs[claim.tier], results, failures, supplied))
-                progress.advance(task)
-    except KeyboardInterrupt:
-        kept = f"; finished training runs are kept in {options.runs}" if "training" in labs else ""
-        console.print(
-            f"interrupted after {len(outcomes)} of {len(claims)} claims{kept}", highlight=False, soft_wrap=True
-        )
-        raise
-    return outcomes
+    results: Results = {}
+    failures: Mapping[Any, str] = {}
+    if "training" in labs:
+        results, failures = _experiments(claims, labs["training"], options, supplied)
+    with command_line.progress("checking", len(claims), quiet=options.quiet) as advance:
+        for claim in claims:
+            outcomes.append(run(claim, labs[claim.tier], results, failures, supplied))
+            advance()
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, prog: str = "python -m paper_checks") -> int:
     """Run the command and return its exit status."""
-    parser = _parser()
+    parser = _parser(prog)
     options = parser.parse_args(arguments)
     console = command_line.console()
     if options.processes < 1:
         parser.error(f"--processes: expected at least 1, got {options.processes}")
     try:
-        claims = catalogue.claims(options.only, options.family, _tier(options))
+        claims = catalogue.claims(catalogue.named(options.only or options.show), options.family, _tier(options))
         if options.list:
             console.print(report.listing(claims))
             return 0
@@ -216,9 +220,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         supplied = _supplied(options, claims)
     except (UsageError, ValueError, ModuleNotFoundError) as error:
         parser.error(str(error))
+    show = account.show if options.show else report.show
+    outcomes: list[Outcome] = []
     try:
-        outcomes = _outcomes(claims, options, labs, supplied)
+        _check(claims, options, labs, supplied, outcomes)
     except KeyboardInterrupt:
+        if outcomes:
+            show(outcomes, console, quiet=options.quiet)
+        kept = f"; finished training runs are kept in {options.runs}" if "training" in labs else ""
+        print(f"interrupted after {len(outcomes)} of {len(claims)} claims{kept}", file=sys.stderr)
         return INTERRUPTED
     except ModuleNotFoundError as error:
         parser.error(str(error))
@@ -227,7 +237,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except OSError as error:
         parser.error(f"--runs: cannot keep runs in {error.filename or options.runs}: {error.strerror}")
-    report.show(outcomes, console)
+    show(outcomes, console, quiet=options.quiet)
     document = report.document(outcomes)
     try:
         if options.json:

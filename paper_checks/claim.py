@@ -11,7 +11,9 @@ from __future__ import annotations
 import inspect
 import re
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from threadpoolctl import threadpool_limits
@@ -20,6 +22,7 @@ from paper_checks.comparison import Comparison
 from paper_checks.data.supplied import SOURCES as DATA
 from paper_checks.data.supplied import Supplied
 from paper_checks.lab import Lab
+from paper_checks.scope import Parameters, parameters
 
 FAMILIES = ("estimator", "feedback", "alignment", "dimension", "learning")
 TIERS = ("theory", "training")
@@ -30,6 +33,13 @@ Experiments = Callable[..., Sequence[Any]]
 Results = Mapping[Any, Mapping[str, Any]]
 """What was found, by experiment."""
 NOTHING = Supplied()
+ID = re.compile(r"[A-Z]\d+(-\w+)?")
+
+
+def _place(name: str, line: int | None) -> str:
+    """Return file and line, from the folder that holds the package."""
+    file, root = Path(name), Path(__file__).parents[1]
+    return f"{file.relative_to(root) if file.is_relative_to(root) else file}:{line}"
 
 
 class Claim(NamedTuple):
@@ -78,6 +88,12 @@ class Claim(NamedTuple):
         """How the claim is measured: the docstring of its function."""
         return " ".join((self.measure.__doc__ or "").split())
 
+    @property
+    def place(self) -> str:
+        """File and line of the function that asserts it."""
+        code = inspect.unwrap(self.measure).__code__
+        return _place(code.co_filename, code.co_firstlineno)
+
 
 class Twin(NamedTuple):
     """A wrong twin and whether the comparisons rejected it."""
@@ -89,7 +105,7 @@ class Twin(NamedTuple):
 class Outcome(NamedTuple):
     """What running a claim on a lab gave; `status` is "pass", "fail", "skipped" or "needs-data".
 
-    `results` are those of its experiments, if it has any.
+    `results` are those of its experiments, if it has any; `parameters` those of each comparison.
     """
 
     claim: Claim
@@ -100,6 +116,7 @@ class Outcome(NamedTuple):
     seconds: float
     notes: tuple[str, ...]
     results: Results
+    parameters: tuple[Parameters, ...] = ()
 
     @property
     def tightest(self) -> Comparison | None:
@@ -129,30 +146,49 @@ def claim(
     """Register the decorated generator as the measurement of a claim.
 
     `formula` may go on in lines that are indented further.
+
+    Raises:
+        ValueError: a field of the claim is not what it should be; the message says which, and what it may be.
     """
 
     def register(measure: Measure) -> Measure:
-        family = measure.__module__.split(".")[1]
-        if id in REGISTER or family not in FAMILIES or rung not in RUNGS or not twins:
-            raise ValueError(f"claim {id}: expected a new id, a known family and rung, and at least one twin")
-        if any(word not in SOURCES for word in source.split(", ")):
-            raise ValueError(f"claim {id}: expected sources among {', '.join(SOURCES)}, got {source}")
-        REGISTER[id] = Claim(
-            id,
-            family,
-            statement,
-            source,
-            rung,
-            measure,
-            twins,
-            float64_only,
-            experiments,
-            needs,
-            re.sub(r"\n +", " ", inspect.cleandoc(formula)),
-        )
+        family = measure.__module__.partition(".")[2].partition(".")[0]
+        text = re.sub(r"\n +", " ", inspect.cleandoc(formula))
+        new = Claim(id, family, statement, source, rung, measure, twins, float64_only, experiments, needs, text)
+        if mistakes := list(_mistakes(new)):
+            raise ValueError(f"claim {id}, {measure.__qualname__} at {new.place}: {'; '.join(mistakes)}")
+        REGISTER[id] = new
         return measure
 
     return register
+
+
+def _mistakes(new: Claim) -> Iterator[str]:
+    """Say what is wrong with a claim, field by field."""
+    if not ID.fullmatch(new.id):
+        yield f"id: expected a letter and a number, such as E22 or L2-CIFAR, got {new.id!r}"
+    if new.id in REGISTER:
+        yield f"id: expected a new one, this is that of {REGISTER[new.id].place}"
+    chosen: dict[str, tuple[Sequence[str], Sequence[str]]] = {
+        "family, the module": ([new.family], FAMILIES),
+        "source": (new.source.split(", "), SOURCES),
+        "rung": ([new.rung], RUNGS),
+        "needs": (new.needs, tuple(DATA)),
+    }
+    for field, (values, choices) in chosen.items():
+        if unknown := [value for value in values if value not in choices]:
+            yield f"{field}: expected one of {', '.join(choices)}, got {', '.join(unknown)!r}"
+    if not inspect.isgeneratorfunction(new.measure):
+        yield "expected a function that yields comparisons, got one that returns: yield each of them"
+    if not new.notes:
+        yield "expected a docstring that says how the claim is measured"
+    if not new.twins:
+        yield "twins: expected at least one"
+    parts = [name for name, each in inspect.signature(new.measure).parameters.items() if each.default is not each.empty]
+    for name, replaced in new.twins.items():
+        if unknown := [part for part in replaced if part not in parts] or [""] * (not replaced):
+            known = ", ".join(parts) or "none"
+            yield f"twins: {name!r} replaces {unknown[0] or 'nothing'}; the parts of {new.measure.__name__} are {known}"
 
 
 def run(
@@ -187,10 +223,12 @@ def _run(claim: Claim, lab: Lab, given: tuple[Results, ...]) -> Outcome:
         return Outcome(claim, lab, "skipped", (), (), 0.0, (f"needs float64: {claim.float64_only}",), {})
     notes: list[str] = []
     try:
-        comparisons = tuple(claim.measure(lab, *given))
+        found = claim.measure(lab, *given)
+        pairs = [(each, parameters(found)) for each in _comparisons(found)]
     except Exception as error:
-        comparisons = ()
-        notes.append(f"raised {type(error).__name__}: {error}")
+        pairs = []
+        notes.append(f"raised {type(error).__name__}: {error} ({_line(error, claim)})")
+    comparisons, known = tuple(each for each, _ in pairs), tuple(each for _, each in pairs)
     notes += [
         f"{each.name}: an error of {each.detectable:.1%} could go unseen" for each in comparisons if each.underpowered
     ]
@@ -198,14 +236,31 @@ def _run(claim: Claim, lab: Lab, given: tuple[Results, ...]) -> Outcome:
     asserted = any(each.asserted for each in comparisons)
     sound = asserted and all(each.held and not each.underpowered for each in comparisons)
     status = "pass" if sound and all(twin.caught for twin in twins) else "fail"
-    return Outcome(claim, lab, status, comparisons, twins, time.perf_counter() - start, tuple(notes), {})
+    return Outcome(claim, lab, status, comparisons, twins, time.perf_counter() - start, tuple(notes), {}, known)
+
+
+def _line(error: Exception, claim: Claim) -> str:
+    """Return file and line of what raised, in the file of the claim if it passed there."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if frame.filename == inspect.unwrap(claim.measure).__code__.co_filename]
+    return _place((own or frames)[-1].filename, (own or frames)[-1].lineno)
+
+
+def _comparisons(found: Any) -> Iterator[Comparison]:
+    """Yield what a claim yields, or raise TypeError if it is something else."""
+    if isinstance(found, Comparison) or not isinstance(found, Iterator):
+        raise TypeError(f"expected comparisons, each yielded, got {type(found).__name__} returned")
+    for each in found:
+        if not isinstance(each, Comparison):
+            raise TypeError(f"expected comparisons, got {type(each).__name__} {each!r}")
+        yield each
 
 
 def _is_caught(
     claim: Claim, lab: Lab, given: tuple[Results, ...], parts: Mapping[str, Any], notes: list[str], name: str
 ) -> bool:
     try:
-        return not all(each.held for each in claim.measure(lab, *given, **parts))
+        return not all(each.held for each in _comparisons(claim.measure(lab, *given, **parts)))
     except Exception as error:
         notes.append(f"twin {name} raised {type(error).__name__}: {error}")
         return False

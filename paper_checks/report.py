@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import platform
-import textwrap
 from collections import Counter
 from collections.abc import Sequence
 from importlib import metadata
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -21,72 +21,46 @@ from paper_checks.learning.notebook import description
 
 SCHEMA = 2
 COLOURS = {"pass": "green", "fail": "bold red", "skipped": "yellow", "needs-data": "yellow"}
+CAPTION = "used: share of its tolerance that the tightest of so many comparisons takes; --show ID has all of them"
 
 
 def listing(claims: Sequence[Claim]) -> Table:
     """Return the table of claims, without running them."""
-    table = Table("id", "family", "evidence", "source", "claim")
+    table = Table("id", "claim, family, evidence and source", box=SIMPLE_HEAD)
     for claim in claims:
-        table.add_row(claim.id, claim.family, claim.rung, claim.source, Text(claim.statement))
+        about = f"\n{claim.family} · {claim.rung} · {claim.source}"
+        table.add_row(claim.id, Text(claim.statement).append(about, "dim"))
     return table
 
 
 def results(outcomes: Sequence[Outcome]) -> Table:
-    """Return the table of outcomes; numbers are those of the comparison that used most of its tolerance."""
-    table = _table(("id", "claim", "status"), ("predicted", "measured", "tolerance used", "twins caught", "seconds"))
+    """Return the table of outcomes, a line each, with the comparison that used most of its tolerance."""
+    table = Table("id", box=SIMPLE_HEAD, caption=CAPTION, caption_justify="left", expand=True)
+    table.add_column("claim", ratio=1, no_wrap=True, overflow="ellipsis")
+    table.add_column("status", no_wrap=True)
+    for heading in ("used", "of", "twins"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for outcome in outcomes:
-        numbers = ("–", "–", "–")
-        if tightest := outcome.tightest:
-            numbers = (_predicted(tightest, 6), f"{tightest.measured:.6g}", _share(tightest.used))
-        caught = sum(twin.caught for twin in outcome.twins)
+        tightest, caught = outcome.tightest, sum(twin.caught for twin in outcome.twins)
         table.add_row(
             outcome.claim.id,
-            _claim_text(outcome),
+            Text(outcome.claim.statement),
             Text(outcome.status, COLOURS[outcome.status]),
-            *numbers,
+            share(tightest.used) if tightest else "–",
+            str(sum(each.asserted for each in outcome.comparisons)),
             f"{caught}/{len(outcome.twins)}",
-            f"{outcome.seconds:.1f}",
         )
     return table
 
 
-def _claim_text(outcome: Outcome) -> Text:
-    text = Text(textwrap.shorten(outcome.claim.statement, 60, placeholder=" …"))
-    return text.append(f"\n{outcome.tightest.name}", "dim") if outcome.tightest else text
-
-
-def measurements(outcomes: Sequence[Outcome]) -> Table:
-    """Return the table of all that was measured over several seeds, with intervals."""
-    headings = ("predicted", "measured", "95 % interval", "seeds", "tolerance used")
-    table = _table(("id", "measured in trained networks"), headings)
-    for outcome in outcomes:
-        for each in outcome.comparisons:
-            if each.seeds is not None:
-                table.add_row(
-                    outcome.claim.id,
-                    Text(each.name),
-                    "–" if math.isnan(each.predicted) else _predicted(each, 4),
-                    f"{each.measured:.4g}",
-                    f"± {each.tolerance:.2g}",
-                    str(each.seeds),
-                    _share(each.used) if each.asserted else "reported",
-                )
-    return table
-
-
-def _table(words: Sequence[str], numbers: Sequence[str]) -> Table:
-    table = Table(*words)
-    for heading in numbers:
-        table.add_column(heading, justify="right", overflow="fold")  # a number must never be cut
-    return table
-
-
-def _predicted(comparison: Comparison, digits: int) -> str:
+def predicted(comparison: Comparison, digits: int) -> str:
+    """Return the prediction of a comparison, with the relation where it is a bound."""
     relation = comparison.relation if comparison.relation in "≥≤>" else ""
     return f"{relation} {comparison.predicted:.{digits}g}".strip()
 
 
-def _share(used: float) -> str:
+def share(used: float) -> str:
+    """Return how much of a tolerance was used."""
     return f"{used:.1%}" if used < 10 else f"{used:.2g}×"
 
 
@@ -171,11 +145,10 @@ def _comparison_document(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def show(outcomes: Sequence[Outcome], console: Console) -> None:
-    """Print the table, what went wrong, and the summary."""
-    if any(each.seeds is not None for outcome in outcomes for each in outcome.comparisons):
-        console.print(measurements(outcomes))
-    console.print(results(outcomes))
+def show(outcomes: Sequence[Outcome], console: Console, *, quiet: bool = False) -> None:
+    """Print the table, unless the run is quiet, what went wrong, and the summary."""
+    if not quiet:
+        console.print(results(outcomes))
     for outcome in outcomes:
         if outcome.status != "pass":
             console.print("\n".join(details(outcome)), markup=False, highlight=False)

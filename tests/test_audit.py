@@ -838,7 +838,7 @@ def test_wrong_usage(arguments, message, capsys):
 def test_without_rich_the_command_says_what_to_install(monkeypatch, capsys):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert command("math:sin", "--returns", "jacobian") == 2
-    assert "pip install 'nmnc_ref[oracle]'" in capsys.readouterr().err
+    assert "pip install -e '.[oracle]'" in capsys.readouterr().err
 
 
 def test_the_command_of_the_readme_runs(capsys):

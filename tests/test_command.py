@@ -5,17 +5,23 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 
-from paper_checks import catalogue, report
+from nmnc_ref.oracle import command_line
+from paper_checks import catalogue, command, report
+from paper_checks import claim as claims
 from paper_checks.__main__ import main
-from paper_checks.claim import REGISTER, Claim, run
+from paper_checks.claim import REGISTER, Claim, Outcome, run
 from paper_checks.comparison import at_least, exact, monte_carlo, order, sampled
 from paper_checks.lab import Lab
 
+ROOT = Path(__file__).parents[1]
 LAB = Lab()
 FAST = ["--only", "E16"]
 
@@ -30,7 +36,7 @@ def one(lab, value=1.0):
 
 @pytest.fixture
 def sabotaged(monkeypatch):
-    """Put a claim of one's own in the place of E16."""
+    """Replace E16 by a claim of one's own."""
 
     def put(measure, twins):
         monkeypatch.setitem(REGISTER, "E16", claim_of(measure, twins)._replace(id="E16"))
@@ -124,14 +130,79 @@ def test_the_json_document(tmp_path, capsys):
     assert (skipped["status"], skipped["predicted"], skipped["twins"]) == ("skipped", None, [])
 
 
-def test_an_interrupted_run_says_so(sabotaged, capsys):
+def test_an_interrupted_run_shows_what_was_finished(sabotaged, capsys):
     def interrupted(lab, value=1.0):
         raise KeyboardInterrupt
         yield
 
     sabotaged(interrupted, {"two": {"value": 2.0}})
     assert main(["--only", "E1", "E16"]) == 130
-    assert "interrupted after 1 of 2 claims" in capsys.readouterr().err
+    shown = capsys.readouterr()
+    assert "interrupted after 1 of 2 claims" in shown.err
+    assert "VNC is unbiased" in shown.out
+    assert "1 of 1 claims passed" in shown.out
+
+
+def test_progress_goes_to_a_pipe_too_unless_the_run_is_quiet(monkeypatch, capsys):
+    monkeypatch.setattr(command_line, "SECONDS", 0.0)
+    assert main(["--only", "E1", "E16"]) == 0
+    shown = capsys.readouterr()
+    assert re.search(r"checking: 1 of 2, 0:00:0\d so far, about 0:00:0\d left\nchecking: 2 of 2, ", shown.err)
+    assert main(["--only", "E1", "E16", "--quiet"]) == 0
+    shown = capsys.readouterr()
+    assert (shown.err, shown.out.count("\n")) == ("", 1)
+    assert shown.out.startswith("2 of 2 claims passed")
+
+
+def test_a_quiet_run_shows_what_failed(sabotaged, capsys):
+    sabotaged(lambda lab, value=2.0: one(lab, value), {"three": {"value": 3.0}})
+    assert main([*FAST, "--quiet"]) == 1
+    assert "one: predicted 1, measured 2" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [["e3", "d1"], ["E3,D1"], ["e3,", "D1"]])
+def test_ids_are_understood_as_people_write_them(words):
+    assert catalogue.named(words) == ["E3", "D1"]
+
+
+def test_tables_have_a_line_for_a_claim_and_fit_80_columns(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    outcomes = [Outcome(claim, LAB, "needs-data", (), (), 0.0, (), {}) for claim in catalogue.claims()]
+    command_line.console().print(report.results(outcomes))
+    command_line.console().print(report.listing(catalogue.claims()))
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(cell_len, lines)) <= 80
+    rows = [line for line in lines if "needs-data" in line]
+    assert len(rows) == len(outcomes)
+    for row, outcome in zip(rows, outcomes, strict=True):
+        assert row.split()[0] == outcome.claim.id
+        assert outcome.claim.statement[:25] in row
+
+
+def test_a_claim_in_full(capsys):
+    assert main(["--show", "e2"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    claim = REGISTER["E2"]
+    file, line = claim.place.split(":")
+    assert (ROOT / file).read_text(encoding="utf-8").splitlines()[int(line) - 1] == "@claim("
+    twins = [f"{name}: caught" for name in claim.twins]
+    told = [claim.place, claim.source, claim.rung, "problem.basis = [12, 8], [7, 3]", "Frobenius norms", *twins]
+    for text in told:
+        assert text in out, text
+    assert all(each.name in out for each in run(claim, LAB).comparisons)
+
+
+def test_parameters_are_those_in_scope():
+    def inner(draws):
+        yield exact(LAB, "inner", 1.0, 1.0)
+
+    def measure(lab, n=4):
+        alpha, flag, array = 0.123456789, True, lab.normal("U", n)  # noqa: F841
+        yield exact(lab, "outer", 1.0, 1.0)
+        yield from inner(draws=7)
+
+    outer, within = run(claim_of(measure, {"none": {}}), LAB).parameters
+    assert (outer, within["draws"]) == ({"n": "4"}, "7")
 
 
 def test_infinity_is_null_in_json(sabotaged, tmp_path, capsys):
@@ -155,7 +226,10 @@ def test_families_and_ids_select(capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--only", "E99"], "no claim has the id E99"),
+        (["--only", "E99"], "no claim has the id E99; nearest: E9"),
+        (["--show", "l2-cifer"], "no claim has the id l2-cifer; nearest: L2-CIFAR"),
+        (["--only", ","], "no claim has the id"),
+        (["--only", "E1", "--show", "E2"], "not allowed with argument"),
         (["--only", "E1", "--family", "dimension"], "none of E1 is in the family dimension"),
         (["--only", "L6-neurons", "--neural", "no such file"], "--neural: cannot read no such file: No such file"),
         (["--only", "L6-neurons", "--neural", __file__], "expected an .npz file with stimuli and responses or rdm"),
@@ -190,7 +264,7 @@ def test_a_missing_backend_is_a_usage_error_that_says_what_to_install(monkeypatc
     with pytest.raises(SystemExit) as stop:
         main([*FAST, "--backend", "jax"])
     assert stop.value.code == 2
-    assert "pip install 'nmnc_ref[jax]'" in capsys.readouterr().err
+    assert "pip install jax" in capsys.readouterr().err
 
 
 def test_the_environment_sets_the_seed(monkeypatch, tmp_path, capsys):
@@ -251,3 +325,113 @@ def test_output_may_be_no_file(monkeypatch):
     monkeypatch.setattr(sys, "stdout", io.StringIO())
     assert main(["--list"]) == 0
     assert "E16" in sys.stdout.getvalue()
+
+
+def none_returned(lab, value=1.0):
+    """Return in place of yielding."""
+    return exact(lab, "one", 1.0, value)
+
+
+def something_else(lab, value=1.0):
+    yield value
+
+
+@pytest.mark.parametrize(
+    ("measure", "said"),
+    [
+        (none_returned, "expected comparisons, each yielded, got Comparison returned"),
+        (something_else, "expected comparisons, got float 1.0"),
+        (raising, rf"RuntimeError: out of luck (tests/test_command.py:{raising.__code__.co_firstlineno + 2})"),
+    ],
+)
+def test_a_claim_that_is_written_wrong_fails_and_says_where(measure, said, sabotaged, capsys):
+    sabotaged(measure, {"two": {"value": 2.0}})
+    assert main([*FAST, "E1"]) == 1
+    out = capsys.readouterr().out
+    assert said in " ".join(out.split())
+    assert "1 of 2 claims passed" in out
+
+
+def measured(lab, value=1.0):
+    """Somehow."""
+    yield exact(lab, "one", 1.0, value)
+
+
+measured.__module__ = "paper_checks.estimator.mean"
+RIGHT = {"id": "E99", "source": "derived", "rung": "identity", "twins": {"two": {"value": 2.0}}, "measure": measured}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"id": "E1"}, "id: expected a new one, this is that of paper_checks/estimator/mean.py:"),
+        ({"id": "variance"}, "id: expected a letter and a number, such as E22 or L2-CIFAR, got 'variance'"),
+        ({"source": "derived, guess"}, "source: expected one of abstract, .*, got 'guess'"),
+        ({"rung": "proof"}, "rung: expected one of identity, .*, got 'proof'"),
+        ({"needs": ("imagenet",)}, "needs: expected one of cifar, neural, got 'imagenet'"),
+        ({"twins": {}}, "twins: expected at least one"),
+        ({"twins": {"two": {"valeu": 2.0}}}, "twins: 'two' replaces valeu; the parts of measured are value"),
+        ({"twins": {"two": {}}}, "twins: 'two' replaces nothing; the parts of measured are value"),
+        ({"measure": one}, "family, the module: expected one of estimator, .*; expected a docstring"),
+        ({"measure": none_returned}, "expected a function that yields comparisons, got one that returns"),
+    ],
+)
+def test_a_mistake_in_a_claim_is_named_with_its_line(wrong, said, monkeypatch):
+    monkeypatch.setattr("paper_checks.claim.REGISTER", dict(REGISTER))
+    fields = {**RIGHT, **wrong}
+    measure = fields.pop("measure")
+    with pytest.raises(
+        ValueError, match=rf"claim {fields['id']}, {measure.__name__} at tests/test_command.py:\d+: .*{said}"
+    ):
+        claims.claim(fields.pop("id"), "1 = 1", **fields)(measure)
+
+
+def test_a_right_claim_is_taken(monkeypatch):
+    monkeypatch.setattr("paper_checks.claim.REGISTER", register := dict(REGISTER))
+    fields = {**RIGHT}
+    measure = fields.pop("measure")
+    assert claims.claim(fields.pop("id"), "1 = 1", **fields)(measure) is measure
+    assert run(register["E99"], LAB).status == "pass"
+
+
+# the installed command
+
+
+def test_the_installed_command_verifies(capsys):
+    assert command.main(["verify", "--only", "e16"]) == 0
+    assert "1 of 1 claims passed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        ([], ["verify", "vectors", "audit", "bench", "examples:\n  nmnc-ref "]),
+        (["verify"], ["usage: nmnc-ref verify", "examples:\n  nmnc-ref verify "]),
+        (["vectors", "write"], ["usage: nmnc-ref vectors write", "example:\n  nmnc-ref "]),
+        (["vectors", "check"], ["usage: nmnc-ref vectors check", "examples:\n  nmnc-ref "]),
+        (["audit"], ["usage: nmnc-ref audit", "examples:\n  nmnc-ref "]),
+        (["bench"], ["usage: nmnc-ref bench", "example:\n  nmnc-ref "]),
+    ],
+    ids=" ".join,
+)
+def test_every_command_has_help_with_examples(words, shown, capsys):
+    with pytest.raises(SystemExit) as stop:
+        command.main([*words, "--help"])
+    assert stop.value.code == 0
+    out = capsys.readouterr().out
+    assert all(text in out for text in shown)
+
+
+def test_without_the_extra_the_installed_command_says_what_to_install():
+    code = "import sys; sys.modules['scipy'] = None; from paper_checks.command import main; sys.exit(main(['verify']))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100)
+    assert found.returncode == 2
+    assert "scipy is not installed; install it with: pip install -e '.[checks]' (in a clone" in found.stderr
+
+
+def test_no_colour_where_it_is_not_wanted():
+    environment = os.environ | {"FORCE_COLOR": "1", "NO_COLOR": "1"}
+    command = [sys.executable, "-m", "paper_checks", *FAST]
+    found = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100)
+    assert found.returncode == 0
+    assert not re.search(r"\x1b\[[0-9;]*3\dm", found.stdout)

@@ -262,7 +262,7 @@ def test_without_the_digits_the_command_says_how_to_install_them(tmp_path, monke
         main(["--only", "A4-trained", "--runs", str(tmp_path)])
     notebook_module._software.cache_clear()
     assert stop.value.code == 2
-    assert "pip install 'nmnc_ref[training]'" in capsys.readouterr().err
+    assert "pip install mlxtend" in capsys.readouterr().err
 
 
 def absent(package):

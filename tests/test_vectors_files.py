@@ -310,7 +310,7 @@ def test_unknown_arguments(arguments, capsys):
 
 def test_a_missing_rich_says_what_to_install(monkeypatch, capsys):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    refused(["check", "--impl", REFERENCE], "pip install 'nmnc_ref[oracle]'", capsys)
+    refused(["check", "--impl", REFERENCE], "pip install -e '.[oracle]'", capsys)
 
 
 class Raising:

@@ -16,7 +16,17 @@ from pathlib import Path
 from typing import Any
 
 from nmnc_ref.bench.row import Cost, Finding, Row
-from nmnc_ref.oracle.command_line import FAILED, OK, UsageError, console, expect_writable, write_json
+from nmnc_ref.oracle.command_line import (
+    FAILED,
+    OK,
+    Help,
+    UsageError,
+    console,
+    expect_writable,
+    install,
+    nearest,
+    write_json,
+)
 
 THREADS = ("NPROC", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 """What tells XLA and the libraries of linear algebra how many threads to take; read when they are loaded."""
@@ -24,9 +34,15 @@ THREADS = ("NPROC", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"
 
 def register(subparsers: Any) -> None:
     """Add the command to a parser."""
-    parser: argparse.ArgumentParser = subparsers.add_parser("bench", help="measure what the method costs")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers to a file")
-    parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="measure these rows alone")
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "bench",
+        help="measure what the method costs",
+        description="Measure what the method costs, as ratios to named baselines that take turns in the same process.",
+        epilog="example:\n  nmnc-ref bench --only overhead factored --json speed.json",
+        formatter_class=Help,
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers to FILE")
+    parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="measure these rows only")
     parser.add_argument("--threads", type=int, metavar="N", help="threads of every row; default: the row's own")
     parser.set_defaults(run=run)
 
@@ -34,12 +50,13 @@ def register(subparsers: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Measure, and show each row as soon as it is known. The exit status does not depend on which goals are met."""
     if importlib.util.find_spec("jax") is None:
-        raise UsageError("jax not installed; install with: pip install 'nmnc_ref[bench]'")
+        raise UsageError(f"jax not installed; install with: {install('bench')}")
     from nmnc_ref.bench.table import ROWS
 
     unknown = sorted(set(options.only) - set(ROWS))
     if unknown:
-        raise UsageError(f"--only: expected names among {', '.join(ROWS)}, got {', '.join(unknown)}")
+        near = nearest(unknown[0], ROWS)
+        raise UsageError(f"--only: expected names among {', '.join(ROWS)}, got {', '.join(unknown)}{near}")
     if options.threads is not None and options.threads < 1:
         raise UsageError(f"--threads: expected an integer of at least 1, got {options.threads}")
     if options.json:

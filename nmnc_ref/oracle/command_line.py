@@ -1,12 +1,18 @@
-"""What the commands share: exit statuses, errors of usage, loading what a user names, tables, results as JSON."""
+"""What the commands share: exit statuses, errors of usage, loading what a user names, tables, progress, JSON."""
 
 from __future__ import annotations
 
+import argparse
+import contextlib
+import datetime
+import difflib
 import importlib
 import io
 import json
 import os
 import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +22,29 @@ if TYPE_CHECKING:
 OK, FAILED, USAGE, UNDECIDED, OTHER, INTERRUPTED = 0, 1, 2, 3, 4, 130
 """Exit statuses; the last is that after Ctrl-C, as shells have it."""
 WIDTH = 132
-"""Columns of the tables where output is not a terminal."""
+"""Columns of the tables where output is not a terminal and the environment has no COLUMNS."""
+SECONDS = 10.0
+"""Between two lines of progress where these go to a file or a pipe."""
 
 
 class UsageError(Exception):
     """What was asked for cannot be done; the message is one line."""
+
+
+class Help(argparse.RawDescriptionHelpFormatter):
+    """Help that leaves the lines of the epilog, examples, as they are."""
+
+
+def install(extra: str) -> str:
+    """Return the command that installs an extra of this package, which is on no index."""
+    return f"pip install -e '.[{extra}]' (in a clone of nmnc_ref)"
+
+
+def nearest(word: str, names: Iterable[str]) -> str:
+    """Return the names that are most like a word, whatever its case, as the end of a message; "" if none is."""
+    known = {name.casefold(): name for name in names}
+    found = difflib.get_close_matches(word.casefold(), known, n=3, cutoff=0.5)
+    return f"; nearest: {', '.join(known[each] for each in found)}" if found else ""
 
 
 def load(target: str, kind: str) -> Any:
@@ -58,22 +82,65 @@ def in_one_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {line if len(line) <= 200 else f'{line[:197]}...'}".removesuffix(": ")
 
 
-def console() -> Console:
-    """Return where tables are printed, whatever characters it knows, and whether or not anyone reads to the end."""
+def console(*, stderr: bool = False) -> Console:
+    """Return where results are printed, or progress, whatever characters it knows, and whether or not anyone reads."""
     from rich.console import Console
 
     class Patient(Console):
         def on_broken_pipe(self) -> None:
             """Go on in silence: results and exit status are those of the work."""
             self.quiet = True
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
 
-    if sys.stdout is None:  # it was closed
-        sys.stdout = io.StringIO()
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")
-    terminal = Patient()
-    return terminal if terminal.is_terminal else Patient(width=WIDTH)
+    name = "stderr" if stderr else "stdout"
+    if getattr(sys, name) is None:  # it was closed
+        setattr(sys, name, io.StringIO())
+    if isinstance(stream := getattr(sys, name), io.TextIOWrapper):
+        stream.reconfigure(errors="replace")
+    found = Patient(stderr=stderr)
+    return found if found.is_terminal or "COLUMNS" in os.environ else Patient(stderr=stderr, width=WIDTH)
+
+
+@contextlib.contextmanager
+def progress(what: str, total: int, done: int = 0, *, quiet: bool = False) -> Iterator[Callable[[], None]]:
+    """Show how much of some work is done, on standard error: as a bar on a terminal, else as a line now and then.
+
+    Args:
+        what: is done.
+        total: parts that it has.
+        done: parts that are done already.
+        quiet: show nothing.
+
+    Yields:
+        What to call after each part.
+    """
+    from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
+
+    shown = console(stderr=True)
+    if shown.is_terminal and not quiet:
+        columns = (*Progress.get_default_columns(), MofNCompleteColumn(), TimeElapsedColumn())
+        with Progress(*columns, console=shown, transient=True) as bar:
+            task = bar.add_task(what, total=total, completed=done)
+            yield lambda: bar.advance(task)
+        return
+    start = said = time.monotonic()
+    already = done
+
+    def advance() -> None:
+        nonlocal done, said
+        done += 1
+        now = time.monotonic()
+        if not quiet and now - said >= SECONDS:
+            said = now
+            left = (now - start) / (done - already) * (total - done)
+            line = f"{what}: {done} of {total}, {_span(now - start)} so far, about {_span(left)} left"
+            shown.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    yield advance
+
+
+def _span(seconds: float) -> datetime.timedelta:
+    return datetime.timedelta(seconds=round(seconds))
 
 
 def expect_writable(file: Path, option: str = "--json") -> None:

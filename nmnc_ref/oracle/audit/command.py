@@ -26,14 +26,18 @@ from nmnc_ref.oracle.audit.problem import (
 from nmnc_ref.oracle.audit.process import audit_by_name
 from nmnc_ref.oracle.audit.run import JUDGED, limits
 from nmnc_ref.oracle.audit.session import Fault, answers
-from nmnc_ref.oracle.command_line import FAILED, OK, OTHER, UNDECIDED, UsageError
+from nmnc_ref.oracle.command_line import FAILED, OK, OTHER, UNDECIDED, Help, UsageError, nearest
 from nmnc_ref.oracle.page import rendering
 
 EXIT = {"sound": OK, "defect": FAILED, "undecided": UNDECIDED, "other kind": OTHER}
-EPILOG = (
-    "Exit status: 0 sound; 1 defect found; 2 wrong usage; 3 undecided within the budget; 4 right mean, but the "
-    "variance of another kind than declared. AUDIT.md is the guide."
-)
+EPILOG = """\
+examples:
+  nmnc-ref audit my_adapter:estimate --returns jacobian --target projected
+  nmnc-ref audit my_adapter:estimate --returns weight-gradient --response loss --calls 20000 --json audit.json
+  nmnc-ref audit nmnc_ref.oracle.audit.adapters:nmnc --returns jacobian --target projected   (a right one)
+
+exit status: 0 sound; 1 defect found; 2 wrong usage; 3 undecided within the budget; 4 right mean, but the variance
+of another kind than declared. AUDIT.md is the guide."""
 
 
 def register(subparsers: Any) -> None:
@@ -43,6 +47,7 @@ def register(subparsers: Any) -> None:
         help="audit an estimator of Jacobians or gradients that draws its own noise",
         description="Say what mean and variance an estimator has, whether they are the theory's, and if not, why.",
         epilog=EPILOG,
+        formatter_class=Help,
     )
     parser.add_argument("estimator", metavar="module:callable", help="(problem, seed) -> tuple of arrays")
     parser.add_argument("--returns", choices=RETURNS, required=True, help="what it returns")
@@ -133,7 +138,8 @@ def _call_once(options: argparse.Namespace, declaration: Declaration) -> int:
     """Show what is returned for one problem beside the mean that was claimed; what is raised is raised."""
     named = {probe.name: probe.problem for probe in probes(declaration, options.seed, tuple(options.activations))}
     if options.problem not in named:
-        raise UsageError(f"--problem: expected one of {'; '.join(named)}, got {options.problem}")
+        near = nearest(options.problem, named)
+        raise UsageError(f"--problem: expected one of {'; '.join(named)}, got {options.problem}{near}")
     problem = named[options.problem]
     parts = expected_parts(problem, declaration)
     returned = command_line.load(options.estimator, "callable")(problem, options.seed)

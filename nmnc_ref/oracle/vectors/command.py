@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from nmnc_ref.oracle import command_line
-from nmnc_ref.oracle.command_line import FAILED, OK, UsageError
+from nmnc_ref.oracle.command_line import FAILED, OK, Help, UsageError
 from nmnc_ref.oracle.page import rendering
 from nmnc_ref.oracle.vectors import pack
 from nmnc_ref.oracle.vectors.check import MODES, Result, check
@@ -15,20 +15,34 @@ from nmnc_ref.oracle.vectors.form import FormError
 from nmnc_ref.oracle.vectors.implementation import UnknownOperation, implemented, recorded
 from nmnc_ref.oracle.vectors.tolerance import PRECISIONS
 
+EPILOG = """\
+examples:
+  nmnc-ref vectors check --impl my_package.my_port:port
+  nmnc-ref vectors check --answers answers --dtype float32 --require all
+  nmnc-ref vectors check --impl nmnc_ref.oracle.vectors.adapter:on_numpy   (the reference itself)
+
+exit status: 0 at least one stage was checked and none failed; 1 a stage failed, none was checked, or one that is
+required has no answer; 2 wrong usage, or files that are not of the form. PORTING.md is the guide."""
+
 
 def register(commands: argparse._SubParsersAction) -> None:
     """Add `vectors` and its two commands."""
     vectors = commands.add_parser("vectors", help="golden vectors: write them, check an implementation with them")
-    actions = vectors.add_subparsers(required=True)
-    write = actions.add_parser("write", help="write the pack of golden vectors into a folder")
+    actions = vectors.add_subparsers(required=True, metavar="COMMAND")
+    write = actions.add_parser(
+        "write",
+        help="write the pack of golden vectors into a folder",
+        epilog="example:\n  nmnc-ref vectors write pack --format npz",
+        formatter_class=Help,
+    )
     write.add_argument("folder", metavar="DIR", type=Path, help="a folder that is new or empty")
     write.add_argument("--format", choices=("json", "npz"), default="json", help="of the cases (default: json)")
     write.set_defaults(run=_write)
     verify = actions.add_parser(
         "check",
         help="compare an implementation's answers with the pack",
-        epilog="Exit status: 0 at least one stage was checked and none failed; 1 a stage failed, none was checked, or "
-        "one that is required has no answer; 2 wrong usage, or files that are not of the form.",
+        epilog=EPILOG,
+        formatter_class=Help,
     )
     source = verify.add_mutually_exclusive_group(required=True)
     source.add_argument("--answers", metavar="DIR", type=Path, help="files of answers, of the form of the pack")
