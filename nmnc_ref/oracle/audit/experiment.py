@@ -125,12 +125,14 @@ def experiment(
     """Return the experiment that a right estimator makes, or one with a step exchanged.
 
     Args:
-        problem, declaration: what is estimated, and how.
+        problem: what is estimated.
+        declaration: how.
         direction: the matrix [n, d] that carries coefficients to perturbations of an activity.
         slope: the φ' [B, n] by which a weight gradient multiplies; by default its own, where activities are perturbed.
         before_activation: perturb s_l where x_l was claimed.
         stale: take each sample's baseline from its neighbour in the batch.
-        shared_by_samples, shared_by_layers: one noise for the whole batch, or for all sites as far as it fits.
+        shared_by_samples: one noise for the whole batch.
+        shared_by_layers: one noise for all sites, as far as it fits.
     """
     if slope is None:
         slope = own_slope if declaration.perturbs == "activity" else no_slope
@@ -273,7 +275,8 @@ def expected_parts(
     """Return the parts of a right estimate, in the order in which they are returned.
 
     Args:
-        problem, declaration: what is estimated, and how.
+        problem: what is estimated.
+        declaration: how.
         smoothing: of an integral over finite noise for the means; None where the response is linear.
     """
     made = experiment(problem, declaration)

@@ -79,8 +79,14 @@ def audit(
     Args:
         estimate: (problem, seed) ↦ tuple of arrays (NumPy, JAX or PyTorch), with noise of its own made from the seed,
             an int from 0 to 2³² − 1.
-        returns, target: what it claims, see `problem.Declaration`.
-        noise, response, simultaneous, perturbs, measures, output_layer: how it computes that.
+        returns: what it claims to return, see `problem.Declaration`, as for what follows.
+        target: whether it claims all of that, or its part in the manifold.
+        noise: law of its noise.
+        response: what it correlates with the noise.
+        simultaneous: it perturbs all sites at once.
+        perturbs: what it adds noise to.
+        measures: the response to the noise: a difference, a value without baseline, a derivative.
+        output_layer: it estimates the gradient of the output layer too.
         judge: "mean" stops after the claim, "kind" judges variance and correlations too.
         budget: seconds after which no further call is made, 60 if `calls` is not given either; first calls of each
             shape of problem do not count; the audit ends before if everything is decided.
