@@ -6,7 +6,6 @@ import functools
 import json
 import math
 import re
-import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -26,7 +25,6 @@ from nmnc_ref.oracle.vectors.operations import OPERATIONS
 from nmnc_ref.oracle.vectors.tolerance import CLASSES, PRECISIONS
 
 REFERENCE = "nmnc_ref.oracle.vectors.adapter:on_numpy"
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 PACK = pack.read_pack()
 STAGES = [(case, stage) for case in PACK.cases for stage in case.stages]
 
@@ -59,11 +57,6 @@ def test_the_guide_states_the_tolerances():
     assert table == [(name, f"{each.factor:g}", each.why) for name, each in CLASSES.items()]
     assert all(f"`{name}`" in guide or f"--dtype {name}" in guide for name in PRECISIONS)
     assert all(f"**{family}**" in guide for family in cases.FAMILIES)
-
-
-def test_the_command_of_the_readme_passes():
-    (command,) = re.findall(r"python -m (nmnc_ref vectors check.*)", README)
-    assert main(shlex.split(command)[1:]) == 0
 
 
 def test_the_pack_is_small():
@@ -172,7 +165,7 @@ def test_a_wrong_stage_is_blamed_alone_in_isolated_mode_and_first_in_chained_mod
 def test_stages_that_no_tolerance_could_fail_are_skipped(capsys):
     results = check(PACK.cases, implemented(on_numpy), precision="bfloat16")
     assert all(r.tolerance <= 0.25 * np.max(np.abs(r.stage.value)) for r in results if r.status == "passed")
-    assert any("would say little" in r.note for r in results)
+    assert any("is uninformative" in r.note for r in results)
     assert main(["vectors", "check", "--impl", REFERENCE, "--dtype", "bfloat16"]) == 0
     assert capsys.readouterr().out.count("\nskipped ") == 2, "a line for each reason"
 

@@ -1,6 +1,6 @@
 """The convolutional layer by JAX's own convolution: one operation to compile, not one for each pixel of a kernel.
 
-It is one more kind of layer, so that every function of the library takes it in the place of `nn.convolution`'s.
+It is one more kind of layer, so that every function of the library takes it where it takes `nn.convolution`'s.
 """
 
 from __future__ import annotations

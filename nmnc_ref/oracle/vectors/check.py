@@ -116,7 +116,7 @@ def _check_stage(
 ) -> tuple[Result, np.ndarray | None]:
     """Return the result of a stage, and the answer if there is one."""
     if relative > COARSE:
-        return Result(case, stage, "skipped", f"within a tolerance beyond {COARSE:.0%}, passing would say little"), None
+        return Result(case, stage, "skipped", f"a pass at a tolerance beyond {COARSE:.0%} is uninformative"), None
     try:
         own = {name: each.copy() if isinstance(each, np.ndarray) else each for name, each in inputs.items()}
         got = answer(case, stage, own)

@@ -93,7 +93,7 @@ def _number(value: float | int | None) -> str:
 def unanswered(results: list[Result]) -> list[str]:
     """Return a line for each reason why stages have no answer: how many, and what is missing.
 
-    An operation that has no answer at all is named in the place of its stages.
+    An operation without any answer is named instead of its stages.
     """
     answered = {result.stage.operation for result in results if result.status in ("passed", "failed")}
     missing: dict[str, list[str]] = {}

@@ -46,7 +46,7 @@ PRECISIONS = {
 }
 
 COARSE = 0.25
-"""A relative tolerance beyond which passing would say little: such stages are skipped."""
+"""A relative tolerance beyond which a pass would be uninformative: such stages are skipped."""
 
 
 class Tolerance(NamedTuple):

@@ -43,7 +43,7 @@ class Learner:
     def perform(self, lab: Lab) -> dict[str, Any]:
         """Return accuracies, numbers of perturbations and passes, and what the feedback has learned.
 
-        A training that diverges says so, and has the accuracy of guessing.
+        A training that diverges says so, and is scored at chance.
         """
         task, settings = TASKS[self.task], self.settings
         try:

@@ -88,7 +88,7 @@ class CifarLearner:
     def perform(self, lab: Lab) -> dict[str, Any]:
         """Return accuracies, the course of training, numbers of perturbations, and what the feedback has learned.
 
-        A training that diverges says so, and has the accuracy of guessing.
+        A training that diverges says so, and is scored at chance.
         """
         begun = time.perf_counter()
         found: dict[str, Any] = {"validation": GUESS, "test": GUESS, "diverged": None, "course": []}

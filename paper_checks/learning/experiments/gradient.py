@@ -36,8 +36,8 @@ FEW = (50,) * len(LAYERS)
 class Frozen:
     """A classifier of MNIST digits, dense (784-512-512-512-10) or convolutional (8·14·14, 16·7·7, 64 units).
 
-    The gradients are those for the label of the next class: a trained network makes hardly an error on its own, and a
-    few images would have all of the gradient. `repetitions`: of NMNC and of VNC by layer; the control has few.
+    The gradients are those for the label of the next class: a trained network makes almost no errors, and a few images
+    would otherwise hold nearly all of the gradient. `repetitions`: of NMNC and of VNC by layer; the control has few.
     """
 
     kind: str
