@@ -7,7 +7,6 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -105,7 +104,7 @@ def _experiments(results: Mapping[Any, Any]) -> Iterator[str]:
 
 def _comparisons(outcome: Outcome) -> Table:
     """Return the table of everything that was compared, the reason for its tolerance below the name."""
-    table = Table("compared", box=SIMPLE_HEAD)
+    table = Table("compared", **report.STYLE)
     for heading in ("predicted", "measured", "tolerance", "used"):
         table.add_column(heading, justify="right", overflow="fold")  # a number must never be cut
     last = ""

@@ -22,11 +22,13 @@ from paper_checks.learning.notebook import description
 SCHEMA = 2
 COLOURS = {"pass": "green", "fail": "bold red", "skipped": "yellow", "needs-data": "yellow"}
 CAPTION = "used: share of its tolerance that the tightest of so many comparisons takes; --show ID has all of them"
+STYLE: dict[str, Any] = {"box": SIMPLE_HEAD, "show_edge": False, "pad_edge": False, "collapse_padding": True}
+"""Of tables: no frame, and columns that are near one another."""
 
 
 def listing(claims: Sequence[Claim]) -> Table:
     """Return the table of claims, without running them."""
-    table = Table("id", "claim, family, evidence and source", box=SIMPLE_HEAD)
+    table = Table("id", "claim, family, evidence and source", **STYLE)
     for claim in claims:
         about = f"\n{claim.family} · {claim.rung} · {claim.source}"
         table.add_row(claim.id, Text(claim.statement).append(about, "dim"))
@@ -35,7 +37,7 @@ def listing(claims: Sequence[Claim]) -> Table:
 
 def results(outcomes: Sequence[Outcome]) -> Table:
     """Return the table of outcomes, a line each, with the comparison that used most of its tolerance."""
-    table = Table("id", box=SIMPLE_HEAD, caption=CAPTION, caption_justify="left", expand=True)
+    table = Table("id", caption=CAPTION, caption_justify="left", expand=True, **STYLE)
     table.add_column("claim", ratio=1, no_wrap=True, overflow="ellipsis")
     table.add_column("status", no_wrap=True)
     for heading in ("used", "of", "twins"):

@@ -130,7 +130,7 @@ def progress(what: str, total: int, done: int = 0, *, quiet: bool = False) -> It
         nonlocal done, said
         done += 1
         now = time.monotonic()
-        if not quiet and now - said >= SECONDS:
+        if done < total and not quiet and now - said >= SECONDS:
             said = now
             left = (now - start) / (done - already) * (total - done)
             line = f"{what}: {done} of {total}, {_span(now - start)} so far, about {_span(left)} left"
