@@ -24,7 +24,7 @@ from nmnc_ref import (
 )
 from nmnc_ref.checked import validate
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = [
     "alignment",
     "arrays",
