@@ -8,17 +8,18 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from rich.cells import cell_len
 
 from nmnc_ref.oracle import command_line
-from paper_checks import catalogue, command, report
+from paper_checks import account, catalogue, command, report
 from paper_checks import claim as claims
 from paper_checks.__main__ import main
 from paper_checks.claim import REGISTER, Claim, Outcome, run
-from paper_checks.comparison import at_least, exact, monte_carlo, order, sampled
+from paper_checks.comparison import at_least, exact, exceeds, monte_carlo, order, reported, sampled
 from paper_checks.lab import Lab
 
 ROOT = Path(__file__).parents[1]
@@ -190,6 +191,28 @@ def test_a_claim_in_full(capsys):
     for text in told:
         assert text in out, text
     assert all(each.name in out for each in run(claim, LAB).comparisons)
+
+
+@dataclass(frozen=True)
+class Tried:
+    width: int
+    seed: int
+    decay: float = 0.1
+
+
+def test_a_claim_about_training_in_full_says_what_was_trained_and_what_is_only_reported(capsys):
+    def measure(lab, results, low=(1.0, 1.1, 1.2)):
+        yield exceeds("one more", low, [each["value"] for each in results.values()])
+        yield reported("a number", [1.0, 2.0])
+
+    runs = {Tried(width, seed): {"value": width + seed / 10} for width in (64, 128) for seed in (0, 1)}
+    claim = claim_of(measure, {"the same": {"low": (99.0, 100.0)}})._replace(experiments=lambda: list(runs))
+    account.show([run(claim, LAB, runs)], command_line.console())
+    out = " ".join(capsys.readouterr().out.split())
+    assert "4 × Tried: width = 64, 128; seed = 0, 1; decay = 0.1" in out
+    assert ">: predicted is the mean of the other group" in out
+    assert "reported: to be seen beside its prediction; nothing is asserted" in out
+    assert "4 seeds" in out
 
 
 def test_parameters_are_those_in_scope():
