@@ -36,7 +36,7 @@ def main(
         formatter_class=Help,
     )
     parser.add_argument("--version", action="version", version=f"nmnc_ref {nmnc_ref.__version__}")
-    subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
+    subparsers = parser.add_subparsers(required=True)
     for command in commands:
         command.register(subparsers)
     options = parser.parse_args(arguments)

@@ -28,7 +28,7 @@ required has no answer; 2 wrong usage, or files that are not of the form. PORTIN
 def register(commands: argparse._SubParsersAction) -> None:
     """Add `vectors` and its two commands."""
     vectors = commands.add_parser("vectors", help="golden vectors: write them, check an implementation with them")
-    actions = vectors.add_subparsers(required=True, metavar="COMMAND")
+    actions = vectors.add_subparsers(required=True)
     write = actions.add_parser(
         "write",
         help="write the pack of golden vectors into a folder",
