@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,10 +22,12 @@ try:
     from paper_checks.learning import cifar_grid, grid
     from paper_checks.learning.notebook import Notebook
 except ModuleNotFoundError as error:
-    needed = f"{error.name} is not installed; install it with: {command_line.install('checks')}"
-    print(f"paper_checks: {needed}", file=sys.stderr)
+    package = str(error.name).partition(".")[0]
+    print(f"paper_checks: {package} not installed; install with: {command_line.install('checks')}", file=sys.stderr)
     sys.exit(USAGE)
 
+NEEDED = ("joblib", "scipy", "sklearn", "threadpoolctl")
+"""What claims import when they are run."""
 PROFILES = ("quick", "full")
 DTYPE = {"theory": "float64", "training": "float32"}
 """The precision of a tier, if none is asked for."""
@@ -204,6 +207,8 @@ def main(arguments: Sequence[str] | None = None, prog: str = "python -m paper_ch
     parser = _parser(prog)
     options = parser.parse_args(arguments)
     console = command_line.console()
+    if missing := [name for name in NEEDED if importlib.util.find_spec(name) is None]:
+        parser.error(f"{' and '.join(missing)} not installed; install with: {command_line.install('checks')}")
     if options.processes < 1:
         parser.error(f"--processes: expected at least 1, got {options.processes}")
     try:

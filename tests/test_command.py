@@ -283,7 +283,7 @@ def test_wrong_usage(arguments, message, capsys):
 
 
 def test_a_missing_backend_is_a_usage_error_that_says_what_to_install(monkeypatch, capsys):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "jax" else sys)
     with pytest.raises(SystemExit) as stop:
         main([*FAST, "--backend", "jax"])
     assert stop.value.code == 2
@@ -445,11 +445,12 @@ def test_every_command_has_help_with_examples(words, shown, capsys):
     assert all(text in out for text in shown)
 
 
-def test_without_the_extra_the_installed_command_says_what_to_install():
-    code = "import sys; sys.modules['scipy'] = None; from paper_checks.command import main; sys.exit(main(['verify']))"
+@pytest.mark.parametrize("package", ["rich", "scipy", "sklearn"])
+def test_without_the_extra_the_installed_command_says_what_to_install(package):
+    code = f"import sys; sys.modules['{package}'] = None; from paper_checks.command import main; main(['verify'])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100)
     assert found.returncode == 2
-    assert "scipy is not installed; install it with: pip install -e '.[checks]' (in a clone" in found.stderr
+    assert f"{package} not installed; install with: pip install -e '.[checks]' (in a clone" in found.stderr
 
 
 def test_no_colour_where_it_is_not_wanted():
