@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from nmnc_ref.oracle.command_line import style
 from paper_checks import report
 from paper_checks.claim import Outcome
 from paper_checks.comparison import Comparison
@@ -104,7 +105,7 @@ def _experiments(results: Mapping[Any, Any]) -> Iterator[str]:
 
 def _comparisons(outcome: Outcome) -> Table:
     """Return the table of everything that was compared, the reason for its tolerance below the name."""
-    table = Table("compared", **report.STYLE)
+    table = Table("compared", **style())
     for heading in ("predicted", "measured", "tolerance", "used"):
         table.add_column(heading, justify="right", overflow="fold")  # a number must never be cut
     last = ""

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from importlib import metadata
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from nmnc_ref.oracle.command_line import style
 from paper_checks.claim import Claim, Outcome
 from paper_checks.comparison import Comparison
 from paper_checks.lab import BACKENDS
@@ -22,13 +22,11 @@ from paper_checks.learning.notebook import description
 SCHEMA = 2
 COLOURS = {"pass": "green", "fail": "bold red", "skipped": "yellow", "needs-data": "yellow"}
 CAPTION = "used: share of its tolerance that the tightest of so many comparisons takes; --show ID has all of them"
-STYLE: dict[str, Any] = {"box": SIMPLE_HEAD, "show_edge": False, "pad_edge": False, "collapse_padding": True}
-"""Of tables: no frame, and columns that are near one another."""
 
 
 def listing(claims: Sequence[Claim]) -> Table:
     """Return the table of claims, without running them."""
-    table = Table("id", "claim, family, evidence and source", **STYLE)
+    table = Table("id", "claim, family, evidence and source", **style())
     for claim in claims:
         about = f"\n{claim.family} · {claim.rung} · {claim.source}"
         table.add_row(claim.id, Text(claim.statement).append(about, "dim"))
@@ -37,7 +35,7 @@ def listing(claims: Sequence[Claim]) -> Table:
 
 def results(outcomes: Sequence[Outcome]) -> Table:
     """Return the table of outcomes, a line each, with the comparison that used most of its tolerance."""
-    table = Table("id", caption=CAPTION, caption_justify="left", expand=True, **STYLE)
+    table = Table("id", caption=CAPTION, caption_justify="left", expand=True, **style())
     table.add_column("claim", ratio=1, no_wrap=True, overflow="ellipsis")
     table.add_column("status", no_wrap=True)
     for heading in ("used", "of", "twins"):

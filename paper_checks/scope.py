@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from types import CodeType, FrameType, GeneratorType
 from typing import Any
 
+from paper_checks.comparison import Comparison
+
 Parameters = dict[str, str]
 DIGITS = 6
 """A float of more digits is likely to have been measured, not chosen."""
@@ -38,7 +40,7 @@ def _mentioned(code: CodeType) -> Iterator[str]:
 
 
 def _told(name: str, value: Any) -> Iterator[tuple[str, str]]:
-    if name.startswith("_") or isinstance(value, bool):
+    if name.startswith("_") or isinstance(value, bool | Comparison):
         return
     if isinstance(value, int | str) or (isinstance(value, float) and len(repr(value)) <= DIGITS):
         yield name, str(value)

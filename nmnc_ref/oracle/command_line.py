@@ -101,6 +101,13 @@ def console(*, stderr: bool = False) -> Console:
     return found if found.is_terminal or "COLUMNS" in os.environ else Patient(stderr=stderr, width=WIDTH)
 
 
+def style() -> dict[str, Any]:
+    """Return how tables look: no frame, and columns near one another."""
+    from rich.box import SIMPLE_HEAD
+
+    return {"box": SIMPLE_HEAD, "show_edge": False, "pad_edge": False, "collapse_padding": True}
+
+
 @contextlib.contextmanager
 def progress(what: str, total: int, done: int = 0, *, quiet: bool = False) -> Iterator[Callable[[], None]]:
     """Show how much of some work is done, on standard error: as a bar on a terminal, else as a line now and then.

@@ -22,6 +22,7 @@ COLOURS = {
 TITLES = {DEFECT: "What is wrong", UNDECIDED: "What is open"}
 ROWS = 12
 """Findings shown; the JSON has all."""
+STYLE = {**command_line.style(), "title_justify": "left"}
 
 
 def show(report: Report, estimator: str) -> None:
@@ -46,7 +47,7 @@ def show(report: Report, estimator: str) -> None:
 
 
 def _findings(report: Report) -> Table:
-    table = Table("question", "problem", "returned array", title=TITLES[report.verdict], title_justify="left")
+    table = Table("question", "problem", "returned array", title=TITLES[report.verdict], **STYLE)
     for heading in ("measured", "expected", "± s.e."):
         table.add_column(heading, justify="right", overflow="fold")
     findings = [check for check in report.findings if not check.note]
@@ -61,7 +62,7 @@ def _findings(report: Report) -> Table:
 
 def _questions(report: Report) -> Table:
     """Return the table of questions, with the comparison of each that is furthest from its expectation."""
-    table = Table("question", "status", "comparisons", title="What was asked", title_justify="left")
+    table = Table("question", "status", "comparisons", title="What was asked", **STYLE)
     for heading in ("furthest off", "expected", "± s.e.", "visible error"):
         table.add_column(heading, justify="right", overflow="fold")
     for question in report.questions:

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 import nmnc_ref
+from nmnc_ref.oracle import command_line
 from nmnc_ref.oracle.vectors.check import Result
 from nmnc_ref.oracle.vectors.operations import OPERATIONS
 
@@ -24,7 +25,7 @@ MOST_NAMES = 60
 
 def families(results: list[Result]) -> Table:
     """Return the table of families: how many stages have which status."""
-    table = Table("family", "cases", *STATUSES)
+    table = Table("family", "cases", *STATUSES, **command_line.style())
     for column in table.columns[1:]:
         column.justify = "right"
     for family in dict.fromkeys(result.case.family for result in results):
