@@ -238,7 +238,7 @@ def test_infinity_is_null_in_json(sabotaged, tmp_path, capsys):
 def test_the_list_names_every_claim(capsys):
     assert main(["--list"]) == 0
     out = capsys.readouterr().out
-    assert all(f" {claim.id} " in out for claim in catalogue.claims())
+    assert all(f"\n{claim.id} " in out for claim in catalogue.claims())
 
 
 def test_families_and_ids_select(capsys):
