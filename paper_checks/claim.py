@@ -180,6 +180,8 @@ def _mistakes(new: Claim) -> Iterator[str]:
             yield f"{field}: expected one of {', '.join(choices)}, got {', '.join(unknown)!r}"
     if not inspect.isgeneratorfunction(new.measure):
         yield "expected a function that yields comparisons, got one that returns: yield each of them"
+    if not new.formula:
+        yield "formula: expected the statement in LaTeX, got nothing"
     if not new.notes:
         yield "expected a docstring that says how the claim is measured"
     if not new.twins:

@@ -381,7 +381,8 @@ def measured(lab, value=1.0):
 
 
 measured.__module__ = "paper_checks.estimator.mean"
-RIGHT = {"id": "E99", "source": "derived", "rung": "identity", "twins": {"two": {"value": 2.0}}, "measure": measured}
+RIGHT = {"id": "E99", "formula": "1 = 1", "source": "derived", "rung": "identity", "measure": measured}
+RIGHT |= {"twins": {"two": {"value": 2.0}}}
 
 
 @pytest.mark.parametrize(
@@ -389,6 +390,7 @@ RIGHT = {"id": "E99", "source": "derived", "rung": "identity", "twins": {"two": 
     [
         ({"id": "E1"}, "id: expected a new one, this is that of paper_checks/estimator/mean.py:"),
         ({"id": "variance"}, "id: expected a letter and a number, such as E22 or L2-CIFAR, got 'variance'"),
+        ({"formula": ""}, "formula: expected the statement in LaTeX"),
         ({"source": "derived, guess"}, "source: expected one of abstract, .*, got 'guess'"),
         ({"rung": "proof"}, "rung: expected one of identity, .*, got 'proof'"),
         ({"needs": ("imagenet",)}, "needs: expected one of cifar, neural, got 'imagenet'"),
