@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from nmnc_ref.oracle import command_line
 from nmnc_ref.oracle.page import rendering
 from nmnc_ref.oracle.page.rendering import BAD, GOOD, OPEN, Cell, Column, Count, Page, Row, Verdict
 
@@ -148,4 +149,4 @@ def _figures(document: Mapping[str, Any]) -> tuple[Sequence[Any], str]:
     try:
         return importlib.import_module("paper_checks.figures").drawn(document), ""
     except ModuleNotFoundError as error:
-        return (), f"Figures are drawn where {error.name} is installed: pip install -e '.[figures]'."
+        return (), f"Figures are drawn where {error.name} is installed: {command_line.install('figures')}."

@@ -86,7 +86,7 @@ def expect_folder(folder: Path) -> None:
     """Make the folder of a report, or raise UsageError, before any work is done that could not be shown."""
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
-        needed = f"{' and '.join(missing)} not installed; install with: pip install -e '.[report]'"
+        needed = f"{' and '.join(missing)} not installed; install with: {command_line.install('report')}"
         raise UsageError(f"--report: {needed}")
     try:
         folder.mkdir(parents=True, exist_ok=True)
