@@ -75,6 +75,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     )
     how.add_argument(
         "--seed",
+        metavar="N",
         type=_seed,
         default=os.environ.get("NMNC_SEED", "0"),
         help="seed of all random numbers (default: the environment's NMNC_SEED, or 0)",

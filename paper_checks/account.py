@@ -37,14 +37,17 @@ ARRAYS = "arrays: both numbers are Frobenius norms; used is the largest differen
 
 def show(outcomes: Sequence[Outcome], console: Console, *, quiet: bool = False) -> None:
     """Print all there is to say about each claim, and the summary; of a quiet run what `report.show` does."""
-    for outcome in () if quiet else outcomes:
+    if quiet:
+        report.show(outcomes, console, quiet=True)
+        return
+    for outcome in outcomes:
         console.print(Text(f"{outcome.claim.id}  {outcome.claim.statement}", "bold"))
         console.print(_about(outcome))
         if outcome.comparisons:
             console.print(_comparisons(outcome))
             console.print(Text("\n".join(_meanings(outcome.comparisons)), "dim"))
         console.print()
-    report.show(outcomes, console, quiet=True)
+    console.print(report.summary(outcomes), style="bold", highlight=False, soft_wrap=True)
 
 
 def _about(outcome: Outcome) -> Table:
@@ -113,7 +116,9 @@ def _comparisons(outcome: Outcome) -> Table:
         seeds = f", {each.seeds} seeds" if each.seeds is not None else ""
         why = f"{f'arrays {list(each.shape)}; ' if each.shape else ''}{each.reason}{seeds}"
         table.add_row(
-            Text(each.name, "" if each.held else "bold red").append(f"\n{why}" if why != last else "", "dim"),
+            Text(each.name if each.held else f"{each.name}: failed", "" if each.held else "bold red").append(
+                f"\n{why}" if why != last else "", "dim"
+            ),
             "–" if math.isnan(each.predicted) else report.predicted(each, 6),
             f"{each.measured:.6g}",
             f"{each.tolerance:.2g}" if each.tolerance else "–",

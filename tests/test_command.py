@@ -215,6 +215,13 @@ def test_a_claim_about_training_in_full_says_what_was_trained_and_what_is_only_r
     assert "4 seeds" in out
 
 
+def test_a_claim_in_full_marks_what_failed(sabotaged, capsys):
+    sabotaged(lambda lab, value=2.0: one(lab, value), {"two": {"value": 1.0}})
+    assert main(["--show", "E16"]) == 1
+    out = capsys.readouterr().out
+    assert all(text in out for text in ("one: failed", "two: not caught", "0 of 1 claims passed"))
+
+
 def test_parameters_are_those_in_scope():
     def inner(draws):
         yield exact(LAB, "inner", 1.0, 1.0)
