@@ -104,6 +104,7 @@ def test_the_readme_shows_the_verdict_of_the_theory(tmp_path):
     shown = BLOCK.findall(README)[1][2]
     claims = catalogue.claims(tier="theory")
     twins = sum(len(claim.twins) for claim in claims)
+    assert f"| {len(claims)} claims, {twins} twins |" in (ROOT / "TRUST.md").read_text(encoding="utf-8")
     passed = f"{len(claims)} of {len(claims)} claims passed, 0 failed, 0 skipped, 0 need data; {twins} of {twins}"
     assert passed in shown.replace("\n", " ")
     rows = ROW.findall(shown)

@@ -1,9 +1,9 @@
-"""Finished experiments on disk: what has been run once is not run again, and an interrupted run goes on where it was.
+"""Finished experiments on disk: what has been run once is not run again, an interrupted run continues.
 
 An experiment is a frozen dataclass of parameters with a method `perform`, whose result is a dictionary for JSON. The
 name of its file is a digest of everything that determines the result: kind, parameters, seed of the run, array library,
 dtype, versions, and the sources of the library, of the data and of the experiments. A file that is damaged, changed or
-of another experiment is not believed: its experiment is run anew.
+of another experiment is ignored: its experiment is run again.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The form of the files: arrays as JSON or npz, and reading both from strangers.
+"""The form of the files: arrays as JSON or npz, and reading both from untrusted files.
 
 An array is `{"shape": [2, 3], "dtype": "float64", "order": "C", "data": [six numbers]}`. Decimals are the shortest that
 read back exactly. Nothing here evaluates or unpickles what it reads, and all that is wrong with a file is raised as
