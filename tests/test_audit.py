@@ -13,6 +13,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 import warnings
 from pathlib import Path
@@ -320,7 +321,7 @@ def test_the_quantile_of_student_is_bounded():
 @pytest.mark.parametrize("name", adapters.ADAPTERS)
 def test_this_library_is_not_blamed(name, target):
     own = adapters.ADAPTERS[name]
-    report = run.conduct(Session(own, Budget(calls=400)), own.declaration._replace(target=target), 0, ("tanh",))
+    report = run.conduct(Session(own, Budget(calls=140)), own.declaration._replace(target=target), 0, ("tanh",))
     assert report.verdict != "defect", report.headline
     assert {check.question for check in report.checks} >= {"scale", "direction", "variance"}
 
@@ -438,17 +439,16 @@ def test_every_kind_is_asked_once_and_the_declared_one_first():
 def test_slips_are_named(slip):
     returns = "jacobian" if (slip, "tanh") in HARMLESS and (slip, "relu") in HARMLESS else "weight-gradient"
     activation = "relu" if "threshold" in slip else "tanh"
-    report = perform(Task("slips", slip, returns, "projected", (activation,), "numpy", 0, 30_000))
+    report = perform(Task("slips", slip, returns, "projected", (activation,), "numpy", 0, 1_200))
     assert report.verdict == "defect"
     assert right_first({"trial": "slips", "name": slip, "explanations": [each.name for each in report.explanations]})
 
 
 @pytest.mark.parametrize("slip", sorted(set(UNKNOWN) - {"10 % more variance"}))
 def test_other_slips_are_found_and_left_unexplained(slip):
-    returns = "weight-gradient"
-    report = oracle.audit(
-        stranger(returns, slip, target="projected"), returns, target="projected", activations=("relu",)
-    )
+    returns, words = "weight-gradient", {"target": "projected", "activations": ("relu",)}
+    calls = 20_000 if slip == "draws centred on their mean" else 1_200  # which is 1 − 1/K of what it should be
+    report = oracle.audit(stranger(returns, slip, target="projected"), returns, **words, calls=calls)
     assert (report.verdict, report.explanations) == ("defect", ()), report.headline
     assert "unexplained" in report.headline
     with pytest.raises(AssertionError, match="unexplained"):
@@ -649,7 +649,7 @@ def slow(seconds):
 @pytest.mark.parametrize(
     ("seconds", "budget", "reason"),
     [
-        (0.02, 1.5, "could hide one"),
+        (0.005, 1.5, "could hide one"),
         (0.5, 0.3, "there was time for too few calls to ask anything."),
         (0.0, 1e-9, "there was time for too few calls to ask anything."),
     ],
@@ -744,8 +744,8 @@ def estimate(problem, seed):
 
 @pytest.mark.parametrize("deed", ["time.sleep(1000)", "ctypes.PyDLL(None).sleep(1000)"])  # which keeps the global lock
 def test_a_call_that_hangs_is_killed(deed, unruly, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(process, "PATIENCE", 1.0)
-    assert unruly(deed, "--budget", "3", "--json", "out.json") == 1
+    monkeypatch.setattr(process, "PATIENCE", 2.0)
+    assert unruly(deed, "--budget", "6", "--json", "out.json") == 1
     out = capsys.readouterr().out
     assert re.match(r"Defect: the estimator hangs: a call had not returned after \d+\.\d s, past the budget\.", out)
     document = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
@@ -802,11 +802,15 @@ def test_an_interrupt_ends_the_audit_and_its_process(tmp_path):
     words = [sys.executable, "-c", INTERRUPTIBLE, "audit", "unruly:estimate", "--returns", "jacobian"]
     words += ["--activations", "identity"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(tmp_path)))}
-    with subprocess.Popen(words, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as audit:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "start_new_session": True}
+    with subprocess.Popen(words, env=environment, text=True, **pipes) as audit:
+        in_the_end = threading.Timer(300, os.killpg, (audit.pid, signal.SIGKILL))
+        in_the_end.start()
         child = int(audit.stdout.readline())
         audit.send_signal(signal.SIGINT)
-        assert audit.communicate(timeout=60)[1] == "nmnc_ref: interrupted\n"
-    assert audit.returncode == 130
+        _, shown = audit.communicate()
+        in_the_end.cancel()
+    assert (audit.returncode, shown) == (130, "nmnc_ref: interrupted\n")
     with pytest.raises(ProcessLookupError):
         os.kill(child, 0)
 
