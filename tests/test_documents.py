@@ -26,6 +26,7 @@ NEEDS = {"train.md": ("jax", "matplotlib"), "pytorch.md": ("torch",)}
 FIGURES = ROOT / "docs/figures"
 ROW = re.compile(r"^([A-Z]\d+) +(.{,30}).*(pass) +[\d.]+% +(\d+) +(\d+/\d+)$", re.MULTILINE)
 """Of a table of claims: id, beginning of the statement, status and numbers, but for the share, which rounding sets."""
+INSTALLATION = re.compile(r"^pip install [^&\n]*(&& )?", re.MULTILINE)
 COMMAND = "import sys; from paper_checks.command import main; sys.exit(main())"
 
 
@@ -70,8 +71,8 @@ class Reader:
                 exec(compile(text, "document", "exec"), self.session)
             self.printed = out.getvalue()
         elif kind == "sh":
-            lines = [line for line in text.splitlines() if not line.startswith("pip install")]
-            self.printed = self.run("\n".join(lines)) if lines else ""
+            commands = INSTALLATION.sub("", text).strip()
+            self.printed = self.run(commands) if commands else ""
         elif kind == "text":
             assert_printed(self.printed, text)
 
