@@ -226,7 +226,7 @@ def _run(claim: Claim, lab: Lab, given: tuple[Results, ...]) -> Outcome:
     notes: list[str] = []
     try:
         found = claim.measure(lab, *given)
-        pairs = [(each, parameters(found)) for each in _comparisons(found)]
+        pairs = [(each, parameters(found, each)) for each in _comparisons(found)]
     except Exception as error:
         pairs = []
         notes.append(f"raised {type(error).__name__}: {error} ({_line(error, claim)})")

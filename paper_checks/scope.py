@@ -13,17 +13,18 @@ DIGITS = 6
 """A float of more digits is likely to have been measured, not chosen."""
 
 
-def parameters(generator: Any) -> Parameters:
+def parameters(generator: Any, compared: Comparison) -> Parameters:
     """Return the numbers, words and sizes of a problem in scope where a generator, or one within it, has yielded.
 
     Constants of the module count where the function mentions them. Of the arrays of a NamedTuple there is the shape.
+    The coordinates of what it has yielded come last.
     """
     found: Parameters = {}
     while isinstance(generator, GeneratorType) and generator.gi_frame is not None:
         for name, value in _names(generator.gi_frame):
             found |= dict(_told(name, value))
         generator = generator.gi_yieldfrom
-    return found
+    return found | {name: str(value) for name, value in compared.coordinates.items()}
 
 
 def _names(frame: FrameType) -> Iterator[tuple[str, Any]]:
