@@ -27,7 +27,7 @@ from paper_checks.data.neural import Recorded, Recording
 from paper_checks.data.supplied import Supplied
 from paper_checks.lab import Lab
 from paper_checks.learning import accuracy as accuracy_claims
-from paper_checks.learning import cifar_grid, feedback, grid, neurons
+from paper_checks.learning import cells, cifar_grid, feedback, grid, neurons
 from paper_checks.learning import scale as claimed_scale
 from paper_checks.learning.experiments import gradient
 from paper_checks.learning.experiments.accuracy import CONTROLS, Learner
@@ -297,7 +297,8 @@ def test_what_bounds_the_feedback_is_shown():
 
 def test_the_grid_is_kept_and_the_best_cell_is_found(tmp_path, monkeypatch):
     kept = {
-        (cell["task"], cell["rule"], cell["learning_rate"], cell["feedback_rate"]): cell for cell in grid.all_cells()
+        (cell["task"], cell["rule"], cell["learning_rate"], cell["feedback_rate"]): cell
+        for cell in cells.read(grid.FILE)
     }
     asked = {(each.task, each.rule, each.learning_rate, each.feedback_rate) for each in grid.experiments()}
     assert set(kept) == asked  # what is kept is the whole grid
@@ -322,13 +323,13 @@ def test_the_grid_is_kept_and_the_best_cell_is_found(tmp_path, monkeypatch):
     grid.write(found, LAB)
     assert grid.best("dense", "nmnc") == (0.01, 0.1)  # its worst network is best, its rates are the smallest
     assert grid.best("dense", "nmnc", (0.2, 1.0)) == (0.01, 0.2)
-    assert [cell["diverged"] for cell in grid.all_cells()] == [0, 0, 0, 0, 0, 2, 0, 1, 2]
+    assert [cell["diverged"] for cell in cells.read(grid.FILE)] == [0, 0, 0, 0, 0, 2, 0, 1, 2]
     with pytest.raises(ValueError, match="grid of dense: expected a cell of nmnc"):
         grid.best("dense", "nmnc", (1.0,))
 
 
 def test_the_grid_on_cifar_is_kept_and_its_dimensions_are_those_of_theory():
-    kept = {tuple(cell[name] for name in cifar_grid.PLACE): cell for cell in cifar_grid.all_cells()}
+    kept = {tuple(cell[name] for name in cifar_grid.PLACE): cell for cell in cells.read(cifar_grid.FILE)}
     asked = {tuple(getattr(each, name) for name in cifar_grid.PLACE) for each in cifar_grid.experiments(SUPPLIED.cifar)}
     assert set(kept) <= asked
     assert all(len(cell["validation"]) == len(cifar_grid.SEEDS) for cell in kept.values())

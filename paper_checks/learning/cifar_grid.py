@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import numpy as np
 from nmnc_ref import theory, training
 from paper_checks.data.cifar import Archive
 from paper_checks.lab import Lab
+from paper_checks.learning import cells
 from paper_checks.learning.experiments.cifar import DIMENSIONS as DIMENSIONS_TRIED
 from paper_checks.learning.experiments.cifar import CifarLearner
 
@@ -42,26 +42,12 @@ def experiments(archive: Archive) -> list[CifarLearner]:
 
 
 def write(results: Mapping[CifarLearner, Mapping[str, Any]], lab: Lab) -> None:
-    """Write what was found in every cell, a line each, and where it was measured; no accuracy on test images.
+    """Write what was found in every cell, and the course of its first network.
 
     Raises:
         OSError: the file cannot be written.
     """
-    cells: dict[tuple, dict[str, Any]] = {}
-    for each, found in results.items():
-        place = tuple(getattr(each, name) for name in PLACE)
-        first = dict(zip(PLACE, place, strict=True)) | {"validation": [], "diverged": 0, "course": found["course"]}
-        cell = cells.setdefault(place, first | {name: found.get(name) for name in ("feedback", "alignments")})
-        cell["validation"].append(found["validation"])
-        cell["diverged"] += found["diverged"] is not None
-    head = json.dumps({"backend": lab.backend, "dtype": lab.dtype_name, "seed": lab.seed})
-    lines = ",\n  ".join(json.dumps(cell) for cell in cells.values())
-    FILE.write_text(f'{head[:-1]}, "cells": [\n  {lines}\n]}}\n', encoding="utf-8")
-
-
-def all_cells() -> list[dict[str, Any]]:
-    """Return what was measured in every cell."""
-    return json.loads(FILE.read_text(encoding="utf-8"))["cells"]
+    cells.write(FILE, results, lab, PLACE, ("course", "feedback", "alignments"))
 
 
 def squared_cosines(feedback_rate: float) -> dict[int, float]:
@@ -81,7 +67,7 @@ def best(rule: str) -> Mapping[str, Any]:
     Raises:
         ValueError: every training in the cells of the rule diverged, or there is none.
     """
-    found = [cell for cell in all_cells() if cell["rule"] == rule and not cell["diverged"]]
+    found = [cell for cell in cells.read(FILE) if cell["rule"] == rule and not cell["diverged"]]
     if not found:
         raise ValueError(f"CIFAR-10: expected a cell of {rule} without divergence, got none")
     return max(found, key=lambda cell: np.mean(cell["validation"]))

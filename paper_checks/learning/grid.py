@@ -6,21 +6,21 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from nmnc_ref import training
 from paper_checks.lab import Lab
+from paper_checks.learning import cells
 from paper_checks.learning.experiments.accuracy import Learner
 from paper_checks.learning.experiments.tasks import TASKS
 
 SEEDS = (100, 101)
 """Of the networks of each cell, which no comparison uses."""
 FILE = Path(__file__).with_name("grid.json")
-Cell = tuple[str, str, float, float | None]
-"""Task, rule, learning rate and feedback rate."""
+PLACE = ("task", "rule", "learning_rate", "feedback_rate")
+"""What distinguishes the cells."""
 
 
 def experiments() -> list[Learner]:
@@ -36,26 +36,12 @@ def experiments() -> list[Learner]:
 
 
 def write(results: Mapping[Learner, Mapping[str, Any]], lab: Lab) -> None:
-    """Write the validation accuracies of every cell, a line each, and where they were measured.
+    """Write what was found in every cell.
 
     Raises:
         OSError: the file cannot be written.
     """
-    cells: dict[Cell, dict[str, Any]] = {}
-    for each, found in results.items():
-        place = (each.task, each.rule, each.learning_rate, each.feedback_rate)
-        named = dict(zip(("task", "rule", "learning_rate", "feedback_rate"), place, strict=True))
-        cell = cells.setdefault(place, named | {"validation": [], "diverged": 0})
-        cell["validation"].append(found["validation"])
-        cell["diverged"] += found["diverged"] is not None
-    head = json.dumps({"backend": lab.backend, "dtype": lab.dtype_name, "seed": lab.seed})
-    lines = ",\n  ".join(json.dumps(cell) for cell in cells.values())
-    FILE.write_text(f'{head[:-1]}, "cells": [\n  {lines}\n]}}\n', encoding="utf-8")
-
-
-def all_cells() -> list[dict[str, Any]]:
-    """Return what was measured in every cell."""
-    return json.loads(FILE.read_text(encoding="utf-8"))["cells"]
+    cells.write(FILE, results, lab, PLACE)
 
 
 def best(task: str, rule: str, feedback_rates: tuple[float, ...] | None = None) -> tuple[float, float | None]:
@@ -70,7 +56,7 @@ def best(task: str, rule: str, feedback_rates: tuple[float, ...] | None = None) 
     """
     found = {
         (cell["learning_rate"], cell["feedback_rate"]): cell
-        for cell in all_cells()
+        for cell in cells.read(FILE)
         if (cell["task"], cell["rule"]) == (task, rule)
         and (feedback_rates is None or cell["feedback_rate"] in (None, *feedback_rates))
     }
