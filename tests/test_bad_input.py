@@ -436,7 +436,7 @@ def _jitted(call: Call, dtype: str) -> tuple[Callable, dict[str, Any], dict[str,
 @_by_call(each for each in WITH_ARRAYS if str(each) not in UNTRACED)
 def test_jit_computes_what_numpy_does_and_accepts_unknown_values(call):
     """Without jit JAX compiles the same operations one by one: the golden vectors and the claims have it do so."""
-    jax = pytest.importorskip("jax")
+    jax, xp = pytest.importorskip("jax"), library("jax")
     function, arrays, _ = _jitted(call, "float64")
     jitted, want = function(arrays), call(call.build(library("numpy"), "float64"))
     assert jax.tree.structure(jitted) == jax.tree.structure(want)
