@@ -27,6 +27,7 @@ from nmnc_ref.nn import feedforward
 from nmnc_ref.oracle.audit import adapters, process, run, statistics, terminal
 from nmnc_ref.oracle.audit import probes as probing
 from nmnc_ref.oracle.audit.checks import ALL, MEAN, Measurement, compare, defects
+from nmnc_ref.oracle.audit.diagnosis import Diagnosis
 from nmnc_ref.oracle.audit.experiment import expected_parts, experiment, respond
 from nmnc_ref.oracle.audit.law import draw
 from nmnc_ref.oracle.audit.probes import probes
@@ -396,6 +397,21 @@ def test_a_kind_whose_mean_differs_at_a_kink_is_of_another_kind():
     report = oracle.audit(stranger(**words), words["returns"], activations=("tanh", "relu"), calls=30_000)
     assert report.verdict == "other kind", report.headline
     assert "node perturbation" in report.headline
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "verdict", "left"),
+    [
+        (["defect", "sound", "sound"], "other kind", "bc"),
+        (["defect", "undecided", "sound"], "undecided", "bc"),
+        (["defect", "defect", "defect"], "defect", ""),
+    ],
+)
+def test_kinds_that_fit_are_audited_one_after_the_other(verdicts, verdict, left, monkeypatch):
+    monkeypatch.setattr(run, "_decide", lambda other: (other, [], None))
+    monkeypatch.setattr(run, "_explain", lambda other, checks: (checks, Diagnosis()))
+    found = run._of_another_kind(verdicts, [], Diagnosis(kinds=tuple("abc")))
+    assert (found[0], "".join(found[2].kinds)) == (verdict, left)
 
 
 @pytest.mark.parametrize("name", KINDS)

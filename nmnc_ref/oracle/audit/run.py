@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any
 
 from nmnc_ref.checked import checked
@@ -123,17 +123,8 @@ def conduct(
     elif verdict == DEFECT:
         checks, found = _explain(drawing, checks)
         if found.kinds and not found.explanations:
-            # the same questions on the problems of that kind: where there is no baseline, others serve
-            other = Drawing(session, found.kinds[0], seed, activations, judge)
-            again, asked, fault = _decide(other)
-            if again == SOUND:
-                verdict, checks = OTHER_KIND, asked
-            elif not defects(checks, MEAN):
-                verdict, checks = again, asked
-                if verdict == DEFECT and not fault:
-                    checks, found = _explain(other, checks)
-            else:
-                found = Diagnosis()
+            others = [Drawing(session, kind, seed, activations, judge) for kind in found.kinds]
+            verdict, checks, found = _of_another_kind(others, checks, found)
     if verdict == UNDECIDED:
         found = found._replace(advice=" ".join(filter(None, (found.advice, _what_would_decide(drawing, checks)))))
     return Report(
@@ -200,6 +191,18 @@ def _explain(drawing: Drawing, checks: list[Check]) -> tuple[list[Check], Diagno
         calls *= 2
         if spent or calls > MOST_DIAGNOSED or not (found.advice.startswith(diagnosis.MORE) or len(found.kinds) > 1):
             return checks, found
+
+
+def _of_another_kind(
+    others: Sequence[Drawing], checks: list[Check], found: Diagnosis
+) -> tuple[str, list[Check], Diagnosis]:
+    """Audit as of each kind that fits what was measured, on problems of its own: without a baseline, others serve."""
+    right = not defects(checks, MEAN)
+    for index, other in enumerate(others):
+        verdict, asked, fault = _decide(other)
+        if verdict == SOUND or (verdict == UNDECIDED and right):
+            return OTHER_KIND if verdict == SOUND else UNDECIDED, asked, found._replace(kinds=found.kinds[index:])
+    return DEFECT, *(_explain(other, asked) if right and not fault else (checks, Diagnosis()))
 
 
 def _checks(drawing: Drawing) -> list[Check]:
