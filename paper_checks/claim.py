@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from threadpoolctl import threadpool_limits
 
+from nmnc_ref.oracle.command_line import in_full
 from paper_checks.comparison import Comparison
 from paper_checks.data.supplied import SOURCES as DATA
 from paper_checks.data.supplied import Supplied
@@ -229,7 +230,7 @@ def _run(claim: Claim, lab: Lab, given: tuple[Results, ...]) -> Outcome:
         pairs = [(each, parameters(found, each)) for each in _comparisons(found)]
     except Exception as error:
         pairs = []
-        notes.append(f"raised {type(error).__name__}: {error} ({_line(error, claim)})")
+        notes.append(f"raised {in_full(error)} ({_line(error, claim)})")
     comparisons, known = tuple(each for each, _ in pairs), tuple(each for _, each in pairs)
     notes += [
         f"{each.name}: an error of {each.detectable:.1%} could go unseen" for each in comparisons if each.underpowered
@@ -264,5 +265,5 @@ def _is_caught(
     try:
         return not all(each.held for each in _comparisons(claim.measure(lab, *given, **parts)))
     except Exception as error:
-        notes.append(f"twin {name} raised {type(error).__name__}: {error}")
+        notes.append(f"twin {name} raised {in_full(error)}")
         return False

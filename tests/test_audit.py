@@ -592,9 +592,19 @@ def test_an_exception_comes_with_its_traceback(capsys):
 # estimators that misbehave
 
 
+class Speechless(Exception):
+    def __str__(self):
+        return None
+
+
+def speechless(problem, seed):
+    raise Speechless
+
+
 @pytest.mark.parametrize(
     ("kind", "message", "estimate"),
     [
+        ("raises", "Speechless: no message, as its __str__ raises TypeError", speechless),
         ("raises", "ZeroDivisionError", lambda problem, seed: seed / 0),
         ("raises", "SystemExit: 0.", lambda problem, seed: sys.exit(0)),
         ("mutates its inputs", "read-only", lambda problem, seed: problem.x.fill(1.0)),
@@ -726,6 +736,15 @@ def test_the_command_shows_a_defect_and_writes_json(tmp_path, capsys, monkeypatc
     (explanation,) = document["explanations"]
     assert explanation["name"] == "pair counted twice, or antithetic pairs without ½"
     assert explanation["detail"] == "everything: 2 times what was claimed, in every problem"
+
+
+def test_a_message_that_is_no_text_is_kept_in_json(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "halved.py").write_text("def estimate(problem, seed):\n    raise ValueError('half a pair: \\ud800')\n")
+    assert command("halved:estimate", "--returns", "jacobian", "--json", "out.json", "--report", ".") == 1
+    (check,) = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))["checks"]
+    assert check["note"].startswith("ValueError: half a pair: \ud800")
+    assert "half a pair: ?" in (tmp_path / "index.html").read_text(encoding="utf-8")
 
 
 def test_the_status_of_an_undecided_audit_is_3(capsys):

@@ -76,10 +76,20 @@ def load(target: str, kind: str) -> Any:
     return found
 
 
+def in_full(error: BaseException) -> str:
+    """Return what was raised, and its message, even if that raises too."""
+    try:
+        message = str(error)
+    except Exception as another:
+        message = f"no message, as its __str__ raises {type(another).__name__}"
+    return f"{type(error).__name__}: {message}".removesuffix(": ")
+
+
 def in_one_line(error: BaseException) -> str:
     """Return what was raised, and its message cut to a line."""
-    line = " ".join(str(error).split())
-    return f"{type(error).__name__}: {line if len(line) <= 200 else f'{line[:197]}...'}".removesuffix(": ")
+    name, colon, message = in_full(error).partition(": ")
+    line = " ".join(message.split())
+    return f"{name}{colon}{line if len(line) <= 200 else f'{line[:197]}...'}".removesuffix(": ")
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -165,6 +175,6 @@ def write_json(file: Path, document: Any) -> None:
     """Write a document whose numbers are finite, or raise UsageError."""
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
     try:
-        file.write_text(text + "\n", encoding="utf-8")
+        file.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")  # \ud800 is JSON for half a pair
     except OSError as error:
         raise UsageError(f"--json: cannot write {file}: {error.strerror}") from None

@@ -14,6 +14,7 @@ import numpy as np
 
 from nmnc_ref.oracle.audit.experiment import Part
 from nmnc_ref.oracle.audit.problem import Problem
+from nmnc_ref.oracle.command_line import in_full
 
 ANOTHER_ORDER = "sites in another order than asked for"
 
@@ -91,12 +92,11 @@ def _flat(values: Any) -> list[Any]:
 
 def raised(error: BaseException) -> Fault:
     """Return the fault that it is to raise something, with the traceback through the estimator's own code."""
-    if isinstance(error, ValueError) and "read-only" in str(error):
-        return Fault("mutates its inputs", f"it raised {type(error).__name__}: {error}")
+    what = in_full(error)
+    if isinstance(error, ValueError) and "read-only" in what:
+        return Fault("mutates its inputs", f"it raised {what}")
     frames = traceback.format_tb(error.__traceback__)[1:]  # the first is the audit's
-    return Fault(
-        "raises", "\n".join([f"{type(error).__name__}: {error}".removesuffix(": "), *("".join(frames).splitlines())])
-    )
+    return Fault("raises", "\n".join([what, *("".join(frames).splitlines())]))
 
 
 def fingerprint(problem: Problem) -> tuple[bytes, ...]:
