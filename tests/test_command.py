@@ -351,6 +351,20 @@ def test_what_becomes_of_the_output_does_not_change_the_work(command, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] in (["out.json"], ["folder"], ["漢"])
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no device that is always full")
+def test_output_that_is_lost_is_said_and_loses_no_file(tmp_path):
+    run = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m paper_checks --only D1 --json out.json > /dev/full"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert (run.returncode, run.stderr) == (0, "cannot write to stdout: No space left on device\n")
+    assert json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))["claims"][0]["id"] == "D1"
+
+
 def test_output_may_be_no_file(monkeypatch):
     monkeypatch.setattr(sys, "stdout", io.StringIO())
     assert main(["--list"]) == 0

@@ -102,6 +102,15 @@ def console(*, stderr: bool = False) -> Console:
             self.quiet = True
             os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
 
+        def print(self, *objects: Any, **options: Any) -> None:
+            """Print, or say why that cannot be: what else is written must not be lost."""
+            try:
+                super().print(*objects, **options)
+            except OSError as error:
+                self.on_broken_pipe()
+                with contextlib.suppress(OSError):
+                    print(f"cannot write to {name}: {error.strerror}", file=sys.stderr)
+
     name = "stderr" if stderr else "stdout"
     if getattr(sys, name) is None:  # it was closed
         setattr(sys, name, io.StringIO())
