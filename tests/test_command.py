@@ -180,6 +180,15 @@ def test_tables_have_a_line_for_a_claim_and_fit_80_columns(monkeypatch, capsys):
         assert outcome.claim.statement[:25] in row
 
 
+@pytest.mark.parametrize(
+    ("columns", "width"),
+    [("80", 80), ("0", command_line.WIDTH), ("-1", command_line.WIDTH), ("wide", command_line.WIDTH)],
+)
+def test_tables_have_a_width_whatever_the_environment_says(columns, width, monkeypatch):
+    monkeypatch.setenv("COLUMNS", columns)
+    assert command_line.console().width == width
+
+
 def test_a_claim_in_full(capsys):
     assert main(["--show", "e2"]) == 0
     out = " ".join(capsys.readouterr().out.split())

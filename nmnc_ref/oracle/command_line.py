@@ -10,6 +10,7 @@ import importlib
 import io
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -117,7 +118,9 @@ def console(*, stderr: bool = False) -> Console:
     if isinstance(stream := getattr(sys, name), io.TextIOWrapper):
         stream.reconfigure(errors="replace")
     found = Patient(stderr=stderr)
-    return found if found.is_terminal or "COLUMNS" in os.environ else Patient(stderr=stderr, width=WIDTH)
+    if found.is_terminal and found.width:
+        return found
+    return Patient(stderr=stderr, width=shutil.get_terminal_size((WIDTH, 0)).columns)
 
 
 def style() -> dict[str, Any]:
