@@ -6,7 +6,10 @@ import csv
 import io
 import json
 import math
+import os
 import re
+import subprocess
+import sys
 from itertools import combinations
 from pathlib import Path
 from xml.etree import ElementTree
@@ -258,13 +261,52 @@ def test_the_command_writes_drawings_and_data(tmp_path, capsys):
     assert "nothing to draw" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("text", [None, "no JSON", "[]", "{}", '{"claims": [{"id": "E4", "comparisons": [{}]}]}'])
+@pytest.mark.parametrize("fate", ["| true", ">&-", "> /dev/full"])
+def test_the_command_draws_whatever_becomes_of_its_output(fate, tmp_path):
+    (tmp_path / "run.json").write_text(json.dumps(document("A2")))
+    command = f"PYTHONIOENCODING=ascii {sys.executable} -m paper_checks.figures run.json . {fate}"
+    run = subprocess.run(
+        ["bash", "-c", f"{command}; exit ${{PIPESTATUS[0]}}"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert (run.returncode, "Traceback" in run.stderr) == (0, False)
+    assert (tmp_path / "decay.csv").exists()
+
+
+EVERYWHERE = {"quantity": "relative error", "rule": "NMNC", "alpha": 0.5, "d": 2, "n": 4, "law": "gaussian"}
+
+
+def result_of(id="E4", **entries):
+    return json.dumps({"schema": report.SCHEMA, "claims": [{"id": id, "comparisons": [entries], "experiments": []}]})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        None,
+        "no JSON",
+        pytest.param("[" * 100_000, id="nested"),
+        "[]",
+        "{}",
+        '{"schema": 1, "claims": []}',
+        result_of(),
+        result_of(coordinates=[]),
+        result_of(coordinates=EVERYWHERE | {"K": 10**400}),
+        result_of("L2", coordinates={}),
+        result_of("L3", coordinates={}),
+    ],
+)
 def test_the_command_says_what_is_no_result(text, tmp_path, capsys):
     result = tmp_path / "run.json"
     if text is not None:
         result.write_text(text)
     with pytest.raises(SystemExit) as stop:
         main([str(result), str(tmp_path)])
+    assert not list(tmp_path.glob("*.svg"))
     assert stop.value.code == 2
     assert str(result) in capsys.readouterr().err
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 try:
+    from nmnc_ref.oracle import command_line
     from paper_checks.figures import paint, sheets
     from paper_checks.figures.sheet import table
+    from paper_checks.report import SCHEMA
 except ModuleNotFoundError as error:
     print(
         f"paper_checks.figures: {error.name} is not installed; in a clone: pip install -e '.[figures]'",
@@ -29,25 +32,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("result", metavar="RESULT", type=Path, help="what python -m paper_checks --json RESULT wrote")
     parser.add_argument("folder", metavar="DIR", type=Path, help="where the figures go; made if it is missing")
     options = parser.parse_args(arguments)
+    say = functools.partial(command_line.console().print, markup=False, highlight=False, soft_wrap=True)
     try:
         document = json.loads(options.result.read_text(encoding="utf-8"))
-        found = list(sheets(document))
+        if document["schema"] != SCHEMA:
+            raise ValueError
+        found = [(sheet, paint.figure(sheet)) for sheet in sheets(document)]
     except OSError as error:
         parser.error(f"cannot read {options.result}: {error.strerror}")
-    except (ValueError, KeyError, TypeError, IndexError):
+    except (ValueError, TypeError, AttributeError, ArithmeticError, LookupError, RecursionError):
         parser.error(f"{options.result} is no result of python -m paper_checks --json of this version")
     try:
         options.folder.mkdir(parents=True, exist_ok=True)
-        for sheet in found:
-            drawing, place = paint.figure(sheet), options.folder / sheet.name
+        for sheet, drawing in found:
+            place = options.folder / sheet.name
             place.with_suffix(".svg").write_text(paint.svg(drawing, sheet.name, sheet.title), encoding="utf-8")
             place.with_suffix(".pdf").write_bytes(paint.pdf(drawing))
             place.with_suffix(".csv").write_text(table(sheet), encoding="utf-8")
-            print(f"{place}: {sheet.title}\n  {sheet.caption}")
+            say(f"{place}: {sheet.title}\n  {sheet.caption}")
     except OSError as error:
         parser.error(f"cannot write into {options.folder}: {error.strerror}")
     if not found:
-        print("nothing to draw: none of the claims that have figures was measured")
+        say("nothing to draw: none of the claims that have figures was measured")
     return 0
 
 
