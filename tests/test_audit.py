@@ -410,8 +410,8 @@ def test_a_kind_whose_mean_differs_at_a_kink_is_of_another_kind():
 def test_kinds_that_fit_are_audited_one_after_the_other(verdicts, verdict, left, monkeypatch):
     monkeypatch.setattr(run, "_decide", lambda other: (other, [], None))
     monkeypatch.setattr(run, "_explain", lambda other, checks: (checks, Diagnosis()))
-    found = run._of_another_kind(verdicts, [], Diagnosis(kinds=tuple("abc")))
-    assert (found[0], "".join(found[2].kinds)) == (verdict, left)
+    _, found, _, diagnosis = run._of_another_kind(verdicts, [], Diagnosis(kinds=tuple("abc")))
+    assert (found, "".join(diagnosis.kinds)) == (verdict, left)
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -549,6 +549,14 @@ def test_an_undecided_audit_says_what_would_decide_it_and_that_does():
     assert report.verdict == "undecided"
     (wanted,) = re.findall(r"--calls (\d+)", report.advice)
     oracle.audit(RIGHT, "jacobian", calls=2 * int(wanted), activations=("identity",)).assert_ok()
+
+
+def test_another_kind_that_too_few_calls_are_left_to_ask_about_takes_more():
+    report = oracle.audit(RIGHT, "jacobian", measures="value", calls=200, activations=("identity",))
+    assert report.verdict == "undecided"
+    more, total = map(int, re.search(r"About (\d+) more calls would decide it: --calls (\d+)", report.advice).groups())
+    assert more > 0
+    assert total > 200
 
 
 def test_a_budget_in_calls_gives_the_same_report_on_a_busy_machine():

@@ -124,7 +124,7 @@ def conduct(
         checks, found = _explain(drawing, checks)
         if found.kinds and not found.explanations:
             others = [Drawing(session, kind, seed, activations, judge) for kind in found.kinds]
-            verdict, checks, found = _of_another_kind(others, checks, found)
+            drawing, verdict, checks, found = _of_another_kind(others, checks, found)
     if verdict == UNDECIDED:
         found = found._replace(advice=" ".join(filter(None, (found.advice, _what_would_decide(drawing, checks)))))
     return Report(
@@ -195,14 +195,15 @@ def _explain(drawing: Drawing, checks: list[Check]) -> tuple[list[Check], Diagno
 
 def _of_another_kind(
     others: Sequence[Drawing], checks: list[Check], found: Diagnosis
-) -> tuple[str, list[Check], Diagnosis]:
+) -> tuple[Drawing, str, list[Check], Diagnosis]:
     """Audit as of each kind that fits what was measured, on problems of its own: without a baseline, others serve."""
     right = not defects(checks, MEAN)
     for index, other in enumerate(others):
         verdict, asked, fault = _decide(other)
         if verdict == SOUND or (verdict == UNDECIDED and right):
-            return OTHER_KIND if verdict == SOUND else UNDECIDED, asked, found._replace(kinds=found.kinds[index:])
-    return DEFECT, *(_explain(other, asked) if right and not fault else (checks, Diagnosis()))
+            verdict = OTHER_KIND if verdict == SOUND else UNDECIDED
+            return other, verdict, asked, found._replace(kinds=found.kinds[index:])
+    return other, DEFECT, *(_explain(other, asked) if right and not fault else (checks, Diagnosis()))
 
 
 def _checks(drawing: Drawing) -> list[Check]:
