@@ -225,10 +225,14 @@ def test_a_claim_about_training_in_full_says_what_was_trained_and_what_is_only_r
 
 
 def test_a_claim_in_full_marks_what_failed(sabotaged, capsys):
-    sabotaged(lambda lab, value=2.0: one(lab, value), {"two": {"value": 1.0}})
+    def measure(lab, value=2.0):
+        """What is in [brackets] is text."""
+        yield from one(lab, value)
+
+    sabotaged(measure, {"two": {"value": 1.0}})
     assert main(["--show", "E16"]) == 1
     out = capsys.readouterr().out
-    assert all(text in out for text in ("one: failed", "two: not caught", "0 of 1 claims passed"))
+    assert all(text in out for text in ("one: failed", "two: not caught", "0 of 1 claims passed", "in [brackets] is"))
 
 
 def test_parameters_are_those_in_scope():
@@ -236,7 +240,7 @@ def test_parameters_are_those_in_scope():
         yield exact(LAB, "inner", 1.0, 1.0)
 
     def measure(lab, n=4):
-        alpha, flag, array = 0.123456789, True, lab.normal("U", n)  # noqa: F841
+        alpha, flag, array, _private = 0.123456789, True, lab.normal("U", n), 3  # noqa: F841
         yield exact(lab, "outer", 1.0, 1.0)
         yield from inner(draws=7)
 

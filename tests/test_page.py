@@ -93,6 +93,8 @@ def test_a_page_is_well_formed_and_asks_nothing_of_the_network(name):
         asked = [value for name, value in attributes.items() if name in FETCHED or (name == "href" and tag != "a")]
         assert all(value.startswith(("data:", "#")) for value in asked), (tag, attributes)
         assert not any(name.startswith("on") for name in attributes), (tag, attributes)
+    (policy,) = [each["content"] for _, each in parsed.elements if each.get("http-equiv") == "Content-Security-Policy"]
+    assert "default-src 'none'" in policy.split("; ")
     assert not re.search(r"url\(|@import|fetch\(|XMLHttpRequest|import\(", text)
     ids = [attributes["id"] for _, attributes in parsed.elements if "id" in attributes]
     assert len(ids) == len(set(ids))
@@ -101,6 +103,10 @@ def test_a_page_is_well_formed_and_asks_nothing_of_the_network(name):
         targets += [attributes["href"][1:]] if attributes.get("href", "").startswith("#") else []
         assert {each for each in targets if each} <= set(ids), attributes
     assert len(text.encode()) < 5e6
+
+
+def test_numbers_keep_their_sign():
+    assert [rendering.number(each) for each in (-0.5, 1e-9, float("nan"), None)] == ["−0.5", "1e−09", "–", "–"]
 
 
 @pytest.mark.parametrize("name", pages.NAMES)
