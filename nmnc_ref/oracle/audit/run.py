@@ -189,7 +189,8 @@ def _explain(drawing: Drawing, checks: list[Check]) -> tuple[list[Check], Diagno
         explain = diagnosis.of_mean if defects(checks, MEAN) else diagnosis.of_variance
         found = explain(drawing.measurements(), drawing.declaration, checks)
         calls *= 2
-        if spent or calls > MOST_DIAGNOSED or not (found.advice.startswith(diagnosis.MORE) or len(found.kinds) > 1):
+        several = len(found.kinds) > 1 and drawing.declaration not in found.kinds
+        if spent or calls > MOST_DIAGNOSED or not (found.advice.startswith(diagnosis.MORE) or several):
             return checks, found
 
 
