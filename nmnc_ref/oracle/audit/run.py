@@ -256,7 +256,7 @@ def _what_would_decide(drawing: Drawing, checks: list[Check]) -> str:
         if check.status == UNDECIDED and math.isfinite(check.smallest_detectable):
             ratio = check.smallest_detectable / _wanted(check, check.name in sharpest)
             for name in have if check.probe == ALL else [check.probe]:
-                more[name] = max(more[name], have[name] * (ratio**2 - 1))
+                more[name] = max(more[name], _grown(have[name] * ratio**2) - have[name])
     calls = sum(more.values())
     rate = max(drawing.session.seconds - drawing.session.warm_up, 0.0) / max(drawing.session.calls, 1)
     if not math.isfinite(calls):
@@ -266,6 +266,14 @@ def _what_would_decide(drawing: Drawing, checks: list[Check]) -> str:
     if math.isfinite(drawing.session.budget.seconds):
         wanted += f", or --budget {_rounded(total * rate + 1)}"
     return f"About {_rounded(calls)} more calls would decide it: {wanted}."
+
+
+def _grown(calls: float) -> float:
+    """Return to how many calls a probe has grown once it has had this many."""
+    grown = FEWEST
+    while grown < calls < math.inf:
+        grown = math.ceil(GROWTH * grown)
+    return max(grown, calls)
 
 
 def _rounded(value: float) -> int:
