@@ -148,7 +148,8 @@ class Report(NamedTuple):
         place = next((check.probe for check in self.findings if check.probe not in ("", ALL)), "")
         if self.verdict == DEFECT and place:
             lines.append(
-                f'The same command with --problem "{place}" --seed {self.seed} gives that problem to a debugger.'
+                f'To debug it, add to the same arguments: python -m pdb -m nmnc_ref audit … --problem "{place}" '
+                f"--seed {self.seed}"
             )
         return [*lines, *filter(None, [self.advice])]
 
