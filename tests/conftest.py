@@ -8,6 +8,7 @@ import tempfile
 # before the array libraries are imported
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # every core has a worker: more threads wait for one another
 os.environ.setdefault("NPROC", "16")  # threads of XLA: see paper_checks.lab.THREADS
+os.environ["COLUMNS"] = "132"  # which pytest-xdist sets to 80
 os.environ["JAX_ENABLE_X64"] = "1"
 os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"  # which users may ask of JAX
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # compiling small arrays takes longer than running them

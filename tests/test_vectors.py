@@ -180,7 +180,7 @@ def failed_of(port, names=(), mode="isolated", precision="float64"):
 
 def shown(results) -> dict[str, str]:
     """Return the rows about the first divergent stage."""
-    return dict(report._details(report.first_of(results)))
+    return dict(report.details(report.first_of(results)))
 
 
 def test_the_report_names_everything_about_the_first_divergence():
