@@ -189,8 +189,7 @@ def _explain(drawing: Drawing, checks: list[Check]) -> tuple[list[Check], Diagno
         explain = diagnosis.of_mean if defects(checks, MEAN) else diagnosis.of_variance
         found = explain(drawing.measurements(), drawing.declaration, checks)
         calls *= 2
-        several = len(found.kinds) > 1 and drawing.declaration not in found.kinds
-        if spent or calls > MOST_DIAGNOSED or not (found.advice.startswith(diagnosis.MORE) or several):
+        if spent or calls > MOST_DIAGNOSED or not (found.advice.startswith(diagnosis.MORE) or len(found.kinds) > 1):
             return checks, found
 
 
