@@ -87,11 +87,11 @@ def test_what_ends_a_run_ends_its_processes(error, tmp_path):
     def ended(experiment):
         raise error
 
-    notebook = Notebook(tmp_path, LAB)
+    notebook, others = Notebook(tmp_path, LAB), set(active_children())  # those of joblib outlive the tests that use it
     with pytest.raises(error):
         notebook.run([Doubled(1.0), Endless(0), Endless(1)], 2, ended)
     assert notebook.results([Doubled(1.0)]) != {}
-    assert not active_children()
+    assert set(active_children()) <= others
 
 
 INTERRUPTED = """
