@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any
 
 from nmnc_ref.checked import checked
@@ -123,7 +123,7 @@ def conduct(
     elif verdict == DEFECT:
         checks, found = _explain(drawing, checks)
         if found.kinds and not found.explanations:
-            others = [Drawing(session, kind, seed, activations, judge) for kind in found.kinds]
+            others = (Drawing(session, kind, seed, activations, judge) for kind in found.kinds)
             drawing, verdict, checks, found = _of_another_kind(others, checks, found)
     if verdict == UNDECIDED:
         found = found._replace(advice=" ".join(filter(None, (found.advice, _what_would_decide(drawing, checks)))))
@@ -194,7 +194,7 @@ def _explain(drawing: Drawing, checks: list[Check]) -> tuple[list[Check], Diagno
 
 
 def _of_another_kind(
-    others: Sequence[Drawing], checks: list[Check], found: Diagnosis
+    others: Iterable[Drawing], checks: list[Check], found: Diagnosis
 ) -> tuple[Drawing, str, list[Check], Diagnosis]:
     """Audit as of each kind that fits what was measured, on problems of its own: without a baseline, others serve."""
     right = not defects(checks, MEAN)
