@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -22,6 +21,7 @@ from paper_checks import catalogue, report
 from paper_checks import page as claims_page
 from paper_checks.claim import Claim, run
 from paper_checks.comparison import at_most, exact, reported
+from paper_checks.figures import Drawn
 from paper_checks.lab import Lab
 
 LAB = Lab()
@@ -30,16 +30,6 @@ CASES = ("random_draws_float32", "manifold_centred", "perturbation_manifold", "e
 CLAIMS = {claim.id: claim for claim in catalogue.claims()}
 STRANGE = "<script>alert('&amp;')</script> \"ξ\" ‮ \x07 漢 \udcff"
 """Characters that mean something in HTML, that turn the direction of text, that control, and that are none."""
-
-
-class Drawn(NamedTuple):
-    """A figure, as `paper_checks.figures` draws it."""
-
-    name: str
-    title: str
-    caption: str
-    svg: str
-    csv: str
 
 
 SVG = '<svg role="img" aria-label="{}" viewBox="0 0 30 10"><path d="M1 9 L29 1" stroke="black"/></svg>'
