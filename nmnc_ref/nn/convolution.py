@@ -11,15 +11,17 @@ A kernel as large as the image, without padding, is a fully connected layer.
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 from array_api_compat import device
 
 from nmnc_ref.arrays import Array, Basis, Float, at_most, expect, expect_length, namespace
 from nmnc_ref.checked import check_fields, checked
-from nmnc_ref.numerics import move_axis, of_rank
+from nmnc_ref.numerics import of_rank
 from nmnc_ref.scalars import Count, Index
 
 
@@ -60,6 +62,16 @@ class Geometry:
         """Height and width of the layer's own map."""
         height, width = self.padded
         return _places(height, self.size, self.stride), _places(width, self.size, self.stride)
+
+    @property
+    def pool_windows(self) -> Windows:
+        """The windows of the averages on the activity below."""
+        return _windows(self.image[1:], self.pool, self.pool_stride, 0)
+
+    @property
+    def kernel_windows(self) -> Windows:
+        """The windows of the kernel on the pooled map."""
+        return _windows(self.pooled, self.size, self.stride, self.padding)
 
 
 class Convolution(NamedTuple):
@@ -110,12 +122,10 @@ class Convolution(NamedTuple):
         self._expect_fit(delta=(delta, self.outputs))
         xp, lead, shape = namespace(delta), delta.shape[:-1], self.geometry
         places = xp.reshape(delta, (*lead, self.weight.shape[0], -1))
-        patches = xp.reshape(self._kernel().T @ places, (*lead, shape.image[0], shape.size**2, *shape.places))
-        image = _overlaid(patches, shape.size, shape.stride, *shape.padded)
-        (height, width), edge = shape.pooled, shape.padding
-        image = image[..., None, edge : edge + height, edge : edge + width] / shape.pool**2
-        image = xp.repeat(image, shape.pool**2, axis=-3)
-        return xp.reshape(_overlaid(image, shape.pool, shape.pool_stride, *shape.image[1:]), (*lead, -1))
+        patches = xp.reshape(self._kernel().T @ places, (*lead, shape.image[0], shape.size**2, -1))
+        pooled = _overlaid(patches, shape.kernel_windows) / shape.pool**2
+        windows = xp.repeat(pooled[..., None, :], shape.pool**2, axis=-2)
+        return xp.reshape(_overlaid(windows, shape.pool_windows), (*lead, -1))
 
     @checked
     def gradient(self, delta: Float[Array, "B n"], activity: Float[Array, "B m"]) -> Convolution:
@@ -123,8 +133,8 @@ class Convolution(NamedTuple):
         self._expect_fit(delta=(delta, self.outputs), activity=(activity, self.inputs))
         xp = namespace(delta)
         delta = xp.reshape(delta, (delta.shape[0], self.weight.shape[0], -1))  # [B, o, places]
-        each = delta @ self._patches(activity).mT
-        weight = xp.reshape(xp.sum(each, axis=0), self.weight.shape)
+        weight = xp.tensordot(delta, self._patches(activity), axes=((0, 2), (0, 2)))
+        weight = xp.reshape(weight, self.weight.shape)
         return self._replace(weight=weight, bias=xp.sum(delta, axis=(0, 2)))
 
     def _expect_fit(self, **arguments: tuple[Array, int]) -> None:
@@ -142,11 +152,9 @@ class Convolution(NamedTuple):
         """Return the patches of pixels that the kernel meets, [..., C·size², places]."""
         xp = namespace(activity)
         lead, shape = activity.shape[:-1], self.geometry
-        image = xp.reshape(activity, (*lead, *shape.image))
-        image = xp.mean(_windows(image, shape.pool, shape.pool_stride), axis=-3)
-        for axis in (-2, -1):
-            image = _padded(image, axis, shape.padding, shape.padding)
-        patches = _windows(image, shape.size, shape.stride)
+        image = xp.reshape(activity, (*lead, shape.image[0], -1))
+        pooled = xp.mean(_taken(image, shape.pool_windows), axis=-2)
+        patches = _taken(pooled, shape.kernel_windows)
         return xp.reshape(patches, (*lead, shape.image[0] * shape.size**2, -1))
 
 
@@ -200,49 +208,46 @@ def _places(length: int, size: int, stride: int) -> int:
     return (length - size) // stride + 1
 
 
-def _windows(image: Array, size: int, stride: int) -> Array:
-    """Return the pixels under each offset of a window at all its places: [..., H, W] to [..., size², H', W']."""
-    xp = namespace(image)
-    height, width = (_places(side, size, stride) for side in image.shape[-2:])
-    rows, columns = stride * (height - 1) + 1, stride * (width - 1) + 1
-    offsets = [(row, column) for row in range(size) for column in range(size)]
-    return xp.stack([image[..., i : i + rows : stride, j : j + columns : stride] for i, j in offsets], axis=-3)
+class Windows(NamedTuple):
+    """Which pixel of a map [H·W] lies under each offset of a window at each of its places, and the other way round.
+
+    `pixel`: [size², places], H·W where that is padding; `meeting`: [times, H·W], where each pixel is in the flattened
+    `pixel`, and size²·places where it is met fewer times than others.
+    """
+
+    pixel: np.ndarray
+    meeting: np.ndarray
 
 
-def _overlaid(windows: Array, size: int, stride: int, height: int, width: int) -> Array:
-    """Return the images of which each pixel is the sum of what falls on it: the transpose of `_windows`."""
-    xp = namespace(windows)
-    rows, columns = windows.shape[-2:]
-    windows = xp.reshape(windows, (*windows.shape[:-3], size, size, rows, columns))
-    lines = _overlaid_line(move_axis(windows, -3, -2), stride, width)  # [..., size, H', W]
-    return _overlaid_line(move_axis(lines, -1, -3), stride, height).mT
+@functools.cache
+def _windows(sides: tuple[int, int], size: int, stride: int, padding: int) -> Windows:
+    height, width = sides
+    outside = height * width
+    pixels = np.pad(np.arange(outside).reshape(sides), padding, constant_values=outside)
+    windows = np.lib.stride_tricks.sliding_window_view(pixels, (size, size))[::stride, ::stride, :, :]
+    pixel = np.reshape(windows.transpose(2, 3, 0, 1), (size**2, -1), copy=True)
+    times = np.bincount(pixel.ravel(), minlength=outside + 1)[:outside]
+    meeting = np.full((times.max(), outside), pixel.size)
+    order = np.argsort(pixel, axis=None, kind="stable")[: times.sum()]
+    rank = np.arange(order.size) - np.repeat(np.cumsum(times) - times, times)
+    meeting[rank, pixel.ravel()[order]] = order
+    return Windows(pixel, meeting)
 
 
-def _overlaid_line(windows: Array, stride: int, length: int) -> Array:
-    """Return sums along one axis: [..., size, P] to [..., length], where offset j of place p falls on stride·p + j."""
-    spread = _dilated(windows, -1, stride)
-    rest = length - spread.shape[-1]
-    line = _padded(spread[..., 0, :], -1, 0, rest)
-    for j in range(1, windows.shape[-2]):
-        line = line + _padded(spread[..., j, :], -1, j, rest - j)
-    return line
+def _taken(image: Array, windows: Windows) -> Array:
+    """Return the pixels under each offset of a window at all its places: [..., H·W] to [..., size², places]."""
+    return _looked_up(image, windows.pixel)
 
 
-def _padded(array: Array, axis: int, before: int, after: int) -> Array:
-    xp = namespace(array)
-    shape = list(array.shape)
-    zeros = []
-    for length in (before, after):
-        shape[axis] = length
-        zeros.append(xp.zeros(tuple(shape), dtype=array.dtype, device=device(array)))
-    return xp.concat([zeros[0], array, zeros[1]], axis=axis)
+def _overlaid(values: Array, windows: Windows) -> Array:
+    """Return the images of which each pixel is the sum of what falls on it: the transpose of `_taken`."""
+    xp = namespace(values)
+    return xp.sum(_looked_up(xp.reshape(values, (*values.shape[:-2], -1)), windows.meeting), axis=-2)
 
 
-def _dilated(array: Array, axis: int, stride: int) -> Array:
-    """Put stride − 1 zeros between neighbours along an axis."""
-    xp = namespace(array)
-    lines = move_axis(array, axis, -1)
-    gaps = xp.zeros((*lines.shape, stride - 1), dtype=array.dtype, device=device(array))
-    lines = xp.concat([lines[..., None], gaps], axis=-1)
-    lines = xp.reshape(lines, (*lines.shape[:-2], -1))
-    return move_axis(lines[..., : lines.shape[-1] - stride + 1], -1, axis)
+def _looked_up(array: Array, index: np.ndarray) -> Array:
+    """Return array[..., index], with 0 after its end: [..., m] to [..., *index.shape]."""
+    xp, lead = namespace(array), array.shape[:-1]
+    zero = xp.zeros((*lead, 1), dtype=array.dtype, device=device(array))
+    found = xp.take(xp.concat([array, zero], axis=-1), xp.asarray(index.ravel(), device=device(array)), axis=-1)
+    return xp.reshape(found, (*lead, *index.shape))
