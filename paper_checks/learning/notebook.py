@@ -12,7 +12,7 @@ import contextlib
 import dataclasses
 import functools
 import hashlib
-import importlib
+import importlib.util
 import json
 import os
 import platform
@@ -30,6 +30,8 @@ from threadpoolctl import threadpool_limits
 from paper_checks.lab import BACKENDS, Lab
 
 SOURCES = ("nmnc_ref", "paper_checks.lab", "paper_checks.data", "paper_checks.learning.experiments")
+APART = ("nmnc_ref.oracle", "nmnc_ref.bench")
+"""Of the sources, what judges and times the rest and is used by no experiment."""
 Result = dict[str, Any]
 
 
@@ -147,11 +149,19 @@ def _software(backend: str) -> str:
     digest = hashlib.sha256(platform.python_version().encode())
     for package in packages:
         digest.update(_version(package).encode())
+    apart = {source for name in APART for source in _sources(name)}
     for name in SOURCES:
-        file = Path(importlib.import_module(name).__file__ or "")
-        for source in sorted(file.parent.rglob("*.py")) if file.name == "__init__.py" else [file]:
-            digest.update(source.read_bytes())
+        for source in _sources(name):
+            if source not in apart:
+                digest.update(source.read_bytes())
     return digest.hexdigest()
+
+
+def _sources(name: str) -> list[Path]:
+    spec = importlib.util.find_spec(name)
+    assert spec is not None and spec.origin is not None, name
+    file = Path(spec.origin)
+    return sorted(file.parent.rglob("*.py")) if file.name == "__init__.py" else [file]
 
 
 def _version(package: str) -> str:
