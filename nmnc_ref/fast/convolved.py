@@ -48,7 +48,7 @@ class Convolved(Convolution):
         """Return W · patch_p(x), [..., o, places]."""
         shape = self.geometry
         image = activity.reshape(-1, *shape.image)
-        if shape.pool > 1 or shape.pool_stride > 1:
+        if shape.pools:
             window, step = (1, 1, shape.pool, shape.pool), (1, 1, shape.pool_stride, shape.pool_stride)
             image = jax.lax.reduce_window(image, 0.0, jax.lax.add, window, step, "VALID") / shape.pool**2
         edge, strides = (shape.padding, shape.padding), (shape.stride, shape.stride)

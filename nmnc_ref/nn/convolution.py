@@ -46,6 +46,11 @@ class Geometry:
         at_most("size", self.size, min(self.padded), "the shorter side of the padded image")
 
     @property
+    def pools(self) -> bool:
+        """Whether averages are taken first."""
+        return self.pool > 1 or self.pool_stride > 1
+
+    @property
     def pooled(self) -> tuple[int, int]:
         """Height and width after pooling."""
         _, height, width = self.image
@@ -124,8 +129,10 @@ class Convolution(NamedTuple):
         places = xp.reshape(delta, (*lead, self.weight.shape[0], -1))
         patches = xp.reshape(self._kernel().T @ places, (*lead, shape.image[0], shape.size**2, -1))
         pooled = _overlaid(patches, shape.kernel_windows) / shape.pool**2
-        windows = xp.repeat(pooled[..., None, :], shape.pool**2, axis=-2)
-        return xp.reshape(_overlaid(windows, shape.pool_windows), (*lead, -1))
+        if shape.pools:
+            windows = xp.repeat(pooled[..., None, :], shape.pool**2, axis=-2)
+            pooled = _overlaid(windows, shape.pool_windows)
+        return xp.reshape(pooled, (*lead, -1))
 
     @checked
     def gradient(self, delta: Float[Array, "B n"], activity: Float[Array, "B m"]) -> Convolution:
@@ -153,7 +160,7 @@ class Convolution(NamedTuple):
         xp = namespace(activity)
         lead, shape = activity.shape[:-1], self.geometry
         image = xp.reshape(activity, (*lead, shape.image[0], -1))
-        pooled = xp.mean(_taken(image, shape.pool_windows), axis=-2)
+        pooled = xp.mean(_taken(image, shape.pool_windows), axis=-2) if shape.pools else image
         patches = _taken(pooled, shape.kernel_windows)
         return xp.reshape(patches, (*lead, shape.image[0] * shape.size**2, -1))
 
