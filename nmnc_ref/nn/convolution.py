@@ -128,11 +128,11 @@ class Convolution(NamedTuple):
         xp, lead, shape = namespace(delta), delta.shape[:-1], self.geometry
         places = xp.reshape(delta, (*lead, self.weight.shape[0], -1))
         patches = xp.reshape(self._kernel().T @ places, (*lead, shape.image[0], shape.size**2, -1))
-        pooled = _overlaid(patches, shape.kernel_windows) / shape.pool**2
+        image = _overlaid(patches, shape.kernel_windows)
         if shape.pools:
-            windows = xp.repeat(pooled[..., None, :], shape.pool**2, axis=-2)
-            pooled = _overlaid(windows, shape.pool_windows)
-        return xp.reshape(pooled, (*lead, -1))
+            windows = xp.repeat(image[..., None, :] / shape.pool**2, shape.pool**2, axis=-2)
+            image = _overlaid(windows, shape.pool_windows)
+        return xp.reshape(image, (*lead, -1))
 
     @checked
     def gradient(self, delta: Float[Array, "B n"], activity: Float[Array, "B m"]) -> Convolution:
@@ -160,8 +160,9 @@ class Convolution(NamedTuple):
         xp = namespace(activity)
         lead, shape = activity.shape[:-1], self.geometry
         image = xp.reshape(activity, (*lead, shape.image[0], -1))
-        pooled = xp.mean(_taken(image, shape.pool_windows), axis=-2) if shape.pools else image
-        patches = _taken(pooled, shape.kernel_windows)
+        if shape.pools:
+            image = xp.mean(_taken(image, shape.pool_windows), axis=-2)
+        patches = _taken(image, shape.kernel_windows)
         return xp.reshape(patches, (*lead, shape.image[0] * shape.size**2, -1))
 
 

@@ -12,7 +12,6 @@ import contextlib
 import dataclasses
 import functools
 import hashlib
-import importlib.util
 import json
 import os
 import platform
@@ -158,10 +157,9 @@ def _software(backend: str) -> str:
 
 
 def _sources(name: str) -> list[Path]:
-    spec = importlib.util.find_spec(name)
-    assert spec is not None and spec.origin is not None, name
-    file = Path(spec.origin)
-    return sorted(file.parent.rglob("*.py")) if file.name == "__init__.py" else [file]
+    """Return the files of a package or module; both packages lie side by side, in a checkout and installed."""
+    place = Path(__file__).parents[2].joinpath(*name.split("."))
+    return sorted(place.rglob("*.py")) if place.is_dir() else [place.with_suffix(".py")]
 
 
 def _version(package: str) -> str:
