@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nmnc_ref.oracle import files
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -175,10 +177,7 @@ def _span(seconds: float) -> datetime.timedelta:
 def expect_writable(file: Path, option: str = "--json") -> None:
     """Raise UsageError, before any work is done that could not be saved, if a file cannot be written."""
     try:
-        new = not file.exists()
-        file.open("a").close()
-        if new:
-            file.unlink()
+        files.expect_writable(file)
     except OSError as error:
         raise UsageError(f"{option}: cannot write {file}: {error.strerror}") from None
 
@@ -187,6 +186,6 @@ def write_json(file: Path, document: Any) -> None:
     """Write a document whose numbers are finite, or raise UsageError."""
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
     try:
-        file.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")  # \ud800 is JSON for half a pair
+        files.write(file, f"{text}\n".encode(errors="backslashreplace"))  # \ud800 is JSON for half a pair
     except OSError as error:
         raise UsageError(f"--json: cannot write {file}: {error.strerror}") from None

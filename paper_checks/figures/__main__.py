@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 try:
-    from nmnc_ref.oracle import command_line
+    from nmnc_ref.oracle import command_line, files
     from paper_checks.figures import paint, sheets
     from paper_checks.figures.sheet import table
     from paper_checks.report import SCHEMA
@@ -46,9 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.folder.mkdir(parents=True, exist_ok=True)
         for sheet, drawing in found:
             place = options.folder / sheet.name
-            place.with_suffix(".svg").write_text(paint.svg(drawing, sheet.name, sheet.title), encoding="utf-8")
-            place.with_suffix(".pdf").write_bytes(paint.pdf(drawing))
-            place.with_suffix(".csv").write_text(table(sheet), encoding="utf-8")
+            files.write(place.with_suffix(".svg"), paint.svg(drawing, sheet.name, sheet.title))
+            files.write(place.with_suffix(".pdf"), paint.pdf(drawing))
+            files.write(place.with_suffix(".csv"), table(sheet))
             say(f"{place}: {sheet.title}\n  {sheet.caption}")
     except OSError as error:
         parser.error(f"cannot write into {options.folder}: {error.strerror}")

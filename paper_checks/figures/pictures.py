@@ -15,6 +15,7 @@ from nmnc_ref import manifold, perturbation, random, theory
 from nmnc_ref.nn import activation, feedforward, initialisation
 from nmnc_ref.nn.dense import Dense
 from nmnc_ref.noise_correlation import estimate_jacobian
+from nmnc_ref.oracle import files
 from paper_checks.comparison import mean_interval
 from paper_checks.figures import draw
 from paper_checks.figures.looks import RULES
@@ -148,8 +149,8 @@ def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for picture in PICTURES:
         found = draw(picture())
-        (folder / f"{found.name}.svg").write_text(found.svg, encoding="utf-8")
-        (folder / f"{found.name}.csv").write_text(found.csv, encoding="utf-8")
+        files.write(folder / f"{found.name}.svg", found.svg)
+        files.write(folder / f"{found.name}.csv", found.csv)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from nmnc_ref.oracle import files
 from paper_checks.lab import Lab
 
 
@@ -38,7 +39,7 @@ def write(
         cell["diverged"] += found["diverged"] is not None
     head = json.dumps({"backend": lab.backend, "dtype": lab.dtype_name, "seed": lab.seed})
     lines = ",\n  ".join(json.dumps(cell) for cell in cells.values())
-    file.write_text(f'{head[:-1]}, "cells": [\n  {lines}\n]}}\n', encoding="utf-8")
+    files.write(file, f'{head[:-1]}, "cells": [\n  {lines}\n]}}\n')
 
 
 def read(file: Path) -> list[dict[str, Any]]:

@@ -13,7 +13,6 @@ import dataclasses
 import functools
 import hashlib
 import json
-import os
 import platform
 import signal
 import tempfile
@@ -26,6 +25,7 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
+from nmnc_ref.oracle import files
 from paper_checks.lab import BACKENDS, Lab
 
 SOURCES = ("nmnc_ref", "paper_checks.lab", "paper_checks.data", "paper_checks.learning.experiments")
@@ -104,13 +104,10 @@ class Notebook:
             return None
 
     def _write(self, experiment: Any, result: Result) -> None:
-        file = self._file(experiment)
         result = json.loads(json.dumps(result))  # what is read later
         about = description(experiment)
         document = about | {"result": result, "digest": _digest([about, result])}
-        unfinished = file.with_suffix(".part")
-        unfinished.write_text(json.dumps(document))
-        os.replace(unfinished, file)  # all or nothing, also where the run is interrupted
+        files.write(self._file(experiment), json.dumps(document))
 
 
 def description(experiment: Any) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from nmnc_ref.oracle import command_line
+from nmnc_ref.oracle import command_line, files
 from nmnc_ref.oracle.command_line import UsageError
 
 HERE = Path(__file__).parent
@@ -99,7 +99,7 @@ def write(folder: Path, page: Page, template: Path) -> None:
     """Write a report into its folder, or raise UsageError."""
     text = render(page, template)
     try:
-        (folder / FILE).write_text(text, encoding="utf-8")
+        files.write(folder / FILE, text)
     except OSError as error:
         raise UsageError(f"--report: cannot write {folder / FILE}: {error.strerror}") from None
 

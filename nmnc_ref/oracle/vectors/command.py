@@ -6,7 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-from nmnc_ref.oracle import command_line
+from nmnc_ref.oracle import command_line, files
 from nmnc_ref.oracle.command_line import FAILED, OK, Help, UsageError
 from nmnc_ref.oracle.page import rendering
 from nmnc_ref.oracle.vectors import pack
@@ -73,23 +73,23 @@ def _write(options: argparse.Namespace) -> int:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
             raise UsageError(f"{folder}: expected a folder that is new or empty")
-        files = _files(options.format)
-        for name, content in files.items():
-            (folder / name).write_bytes(content)
+        content = _content(options.format)
+        for name in sorted(content, key=pack.MANIFEST.__eq__):  # what is not whole has no manifest
+            files.write(folder / name, content[name])
     except OSError as error:
         raise UsageError(f"{folder}: cannot be written: {error.strerror}") from None
-    written = f"wrote {len(files)} files to {folder}"
+    written = f"wrote {len(content)} files to {folder}"
     command_line.console().print(written, markup=False, highlight=False, soft_wrap=True)
     return OK
 
 
-def _files(form: str) -> dict[str, bytes]:
+def _content(form: str) -> dict[str, bytes]:
     if form == "json":
         return {path.name: path.read_bytes() for path in sorted(pack.SHIPPED.glob("*.json"))}
-    content = json.loads((pack.SHIPPED / pack.MANIFEST).read_bytes())
+    manifest = json.loads((pack.SHIPPED / pack.MANIFEST).read_bytes())
     read = pack.read_pack()
-    files = {f"{case.name}.npz": pack.case_npz(case) for case in read.cases}
-    return {**files, pack.MANIFEST: pack.seal(read.version, content["generator"], content["operations"], files)}
+    cases = {f"{case.name}.npz": pack.case_npz(case) for case in read.cases}
+    return {**cases, pack.MANIFEST: pack.seal(read.version, manifest["generator"], manifest["operations"], cases)}
 
 
 def _check(options: argparse.Namespace) -> int:
