@@ -15,6 +15,8 @@ from nmnc_ref.oracle.command_line import INTERRUPTED, USAGE, Help, UsageError
 from nmnc_ref.oracle.page import rendering
 
 try:
+    from rich.console import Console
+
     from paper_checks import account, catalogue, page, report
     from paper_checks.claim import FAMILIES, TIERS, Claim, Outcome, Results, run
     from paper_checks.data.supplied import SOURCES, Supplied
@@ -203,6 +205,23 @@ def _check(
             advance()
 
 
+def _tell(
+    outcomes: Sequence[Outcome], unfinished: Sequence[Claim], options: argparse.Namespace, console: Console
+) -> None:
+    """Show what was found, and write it where that is asked for.
+
+    Raises:
+        UsageError: a file cannot be written.
+    """
+    show = account.show if options.show else report.show
+    show(outcomes, console, quiet=options.quiet)
+    document = report.document(outcomes, unfinished)
+    if options.json:
+        command_line.write_json(options.json, document)
+    if options.report:
+        page.write(options.report, document)
+
+
 def main(arguments: Sequence[str] | None = None, prog: str = "python -m paper_checks") -> int:
     """Run the command and return its exit status."""
     parser = _parser(prog)
@@ -223,19 +242,16 @@ def main(arguments: Sequence[str] | None = None, prog: str = "python -m paper_ch
             command_line.expect_writable(options.json)
         if options.report:
             rendering.expect_folder(options.report)
+            page.expect_formulas(claims)
         supplied = _supplied(options, claims)
     except (UsageError, ValueError, ModuleNotFoundError) as error:
         parser.error(str(error))
-    show = account.show if options.show else report.show
     outcomes: list[Outcome] = []
+    interrupted = False
     try:
         _check(claims, options, labs, supplied, outcomes)
     except KeyboardInterrupt:
-        if outcomes:
-            show(outcomes, console, quiet=options.quiet)
-        kept = f"; finished training runs are kept in {options.runs}" if "training" in labs else ""
-        print(f"interrupted after {len(outcomes)} of {len(claims)} claims{kept}", file=sys.stderr)
-        return INTERRUPTED
+        interrupted = True
     except ModuleNotFoundError as error:
         parser.error(str(error))
     except RuntimeError as error:
@@ -243,15 +259,17 @@ def main(arguments: Sequence[str] | None = None, prog: str = "python -m paper_ch
         return 1
     except OSError as error:
         parser.error(f"--runs: cannot keep runs in {error.filename or options.runs}: {error.strerror}")
-    show(outcomes, console, quiet=options.quiet)
-    document = report.document(outcomes)
     try:
-        if options.json:
-            command_line.write_json(options.json, document)
-        if options.report:
-            page.write(options.report, document)
+        if outcomes:
+            _tell(outcomes, claims[len(outcomes) :], options, console)
     except UsageError as error:
         parser.error(str(error))
+    except KeyboardInterrupt:
+        interrupted = True
+    if interrupted:
+        kept = f"; finished training runs are kept in {options.runs}" if "training" in labs else ""
+        print(f"interrupted after {len(outcomes)} of {len(claims)} claims{kept}", file=sys.stderr)
+        return INTERRUPTED
     return report.exit_status(outcomes)
 
 

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from nmnc_ref.oracle import command_line
+from nmnc_ref.oracle.command_line import UsageError
 from nmnc_ref.oracle.page import rendering
 from nmnc_ref.oracle.page.rendering import BAD, GOOD, OPEN, Cell, Column, Count, Page, Row, Verdict
+from paper_checks.claim import Claim
 
 TEMPLATE = Path(__file__).with_name("page.html")
 TONES = {"pass": GOOD, "fail": BAD, "skipped": OPEN, "needs-data": OPEN}
@@ -49,7 +51,7 @@ def page(document: Mapping[str, Any]) -> Page:
     chance = sum(each["false_alarm"] or 0 for claim in claims for each in claim["comparisons"])
     return Page(
         title="Neural manifold noise correlation, claim by claim",
-        verdict=_verdict(claims),
+        verdict=_verdict(claims, document["unfinished"]),
         counts=_counts(claims),
         settings={
             "Array library": document["backend"],
@@ -57,6 +59,7 @@ def page(document: Mapping[str, Any]) -> Page:
             "Seed": str(document["seed"]),
             **({"False alarm": f"probability at most {chance:.0e}"} if chance else {}),
             "Versions": _versions(document),
+            **({"Not reached": ", ".join(document["unfinished"])} if document["unfinished"] else {}),
         },
         what="Claims",
         columns=COLUMNS,
@@ -71,6 +74,15 @@ def write(folder: Path, document: Mapping[str, Any]) -> None:
     rendering.write(folder, page(document), TEMPLATE)
 
 
+def expect_formulas(claims: Sequence[Claim]) -> None:
+    """Raise UsageError, before any work is done that could not be shown, if the formula of a claim is no LaTeX."""
+    for claim in claims:
+        try:
+            rendering.formula(claim.formula)
+        except ValueError as error:
+            raise UsageError(f"--report: claim {claim.id} at {claim.place}: formula: {error}") from None
+
+
 def _judged(claim: Mapping[str, Any]) -> dict[str, Any]:
     """Return a claim whose comparisons say whether they held; what is not finite never does."""
     held = [each["used"] is not None and each["used"] <= 1 for each in claim["comparisons"]]
@@ -78,7 +90,11 @@ def _judged(claim: Mapping[str, Any]) -> dict[str, Any]:
     return {**claim, "comparisons": comparisons}
 
 
-def _verdict(claims: Sequence[Mapping[str, Any]]) -> Verdict:
+def _verdict(claims: Sequence[Mapping[str, Any]], unfinished: Sequence[str]) -> Verdict:
+    if unfinished:
+        found = _verdict(claims, ())
+        tone, every = BAD if found.tone == BAD else OPEN, len(claims) + len(unfinished)
+        return Verdict(tone, "Interrupted", f"After {len(claims)} of {every} claims. Until then: {found.line}")
     number = Counter(claim["status"] for claim in claims)
     passed = f"{number['pass']} of {len(claims)} claims hold"
     rest = [f"{number['skipped']} skipped"] * bool(number["skipped"])

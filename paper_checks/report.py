@@ -101,8 +101,13 @@ def exit_status(outcomes: Sequence[Outcome]) -> int:
     return 0 if "pass" in statuses and "fail" not in statuses else 1
 
 
-def document(outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    """Return the run as an object for JSON, where infinity and NaN are null."""
+def document(outcomes: Sequence[Outcome], unfinished: Sequence[Claim] = ()) -> dict[str, Any]:
+    """Return the run as an object for JSON, where infinity and NaN are null.
+
+    Args:
+        outcomes: at least one.
+        unfinished: the claims that an interrupted run did not come to.
+    """
     lab = outcomes[0].lab
     packages = dict.fromkeys(("nmnc_ref", "numpy", "array-api-compat", BACKENDS[lab.backend].package))
     versions = {"python": platform.python_version(), **{package: metadata.version(package) for package in packages}}
@@ -111,6 +116,7 @@ def document(outcomes: Sequence[Outcome]) -> dict[str, Any]:
         "versions": versions,
         "backend": lab.backend,
         "seed": lab.seed,
+        "unfinished": [claim.id for claim in unfinished],
         "claims": [_claim_document(outcome) for outcome in outcomes],
     }
 

@@ -114,8 +114,8 @@ def test_the_json_document(tmp_path, capsys):
     file = tmp_path / "run.json"
     assert main(["--only", "E1", "E8", "A1", "--seed", "7", "--dtype", "float32", "--json", str(file)]) == 0
     document = json.loads(file.read_text(encoding="utf-8"))
-    assert list(document) == ["schema", "versions", "backend", "seed", "claims"]
-    assert (document["backend"], document["seed"]) == ("numpy", 7)
+    assert list(document) == ["schema", "versions", "backend", "seed", "unfinished", "claims"]
+    assert (document["backend"], document["seed"], document["unfinished"]) == ("numpy", 7, [])
     assert {"python", "nmnc_ref", "numpy"} <= set(document["versions"])
     passed, skipped, _ = document["claims"]
     assert [claim["id"] for claim in document["claims"]] == ["E1", "E8", "A1"]

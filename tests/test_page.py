@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -16,12 +17,10 @@ from nmnc_ref.__main__ import main as nmnc_ref
 from nmnc_ref.oracle.page import rendering
 from paper_checks import catalogue, page
 from paper_checks.__main__ import main as paper_checks
-from paper_checks.claim import run
+from paper_checks.claim import REGISTER, run
 from tests import pages
 
 pytestmark = pytest.mark.xdist_group("pages")  # they are made once
-CHILDREN = {"mfrac": 2, "mroot": 2, "msub": 2, "msup": 2, "msubsup": 3, "munder": 2, "mover": 2, "munderover": 3}
-"""How many children elements of mathematics must have."""
 VOID = {"br", "col", "hr", "img", "input", "link", "meta"}
 FETCHED = {"src", "srcset", "action", "formaction", "data", "poster", "background", "ping", "manifest", "xlink:href"}
 """Attributes whose address a browser may ask for; and href, but for that of an anchor."""
@@ -74,13 +73,68 @@ def rendered(name: str) -> str:
 def test_every_claim_has_a_formula_that_becomes_mathematics(claim):
     assert claim.formula
     for line in claim.formula.splitlines():
-        math = ElementTree.fromstring(str(rendering.formula(line)))
-        text = "".join(math.itertext())
+        text = "".join(ElementTree.fromstring(str(rendering.formula(line))).itertext())
         assert set(text) & set("=≠≈><≤≥→∝⟹⟺"), f"{line} states nothing: {text}"
-        assert not set(text) & set("\\{}$_&"), f"{line} is not understood: {text}"
-        for element in math.iter():
-            children = CHILDREN.get(element.tag.rpartition("}")[2], len(element))
-            assert len(element) == children, ElementTree.tostring(element)
+
+
+@pytest.mark.parametrize(
+    ("latex", "said"),
+    [
+        (r"1 = \frac{1}", "an argument is missing"),
+        ("1 = a_", "MissingSuperScriptOrSubscript"),
+        (r"\foo x = 1", r"\foo is not known"),
+        ("a} = 1", "} is not known"),
+        ("a & b", "ParseError"),
+        (r"\text{a", "{ is not known"),
+        ("1 = 1\n" + r"\left( 1", "ExtraLeftOrMissingRight"),
+    ],
+)
+def test_a_formula_that_is_no_latex_is_found_before_any_work(latex, said, tmp_path, monkeypatch, capsys):
+    broken = REGISTER["E16"]._replace(formula=latex)
+    monkeypatch.setitem(REGISTER, "E16", broken)
+    monkeypatch.setattr("paper_checks.__main__.run", lambda *given: pytest.fail("it has begun to work"))
+    with pytest.raises(SystemExit) as stop:
+        paper_checks(["--only", "E16", "--report", str(tmp_path)])
+    assert stop.value.code == 2
+    message = capsys.readouterr().err.splitlines()[-1]
+    assert f"--report: claim E16 at {broken.place}: formula: expected LaTeX, got " in message
+    assert repr(latex.splitlines()[-1]) in message
+    assert said in message
+
+
+def test_an_interrupted_run_is_written_as_far_as_it_came(tmp_path, monkeypatch, capsys):
+    def interrupted(lab):
+        raise KeyboardInterrupt
+        yield
+
+    monkeypatch.setitem(REGISTER, "E16", REGISTER["E16"]._replace(measure=interrupted))
+    file = tmp_path / "run.json"
+    assert paper_checks(["--only", "E16", "E1", "--report", str(tmp_path), "--json", str(file)]) == 130
+    assert "interrupted after 1 of 2 claims" in capsys.readouterr().err
+    document = json.loads(file.read_text(encoding="utf-8"))
+    assert ([claim["id"] for claim in document["claims"]], document["unfinished"]) == (["E1"], ["E16"])
+    said = Parsed((tmp_path / "index.html").read_text(encoding="utf-8")).said()
+    assert any(each.startswith("Interrupted · ") for each in said)
+    assert "After 1 of 2 claims. Until then: 1 of 1 claims hold." in " ".join(said)
+    assert said[said.index("Not reached") + 1] == "E16"
+
+
+@pytest.mark.parametrize(("measure", "tone"), [(pages.measured, "open"), (pages.broken, "bad")])
+def test_an_interrupted_run_never_reads_as_one_that_passed(measure, tone):
+    found = run(pages.claim("X1", measure=measure), pages.LAB)
+    verdict = page.page(pages.report.document([found], [pages.claim("X2")])).verdict
+    assert (verdict.word, verdict.tone) == ("Interrupted", tone)
+
+
+def test_a_run_that_finished_nothing_leaves_an_earlier_page_alone(tmp_path, monkeypatch, capsys):
+    def interrupted(lab):
+        raise KeyboardInterrupt
+        yield
+
+    monkeypatch.setitem(REGISTER, "E16", REGISTER["E16"]._replace(measure=interrupted))
+    (tmp_path / "index.html").write_text("earlier")
+    assert paper_checks(["--only", "E16", "--report", str(tmp_path)]) == 130
+    assert (tmp_path / "index.html").read_text() == "earlier"
 
 
 @pytest.mark.parametrize("name", pages.NAMES)

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
+from xml.etree import ElementTree
 
 from nmnc_ref.oracle import command_line, files
 from nmnc_ref.oracle.command_line import UsageError
@@ -23,6 +24,9 @@ FILE = "index.html"
 NEEDED = ("jinja2", "latex2mathml")
 GOOD, BAD, OPEN = "good", "bad", "open"
 """How a status reads: held, did not hold, not decided."""
+
+ARGUMENTS = {"mfrac": 2, "mroot": 2, "msub": 2, "msup": 2, "msubsup": 3, "munder": 2, "mover": 2, "munderover": 3}
+"""How many children these elements of MathML have."""
 
 
 class Verdict(NamedTuple):
@@ -122,11 +126,31 @@ def render(page: Page, template: Path) -> str:
 
 
 def formula(latex: str) -> Any:
-    """Return LaTeX as MathML, each line a formula of its own."""
-    from latex2mathml.converter import convert
+    """Return LaTeX as MathML, each line a formula of its own.
+
+    Raises:
+        ValueError: a line is no LaTeX, or has what the converter does not know and would show as it is.
+    """
     from markupsafe import Markup
 
-    return Markup("\n").join(Markup(convert(line, display="block")) for line in latex.splitlines())
+    return Markup("\n").join(Markup(_mathematics(line)) for line in latex.splitlines())
+
+
+def _mathematics(line: str) -> str:
+    from latex2mathml.converter import convert
+
+    try:
+        found = convert(line, display="block")
+        elements = list(ElementTree.fromstring(found).iter())
+    except Exception as error:  # of whatever kind: they have no base of their own
+        raise ValueError(f"expected LaTeX, got {line!r}: {command_line.in_one_line(error)}") from None
+    for each in elements:
+        name = each.tag.rpartition("}")[2]
+        if len(each) != ARGUMENTS.get(name, len(each)):
+            raise ValueError(f"expected LaTeX, got {line!r}: an argument is missing")
+        if unknown := re.search(r"\\\w+|[\\{}$_&]", each.text or ""):
+            raise ValueError(f"expected LaTeX, got {line!r}: {unknown[0]} is not known")
+    return found
 
 
 def number(value: float | None, digits: int = 6) -> str:
