@@ -82,12 +82,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         default=os.environ.get("NMNC_SEED", "0"),
         help="seed of all random numbers (default: the environment's NMNC_SEED, or 0)",
     )
-    shown = parser.add_argument_group("what is shown and written")
-    shown.add_argument("--json", metavar="FILE", type=Path, help="write all numbers to FILE")
-    shown.add_argument(
-        "--report", metavar="DIR", type=Path, help="write a page with everything into DIR: open DIR/index.html"
-    )
-    shown.add_argument("--quiet", action="store_true", help="show what failed and the verdict only, and no progress")
+    command_line.add_outputs(parser)
     training = parser.add_argument_group("training")
     training.add_argument(
         "--runs",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 
 import pytest
 
@@ -14,6 +15,7 @@ from nmnc_ref.bench import command, plain, timing
 from nmnc_ref.bench.row import Cost, Finding, Row
 from nmnc_ref.bench.table import ROWS
 from nmnc_ref.bench.training import BATCH, DIMENSION, WIDTHS
+from nmnc_ref.oracle import command_line
 
 FINDING = Finding(0.5, (0.4, 0.6), Cost(1e9, 2e6), Cost(4e9, 2e6), {"seconds": 0.1})
 
@@ -76,6 +78,13 @@ def test_missed_goals_are_no_failure_but_broken_rows_are(monkeypatch, capsys):
     assert "0.5 [0.4, 0.6]" in shown
     assert "flops 1e+09 against 4e+09, ratio 0.25" in shown
     assert shown.endswith("1 of 2 goals met\n")
+    monkeypatch.setattr(command_line, "SECONDS", 0.0)
+    assert main(["bench", "--only", "factored", "normals-numpy", "--threads", "1"]) == 0
+    assert re.fullmatch(r"measuring: 1 of 2, .* left\n", capsys.readouterr().err)
+    assert main(["bench", "--only", "factored", "normals-numpy", "--threads", "1", "--quiet"]) == 0
+    quiet = capsys.readouterr()
+    assert not quiet.err
+    assert quiet.out.startswith("normals-numpy, 1 thread: 0.5")
     assert main(["bench", "--only", "overhead"]) == 1
     assert "not measured: MemoryError" in capsys.readouterr().out
     assert main(["bench"]) == 1

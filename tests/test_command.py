@@ -481,6 +481,40 @@ def test_every_command_has_help_with_examples(words, shown, capsys):
     assert all(text in out for text in shown)
 
 
+VECTORS = ["vectors", "check", "--impl", "nmnc_ref.oracle.vectors.adapter:on_numpy"]
+AUDIT = ["audit", "nmnc_ref.oracle.audit.adapters:nmnc", "--returns", "jacobian", "--activations", "tanh"]
+
+
+@pytest.mark.parametrize(
+    ("words", "line", "verdict"),
+    [
+        (VECTORS, r"checking: \d+ of \d+, .* so far, about .* left", "435 passed, 0 failed"),
+        (
+            [*AUDIT, "--calls", "60"],
+            r"auditing, calls at most: \d+ of 60, .* so far, about .* left",
+            "Undecided after",
+        ),
+        (
+            [*AUDIT, "--budget", "2"],
+            r"auditing, seconds at most: [01] of 2, .* so far, about .* left",
+            "Undecided after",
+        ),
+    ],
+    ids=["vectors", "audit by calls", "audit by seconds"],
+)
+def test_all_commands_tell_of_their_progress_in_a_pipe_unless_they_are_quiet(words, line, verdict, monkeypatch, capsys):
+    monkeypatch.setattr(command_line, "SECONDS", 0.0)
+    status = command.main(words)
+    loud = capsys.readouterr()
+    assert all(re.fullmatch(line, each) for each in loud.err.splitlines())
+    assert loud.err
+    assert command.main([*words, "--quiet"]) == status
+    quiet = capsys.readouterr()
+    assert not quiet.err
+    assert len(quiet.out.splitlines()) < len(loud.out.splitlines()) - 5
+    assert verdict in quiet.out
+
+
 @pytest.mark.parametrize("package", ["rich", "scipy", "sklearn"])
 def test_without_the_extra_the_installed_command_says_what_to_install(package):
     code = f"import sys; sys.modules['{package}'] = None; from paper_checks.command import main; main(['verify'])"

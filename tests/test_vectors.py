@@ -277,7 +277,8 @@ def test_what_has_no_answer_is_named_and_may_be_required(capsys, tmp_path):
     one = ["vectors", "check", "--impl", f"{__name__}:one_function"]
     assert main(one) == 0
     out = " ".join(capsys.readouterr().out.split())
-    assert "not implemented: bits, split_keys, folded_key, " in out
+    assert "not implemented: all of random, network, manifold, perturbation, feedback, " in out
+    assert "; estimator: manifold_noise 10, antithetic_response 9, " in out
     assert "0 failed, " in out
     assert main([*one, "--require", "all"]) == 1
     assert main(["vectors", "check", "--impl", REFERENCE, "--require", "all"]) == 0
@@ -287,9 +288,9 @@ def test_what_has_no_answer_is_named_and_may_be_required(capsys, tmp_path):
     (tmp_path / "estimator_one_draw.json").write_text(json.dumps(content))
     assert main(["vectors", "check", "--answers", str(tmp_path)]) == 0
     out = " ".join(capsys.readouterr().out.split())
-    assert "unanswered 1: no answer in the file: estimator_one_draw · correlation" in out
-    assert "no file of answers: bits, split_keys, folded_key, " in out, "operations that have no answer at all"
-    assert "perturbation_manifold_one_draw, " in out, "cases, of one that has"
+    assert "unanswered 1: no answer in the file: estimator: correlation" in out
+    assert "no file of answers: all of random, network, " in out, "families that have no answer at all"
+    assert "; estimator: isotropic_noise 2, one_sided_response 3, correlation 7, " in out, "operations, of one that has"
 
 
 one_function = {"correlation": lambda inputs: on_numpy.correlation(inputs)}

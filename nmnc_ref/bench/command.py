@@ -12,7 +12,6 @@ import os
 import platform
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 from nmnc_ref.bench.row import Cost, Finding, Row
@@ -21,10 +20,12 @@ from nmnc_ref.oracle.command_line import (
     OK,
     Help,
     UsageError,
+    add_outputs,
     console,
     expect_writable,
     install,
     nearest,
+    progress,
     write_json,
 )
 
@@ -41,9 +42,9 @@ def register(subparsers: Any) -> None:
         epilog="example:\n  nmnc-ref bench --only overhead factored --json speed.json",
         formatter_class=Help,
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers to FILE")
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="measure these rows only")
     parser.add_argument("--threads", type=int, metavar="N", help="threads of every row; default: the row's own")
+    add_outputs(parser, page=False)
     parser.set_defaults(run=run)
 
 
@@ -62,13 +63,19 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         expect_writable(options.json)
     shown, found = console(), []
-    for name, row in ROWS.items():
-        if options.only and name not in options.only:
-            continue
-        for threads in row.threads if options.threads is None else (options.threads,):
-            record = measured(name, row, threads)
+    wanted = [
+        (name, row, threads)
+        for name, row in ROWS.items()
+        if not options.only or name in options.only
+        for threads in (row.threads if options.threads is None else (options.threads,))
+    ]
+    with progress("measuring", len(wanted), quiet=options.quiet) as advance:
+        for each in wanted:
+            record = measured(*each)
             found.append(record)
-            shown.print(as_text(record), markup=False, highlight=False)
+            if not (options.quiet and record["met"]):
+                shown.print(as_text(record), markup=False, highlight=False)
+            advance()
     met = sum(record["met"] for record in found)
     shown.print(f"{met} of {len(found)} goals met", markup=False, highlight=False)
     if options.json:

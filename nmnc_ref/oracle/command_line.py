@@ -38,6 +38,17 @@ class Help(argparse.RawDescriptionHelpFormatter):
     """Help that leaves the lines of the epilog, examples, as they are."""
 
 
+def add_outputs(parser: Any, *, page: bool = True) -> None:
+    """Add the options that all commands have: what is written where, and how much is said meanwhile."""
+    shown = parser.add_argument_group("what is shown and written")
+    shown.add_argument("--json", metavar="FILE", type=Path, help="write all numbers to FILE")
+    if page:
+        shown.add_argument(
+            "--report", metavar="DIR", type=Path, help="write a page with everything into DIR: open DIR/index.html"
+        )
+    shown.add_argument("--quiet", action="store_true", help="show what failed and the verdict only, and no progress")
+
+
 def install(extra: str) -> str:
     """Return the command that installs an extra of this package, which is on no index."""
     return f"pip install -e '.[{extra}]' (in a clone of nmnc_ref)"
@@ -133,7 +144,7 @@ def style() -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def progress(what: str, total: int, done: int = 0, *, quiet: bool = False) -> Iterator[Callable[[], None]]:
+def progress(what: str, total: float, done: float = 0, *, quiet: bool = False) -> Iterator[Callable[..., None]]:
     """Show how much of some work is done, on standard error: as a bar on a terminal, else as a line now and then.
 
     Args:
@@ -143,28 +154,30 @@ def progress(what: str, total: int, done: int = 0, *, quiet: bool = False) -> It
         quiet: show nothing.
 
     Yields:
-        What to call after each part.
+        What to call after each part, or after so many.
     """
     from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
 
     shown = console(stderr=True)
     if shown.is_terminal and not quiet:
         columns = (*Progress.get_default_columns(), MofNCompleteColumn(), TimeElapsedColumn())
-        with Progress(*columns, console=shown, transient=True) as bar:
-            task = bar.add_task(what, total=total, completed=done)
-            yield lambda: bar.advance(task)
+        aside = console().is_terminal  # what is printed meanwhile goes above the bar, unless it goes to a file
+        with Progress(*columns, console=shown, transient=True, redirect_stdout=aside) as bar:
+            task = bar.add_task(what, total=total)
+            bar.advance(task, done)
+            yield lambda parts=1: bar.advance(task, parts)
         return
     start = said = time.monotonic()
     already = done
 
-    def advance() -> None:
+    def advance(parts: float = 1) -> None:
         nonlocal done, said
-        done += 1
+        done += parts
         now = time.monotonic()
-        if done < total and not quiet and now - said >= SECONDS:
+        if already < done < total and not quiet and now - said >= SECONDS:
             said = now
             left = (now - start) / (done - already) * (total - done)
-            line = f"{what}: {done} of {total}, {_span(now - start)} so far, about {_span(left)} left"
+            line = f"{what}: {int(done)} of {total:g}, {_span(now - start)} so far, about {_span(left)} left"
             shown.print(line, markup=False, highlight=False, soft_wrap=True)
 
     yield advance

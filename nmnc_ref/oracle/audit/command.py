@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,7 +22,7 @@ from nmnc_ref.oracle.audit.problem import (
     Declaration,
     declare,
 )
-from nmnc_ref.oracle.audit.process import audit_by_name
+from nmnc_ref.oracle.audit.process import Progress, audit_by_name
 from nmnc_ref.oracle.audit.run import JUDGED, limits
 from nmnc_ref.oracle.audit.session import Fault, answers
 from nmnc_ref.oracle.command_line import FAILED, OK, OTHER, UNDECIDED, Help, UsageError, nearest
@@ -75,10 +74,7 @@ def register(subparsers: Any) -> None:
     parser.add_argument(
         "--problem", metavar="NAME", help="call it once, on this problem, in this process, where a debugger can follow"
     )
-    parser.add_argument("--json", metavar="FILE", type=Path, help="write all numbers to FILE")
-    parser.add_argument(
-        "--report", metavar="DIR", type=Path, help="write a page with everything into DIR: open DIR/index.html"
-    )
+    command_line.add_outputs(parser)
     parser.set_defaults(run=_run)
 
 
@@ -125,8 +121,18 @@ def _run(options: argparse.Namespace) -> int:
     if options.report:
         rendering.expect_folder(options.report)
     budget, activations = limits(options.budget, options.calls), tuple(options.activations)
-    report = audit_by_name(options.estimator, declaration, budget, options.seed, activations, options.judge)
-    terminal.show(report, options.estimator)
+    what, whole = ("calls", budget.calls) if math.isfinite(budget.calls) else ("seconds", budget.seconds)
+    with command_line.progress(f"auditing, {what} at most", whole, quiet=options.quiet) as advance:
+        spent = 0.0
+
+        def follow(progress: Progress) -> None:
+            nonlocal spent
+            now = progress.calls if what == "calls" else progress.seconds
+            advance(now - spent)
+            spent = now
+
+        report = audit_by_name(options.estimator, declaration, budget, options.seed, activations, options.judge, follow)
+    terminal.show(report, options.estimator, quiet=options.quiet)
     if options.json:
         command_line.write_json(options.json, report.document())
     if options.report:

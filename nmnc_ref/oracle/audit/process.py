@@ -30,18 +30,27 @@ GRACE = 1.0
 
 
 class Progress(NamedTuple):
-    """Calls that have returned, seconds of the longest and of the first ones, and whether another is under way."""
+    """Calls that have returned, seconds of the budget spent, of the longest and of the first ones, which do not count,
+    and whether another is under way.
+    """
 
     calls: int
+    seconds: float
     longest: float
     warm_up: float
     calling: bool
 
 
 def audit_by_name(
-    estimator: str, declaration: Declaration, budget: Budget, seed: int, activations: tuple[str, ...], judge: str
+    estimator: str,
+    declaration: Declaration,
+    budget: Budget,
+    seed: int,
+    activations: tuple[str, ...],
+    judge: str,
+    follow: Callable[[Progress], None],
 ) -> Report:
-    """Audit the estimator that `module:callable` names, as `run.audit` does with valid arguments.
+    """Audit the estimator that `module:callable` names, as `run.audit` does with valid arguments; tell how far it is.
 
     Raises:
         UsageError: the estimator cannot be imported, or it cannot be called.
@@ -68,6 +77,7 @@ def audit_by_name(
             since = time.monotonic()
             started = since if progress is None else started
             progress = message
+            follow(progress)
         else:
             kind, waited_for = "hangs", "a call" if progress else "the import"
             what = f"{waited_for} had not returned after {time.monotonic() - since:.1f} s, past the budget"
@@ -150,4 +160,5 @@ class _Announced(Session):
             self._announce(calling=False)
 
     def _announce(self, calling: bool) -> None:
-        self._sender.send(Progress(self.calls, self._longest, self.warm_up, calling))
+        spent = max(self.seconds - self.warm_up, 0.0)
+        self._sender.send(Progress(self.calls, spent, self._longest, self.warm_up, calling))

@@ -25,13 +25,15 @@ ROWS = 12
 STYLE = {**command_line.style(), "title_justify": "left"}
 
 
-def show(report: Report, estimator: str) -> None:
-    """Print a report."""
+def show(report: Report, estimator: str, *, quiet: bool = False) -> None:
+    """Print a report, or where that should be quiet, its verdict and what led to it if that is not sound."""
     console = command_line.console()
     console.print(Text(report.headline, COLOURS[report.verdict]))
     declared = report.declaration
     how = f"{declared.target} {declared.returns}, {declared.kind if report.judge == 'kind' else 'mean alone'}"
     warm_up = f", of which {report.warm_up:.1f} s in first calls, not counted" if report.warm_up > 1 else ""
+    if quiet and report.verdict == SOUND:
+        return
     console.print(
         f"{estimator}: {how}; {report.calls} calls in {report.seconds:.1f} s{warm_up}, seed {report.seed}",
         style="dim",
@@ -41,7 +43,7 @@ def show(report: Report, estimator: str) -> None:
     )
     if report.verdict in TITLES and any(not check.note for check in report.findings):
         console.print(_findings(report))
-    if report.checks:
+    if report.checks and not quiet:
         console.print(_questions(report))
     _explain(report, console)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from nmnc_ref.oracle import command_line, files
@@ -13,6 +14,7 @@ from nmnc_ref.oracle.vectors import pack
 from nmnc_ref.oracle.vectors.check import MODES, Result, check
 from nmnc_ref.oracle.vectors.form import FormError
 from nmnc_ref.oracle.vectors.implementation import UnknownOperation, implemented, recorded
+from nmnc_ref.oracle.vectors.pack import Case
 from nmnc_ref.oracle.vectors.tolerance import PRECISIONS
 
 EPILOG = """\
@@ -60,10 +62,7 @@ def register(commands: argparse._SubParsersAction) -> None:
         default="any",
         help="which stages there must be answers to: any (default), or all that exist in the precision",
     )
-    verify.add_argument("--json", metavar="FILE", type=Path, help="write every result to FILE")
-    verify.add_argument(
-        "--report", metavar="DIR", type=Path, help="write a page with everything into DIR: open DIR/index.html"
-    )
+    command_line.add_outputs(verify)
     verify.set_defaults(run=_check)
 
 
@@ -106,7 +105,8 @@ def _check(options: argparse.Namespace) -> int:
             answer = implemented(command_line.load(options.impl, "object"))
     except (FormError, UnknownOperation) as error:
         raise UsageError(str(error)) from None
-    results = check(read.cases, answer, precision=options.dtype, mode=mode)
+    with command_line.progress("checking", len(read.cases), quiet=options.quiet) as advance:
+        results = check(_told(read.cases, advance), answer, precision=options.dtype, mode=mode)
     statuses = {result.status for result in results}
     wrong = {"failed"} | ({"unanswered"} if options.require == "all" else set())
     passed = "passed" in statuses and not statuses & wrong
@@ -114,10 +114,17 @@ def _check(options: argparse.Namespace) -> int:
     return OK if passed else FAILED
 
 
+def _told(cases: Iterable[Case], advance: Callable[[], None]) -> Iterator[Case]:
+    """Yield cases, and tell when each is done."""
+    for case in cases:
+        yield case
+        advance()
+
+
 def _report(results: list[Result], options: argparse.Namespace, version: str, mode: str, passed: bool) -> None:
     from nmnc_ref.oracle.vectors import page, report
 
-    report.show(results, command_line.console())
+    report.show(results, command_line.console(), quiet=options.quiet)
     if options.json:
         command_line.write_json(options.json, report.document(results, version, options.dtype, mode))
     if options.report:

@@ -19,8 +19,6 @@ from nmnc_ref.oracle.vectors.operations import OPERATIONS
 STATUSES = ("passed", "failed", "unanswered", "skipped")
 ORDER = tuple(OPERATIONS)
 """Operations in the order in which they build on one another, the elementary ones first."""
-MOST_NAMES = 60
-"""The most names of what has no answer that are shown."""
 
 
 def families(results: list[Result]) -> Table:
@@ -92,21 +90,24 @@ def _number(value: float | int | None) -> str:
 
 
 def unanswered(results: list[Result]) -> list[str]:
-    """Return a line for each reason why stages have no answer: how many, and what is missing.
+    """Return a line for each reason why stages have no answer: how many, of which operations.
 
-    An operation without any answer is named instead of its stages.
+    A family without any answer is named instead of its operations.
     """
-    answered = {result.stage.operation for result in results if result.status in ("passed", "failed")}
-    missing: dict[str, list[str]] = {}
+    answered = {result.case.family for result in results if result.status in ("passed", "failed")}
+    reasons: dict[str, list[Result]] = {}
     for result in results:
         if result.status == "unanswered":
-            operation = result.stage.operation
-            missing.setdefault(result.note, []).append(result.missing if operation in answered else operation)
+            reasons.setdefault(result.note, []).append(result)
     lines = []
-    for reason, names in missing.items():
-        distinct = list(dict.fromkeys(names))
-        more = f" and {len(distinct) - MOST_NAMES} more" if len(distinct) > MOST_NAMES else ""
-        lines.append(f"unanswered {len(names)}: {reason}: {', '.join(distinct[:MOST_NAMES])}{more}")
+    for reason, found in reasons.items():
+        families = dict.fromkeys(each.case.family for each in found)
+        named = [f"all of {', '.join(whole)}"] if (whole := [each for each in families if each not in answered]) else []
+        for family in (each for each in families if each in answered):
+            counts = Counter(each.stage.operation for each in found if each.case.family == family)
+            missing = (f"{operation} {times}" if times > 1 else operation for operation, times in counts.items())
+            named.append(f"{family}: {', '.join(missing)}")
+        lines.append(f"unanswered {len(found)}: {reason}: {'; '.join(named)}")
     return lines
 
 
@@ -125,14 +126,19 @@ def summary(results: list[Result]) -> str:
     )
 
 
-def show(results: list[Result], console: Console) -> None:
-    """Print the table, the first divergent stage, what has no answer, why stages were skipped, and the counts."""
-    console.print(families(results))
+def show(results: list[Result], console: Console, *, quiet: bool = False) -> None:
+    """Print the table, the first divergent stage, what has no answer, why stages were skipped, and the counts; where
+    that should be quiet, the stage and the counts.
+    """
+    if not quiet:
+        console.print(families(results))
     divergence = first_divergence(results)
     if divergence is not None:
         console.print(divergence)
-    for line in unchecked(results):
+    for line in () if quiet else unchecked(results):
         console.print(Text(line, style="dim"))
+    if not quiet and any(result.status == "unanswered" for result in results):
+        console.print(Text("--json FILE and --report DIR have every stage", style="dim"))
     console.print(Text(summary(results), style="bold"))
 
 
