@@ -61,8 +61,9 @@ def fit(
     """
     expect_one(dimension, explained)
     samples, n = activity.shape
+    expect(n >= (dimension or 1), f"dimension: expected at most n = {n} units, got {dimension}")
     most = min(samples if centring == "uncentred" else samples - 1, n)
-    wanted = f"enough samples and units for d = {dimension or 1} {centring} components"
+    wanted = f"enough samples for d = {dimension or 1} {centring} components"
     expect(most >= (dimension or 1), f"activity: expected {wanted}, got shape [{samples}, {n}]")
     xp, (mean, deviation) = namespace(activity), centred(activity)
     decomposed = activity if centring == "uncentred" else deviation
@@ -104,7 +105,7 @@ def from_moments(
     """
     expect_one(dimension, explained)
     xp, n = namespace(mean), mean.shape[0]
-    expect(n >= (dimension or 1), f"covariance: expected at least n = d = {dimension} units, got n = {n}")
+    expect(n >= (dimension or 1), f"dimension: expected at most n = {n} units, got {dimension}")
     asymmetry = xp.max(xp.abs(covariance - covariance.T))
     symmetric = asymmetry <= math.sqrt(xp.finfo(mean.dtype).eps) * xp.max(xp.abs(covariance))
     expect(symmetric, "covariance: expected a symmetric matrix, got max |C − Cᵀ| = {:.2g}", asymmetry)

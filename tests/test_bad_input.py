@@ -650,7 +650,7 @@ def _manifolds() -> Iterator[tuple[str, str, partial]]:
     yield "activity", "too few samples", fit(RANK_ONE[:2], dimension=3)
     yield "activity", "too few samples once centred", fit(np.eye(4)[:2], dimension=2, centring="centred")
     yield "activity", "one sample, centred", fit(np.eye(4)[:1], explained=0.5, centring="centred")
-    yield "activity", "d > n", fit(np.cos(np.arange(40.0)).reshape(10, 4), dimension=5)
+    yield "dimension", "d > n", fit(np.cos(np.arange(40.0)).reshape(10, 4), dimension=5)
     yield "activity", "mean inside the span", fit(RANK_ONE, dimension=1, centring="mean-added")
     yield "dimension", "both", fit(np.eye(4), dimension=1, explained=0.5)
     yield "dimension", "neither", fit(np.eye(4))
@@ -667,7 +667,7 @@ def _manifolds() -> Iterator[tuple[str, str, partial]]:
     yield "mean", "none to add", from_moments(zero, ONES, dimension=1, centring="mean-added")
     yield "covariance", "not symmetric", from_moments(one, np.triu(ONES), dimension=1)
     yield "covariance", "negative variance", from_moments(one, -np.eye(4), dimension=1)
-    yield "covariance", "d > n", from_moments(one, np.eye(4), dimension=5)
+    yield "dimension", "d > n", from_moments(one, np.eye(4), dimension=5)
     yield "dimension", "both", from_moments(one, np.eye(4), dimension=1, explained=0.5)
     yield "dimension", "neither", from_moments(one, np.eye(4))
 

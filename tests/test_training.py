@@ -300,6 +300,8 @@ def test_bad_states_and_settings_are_refused():
         step(settings=dataclasses.replace(settings, samples=50))
     with pytest.raises(ValueError, match=r"settings\.rule: expected vnc or nmnc, which perturb, got backpropagation"):
         training.learn_feedback(state, x, route=route, settings=Settings("backpropagation"))
+    with pytest.raises(ValueError, match="dimension: expected at most n = 12 units, got 16"):
+        training.init(random.key(6, np), layers, x, route=route, settings=Settings())
     with pytest.raises(ValueError, match="rank"):
         training.fit_manifolds(state, 0 * x, route=route, settings=settings)
 
