@@ -224,6 +224,26 @@ def test_a_claim_about_training_in_full_says_what_was_trained_and_what_is_only_r
     assert "4 seeds" in out
 
 
+def test_a_claim_in_full_says_a_reason_once_and_gives_what_is_reported_no_share(capsys):
+    def measure(lab, value=1.0):
+        yield exact(lab, "first", 1.0, value)
+        yield exact(lab, "second", 1.0, value)
+        yield reported("third", [1.0, 2.0])
+        yield exact(lab, "fourth", 1.0, value)
+
+    account.show([run(claim_of(measure, {"two": {"value": 2.0}}), LAB)], command_line.console())
+    lines = capsys.readouterr().out.splitlines()
+    rows = {line.split()[0]: index for index, line in enumerate(lines) if line.split()[:1]}
+    reason = "rounding: 32·eps·√1·scale"
+    assert [index for index, line in enumerate(lines) if line.strip() == reason] == [
+        rows["first"] + 1,
+        rows["fourth"] + 1,
+    ]
+    assert rows["third"] == rows["second"] + 1
+    shares = [lines[rows[name]].split()[-1] for name in ("first", "second", "third", "fourth")]
+    assert shares == ["0.0%", "0.0%", "–", "0.0%"]
+
+
 def test_a_claim_in_full_marks_what_failed(sabotaged, capsys):
     def measure(lab, value=2.0):
         """What is in [brackets] is text."""

@@ -25,12 +25,14 @@ from test_training_claims import SUPPLIED, invented, recorded  # noqa: F401
 from nmnc_ref import theory
 from paper_checks import alignment, report
 from paper_checks.claim import REGISTER, Outcome
+from paper_checks.comparison import mean_interval
 from paper_checks.data import digits
 from paper_checks.estimator import draws
 from paper_checks.figures import FIGURES, draw, drawn, paint, sheets
 from paper_checks.figures.__main__ import main
+from paper_checks.figures.looks import RULES
 from paper_checks.figures.pictures import PICTURES, SIGMA, scene
-from paper_checks.figures.points import points
+from paper_checks.figures.points import over_seeds, points
 from paper_checks.figures.sheet import HEADINGS, table
 from paper_checks.lab import Lab
 from paper_checks.learning.experiments.cifar import CifarLearner
@@ -169,6 +171,7 @@ def test_lines_are_those_of_the_theory():
     assert [series.x for series in sheet.panels[0].series if series.name.startswith("K*")] == [[crossover]]
     assert min(line.x) < crossover < max(line.x)  # that it is seen
     measured = series_of(sheet, "measured")
+    assert [series.y for series in sheet.panels[0].series if series.name == "1 − α"] == [[1 - place["alpha"]]]
     inside, outside = (dict(zip(measured[rule].x, measured[rule].y, strict=True)) for rule in measured)
     assert all((inside[k] < outside[k]) is (k < crossover) for k in inside)
     for name, series in measured.items():
@@ -196,6 +199,13 @@ def test_means_of_runs_are_those_of_their_results():
     runs = [each for each in document("L2-CIFAR")["claims"][0]["experiments"] if each["parameters"]["rule"] == "vnc"]
     want = np.mean([each["result"]["course"][1]["accuracy"] for each in runs])
     assert courses["VNC"].y[1] == pytest.approx(want)
+
+
+def test_the_mean_of_one_seed_has_no_interval():
+    series = over_seeds("accuracy", RULES["NMNC"], {1: [0.5], 2: [0.4, 0.6]})
+    assert series.y == [0.5, pytest.approx(0.5)]
+    assert math.isnan(series.half[0])
+    assert series.half[1] == mean_interval([0.4, 0.6])[1] > 0
 
 
 def test_decay_is_in_units_of_the_weights_before_training():
