@@ -7,7 +7,6 @@ import tempfile
 
 # before the array libraries are imported
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # every core has a worker: more threads wait for one another
-os.environ.setdefault("NPROC", "16")  # threads of XLA: see paper_checks.lab.THREADS
 os.environ["COLUMNS"] = "132"  # which pytest-xdist sets to 80
 os.environ["JAX_ENABLE_X64"] = "1"
 os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"  # which users may ask of JAX
@@ -26,8 +25,9 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
-from paper_checks.lab import BACKENDS, DTYPES, Lab
+from paper_checks.lab import BACKENDS, DTYPES, THREADS, Lab
 
+os.environ.setdefault("NPROC", THREADS)  # of XLA, read when JAX makes its first array
 COMMON = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 settings.register_profile("quick", max_examples=8, derandomize=True, database=None, **COMMON)
 settings.register_profile("long", max_examples=2000, **COMMON)  # hours, with numbers that are new each time

@@ -21,6 +21,7 @@ from paper_checks.__main__ import main
 from paper_checks.claim import REGISTER, Claim, Outcome, run
 from paper_checks.comparison import at_least, exact, exceeds, monte_carlo, order, reported, sampled
 from paper_checks.lab import Lab
+from tests.shell import in_a_shell
 
 ROOT = Path(__file__).parents[1]
 LAB = Lab()
@@ -372,28 +373,14 @@ def test_a_bound_that_holds_with_room_says_so():
     ids=["a closed pipe", "a closed pipe, files", "no stream", "a narrow encoding"],
 )
 def test_what_becomes_of_the_output_does_not_change_the_work(command, tmp_path):
-    run = subprocess.run(
-        ["bash", "-c", f"{command}; exit ${{PIPESTATUS[0]}}"],
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-        timeout=100,
-    )
+    run = in_a_shell(command, tmp_path)
     assert (run.returncode, run.stderr.strip()) == (0, "")  # a progress bar ends with a line
     assert [path.name for path in tmp_path.iterdir()] in (["out.json"], ["folder"], ["漢"])
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no device that is always full")
 def test_output_that_is_lost_is_said_and_loses_no_file(tmp_path):
-    run = subprocess.run(
-        ["bash", "-c", f"{sys.executable} -m paper_checks --only D1 --json out.json > /dev/full"],
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-        timeout=100,
-    )
+    run = in_a_shell(f"{sys.executable} -m paper_checks --only D1 --json out.json > /dev/full", tmp_path)
     assert (run.returncode, run.stderr) == (0, "cannot write to stdout: No space left on device\n")
     assert json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))["claims"][0]["id"] == "D1"
 

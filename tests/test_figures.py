@@ -6,9 +6,7 @@ import csv
 import io
 import json
 import math
-import os
 import re
-import subprocess
 import sys
 from itertools import combinations
 from pathlib import Path
@@ -36,6 +34,7 @@ from paper_checks.figures.points import over_seeds, points
 from paper_checks.figures.sheet import HEADINGS, table
 from paper_checks.lab import Lab
 from paper_checks.learning.experiments.cifar import CifarLearner
+from tests.shell import in_a_shell
 
 DOCS = Path(__file__).parents[1] / "docs" / "figures"
 LAB = Lab()
@@ -275,14 +274,7 @@ def test_the_command_writes_drawings_and_data(tmp_path, capsys):
 def test_the_command_draws_whatever_becomes_of_its_output(fate, tmp_path):
     (tmp_path / "run.json").write_text(json.dumps(document("A2")))
     command = f"PYTHONIOENCODING=ascii {sys.executable} -m paper_checks.figures run.json . {fate}"
-    run = subprocess.run(
-        ["bash", "-c", f"{command}; exit ${{PIPESTATUS[0]}}"],
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-        timeout=100,
-    )
+    run = in_a_shell(command, tmp_path)
     assert (run.returncode, "Traceback" in run.stderr) == (0, False)
     assert (tmp_path / "decay.csv").exists()
 

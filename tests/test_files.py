@@ -62,6 +62,16 @@ def _keep(folder: Path) -> None:
     Notebook(folder, LAB)._write(Long(), {"numbers": list(range(1000))})
 
 
+def test_a_grid_keeps_what_it_is_asked_to(tmp_path):
+    found = {Long(seed): {"validation": seed / 2, "diverged": None, "course": [seed]} for seed in (0, 1)}
+    file = tmp_path / "grid.json"
+    cells.write(file, found, LAB, ["seed"])
+    plain = [{"seed": seed, "validation": [seed / 2], "diverged": 0} for seed in (0, 1)]
+    assert cells.read(file) == plain
+    cells.write(file, found, LAB, ["seed"], ["course"])
+    assert cells.read(file) == [cell | {"course": [cell["seed"]]} for cell in plain]
+
+
 WRITERS = {
     "numbers": lambda folder: paper_checks(["--only", "D1", "--quiet", "--json", str(folder / "run.json")]),
     "page": lambda folder: paper_checks(["--only", "D1", "--quiet", "--report", str(folder)]),
