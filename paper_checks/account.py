@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -61,7 +61,7 @@ def _about(outcome: Outcome) -> Table:
         ("derived in", f"THEORY.md, {claim.id}"),
         ("measured", claim.notes),
         ("computed with", f"{lab.backend}, {lab.dtype_name}, seed {lab.seed}, {outcome.seconds:.1f} s"),
-        *(("parameters", line) for line in _parameters(outcome)),
+        *(("parameters", line) for line in _common(each.coordinates for each in outcome.comparisons)),
         *(("trained", line) for line in _experiments(outcome.results)),
         *(("wrong twin", _twin(twin.name, twin.caught)) for twin in outcome.twins),
         *(("note", note) for note in outcome.notes),
@@ -78,32 +78,23 @@ def _twin(name: str, caught: bool) -> Text:
     return Text(name).append(": caught" if caught else ": not caught", "green" if caught else "bold red")
 
 
-def _common(parameters: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:
-    """Return the values that each parameter takes, in the order in which they come."""
+def _common(parameters: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Say which values each parameter takes, in the order in which they come."""
     values: dict[str, dict[str, None]] = {}
     for each in parameters:
         for name, value in each.items():
-            values.setdefault(name, {})[value] = None
-    return {name: list(found) for name, found in values.items()}
-
-
-def _parameters(outcome: Outcome) -> Iterator[str]:
-    """Say which values the parameters take, but for what stands in the table of what was compared."""
-    shown = {text for each in outcome.comparisons for text in (each.name, str(each.predicted), str(each.measured))}
-    for name, values in _common(outcome.parameters).items():
-        if told := [value for value in values if value not in shown]:
-            yield f"{name} = {', '.join(told)}"
+            values.setdefault(name, {})[f"{value:.4g}" if isinstance(value, float) else str(value)] = None
+    yield from (f"{name} = {', '.join(found)}" for name, found in values.items())
 
 
 def _experiments(results: Mapping[Any, Any]) -> Iterator[str]:
     """Say how many experiments of each kind there are, and over what their parameters go."""
-    kinds: dict[str, list[dict[str, str]]] = {}
+    kinds: dict[str, list[dict[str, Any]]] = {}
     for each in results:
         fields = {field.name: getattr(each, field.name) for field in dataclasses.fields(each)}
-        kinds.setdefault(type(each).__name__, []).append({name: str(value) for name, value in fields.items()})
+        kinds.setdefault(type(each).__name__, []).append(fields)
     for kind, runs in kinds.items():
-        values = "; ".join(f"{name} = {', '.join(each)}" for name, each in _common(runs).items())
-        yield f"{len(runs)} × {kind}: {values}"
+        yield f"{len(runs)} × {kind}: {'; '.join(_common(runs))}"
 
 
 def _comparisons(outcome: Outcome) -> Table:

@@ -48,9 +48,9 @@ def row_space(lab: Lab, weight=lambda layers, l: layers[l].weight, arrange=lambd
         J = arrange(lab.xp, J)
         outside = J - (J @ rows) @ rows.T
         scale = float(lab.xp.max(lab.xp.abs(J)))
-        yield exact(
-            lab, f"J_{l} off row(W_{l + 1}), width {J.shape[-1]}", 0 * J, outside, terms=J.shape[-1], scale=scale
-        )
+        n = J.shape[-1]
+        found = exact(lab, f"J_{l} off row(W_{l + 1}), width {n}", 0 * J, outside, terms=n, scale=scale)
+        yield found.at(layer=l, n=n, n_o=J.shape[-2])
 
 
 def _adam(
@@ -207,14 +207,18 @@ def trained_alignment(
     samples = _energies_at_initialisation(lab, initial)
     for l in (1, 2, 3):
         inside, whole = samples[:, l - 1, 0], samples[:, l - 1, 1]
-        yield ratio_of_means(f"α_{l} at initialisation", predict(DIMENSION, WIDTH), inside, whole)
+        yield ratio_of_means(f"α_{l} at initialisation", predict(DIMENSION, WIDTH), inside, whole).at(
+            layer=l, n=WIDTH, d=DIMENSION
+        )
     for decay in (0.0, DECAY):
         trained = train(lab, decay)
         for l in digits.HIDDEN:
             for centring in ("uncentred", "centred"):
                 got = alignment.pooled_alignment(trained.jacobians(l, 200), trained.basis(l, centring=centring))
                 bound = 3 * digits.DIMENSION / digits.WIDTHS[l]
-                yield at_least(f"α_{l} trained, decay {decay}, {centring}", bound, float(got))
+                yield at_least(f"α_{l} trained, decay {decay}, {centring}", bound, float(got)).at(
+                    layer=l, n=digits.WIDTHS[l], d=digits.DIMENSION, decay=decay, centring=centring
+                )
     trained = train(lab, DECAY)
     for l in digits.HIDDEN:
         fit = manifold.fit(trained.forward.activity[l], dimension=COMPONENTS[-1])
@@ -264,11 +268,15 @@ def uncentred_span(
     for name in centrings:
         basis = fits[name].basis
         outside = gradient - (gradient @ basis) @ basis.T
-        yield exact(lab, f"∂W off the {name} span", 0 * gradient, outside, terms=IMAGES * 100, scale=scale)
+        yield exact(lab, f"∂W off the {name} span", 0 * gradient, outside, terms=IMAGES * 100, scale=scale).at(
+            layer=2, n=100, centring=name, images=IMAGES
+        )
     basis = fits[missing].basis
     outside = gradient - (gradient @ basis) @ basis.T
     want = predict(delta, fits[missing].mean, basis @ basis.T)
-    yield exact(lab, "∂W off the centred span", want, outside, terms=IMAGES * 100, scale=scale)
+    yield exact(lab, "∂W off the centred span", want, outside, terms=IMAGES * 100, scale=scale).at(
+        layer=2, n=100, centring="centred", images=IMAGES
+    )
     layer = (Dense(0 * gradient, 0 * gradient[:, 0]),)
     velocity = sgd.zero_velocity(layer)
     for _ in range(5):
@@ -277,10 +285,14 @@ def uncentred_span(
     J = layer[0].weight
     for name in centrings:
         alpha = alignment.alignment(J, fits[name].basis)
-        yield exact(lab, f"α of weights made of updates, {name}", 1.0, alpha, terms=IMAGES * 100)
+        yield exact(lab, f"α of weights made of updates, {name}", 1.0, alpha, terms=IMAGES * 100).at(
+            layer=2, n=100, centring=name, images=IMAGES
+        )
     rest = fits[missing].mean - basis @ (basis.T @ fits[missing].mean)
     want = 1 - lab.xp.sum((J @ rest) ** 2) / (lab.xp.sum(rest**2) * lab.xp.sum(J**2))
-    yield exact(lab, "α of weights made of updates, centred", want, alignment.alignment(J, basis), terms=IMAGES * 100)
+    yield exact(
+        lab, "α of weights made of updates, centred", want, alignment.alignment(J, basis), terms=IMAGES * 100
+    ).at(layer=2, n=100, centring="centred", images=IMAGES)
 
 
 @claim(
@@ -317,7 +329,11 @@ def off_manifold_edit(lab: Lab, edit=theory.alignment.off_manifold_edit) -> Iter
         weight, bias = edit(layer.weight, layer.bias, A, P, mean)
         edited = (trained.network[0], Dense(weight, bias), trained.network[2])
         output = feedforward.forward(edited, images, activation.relu).output
-        yield exact(lab, f"outputs, {centring}", passed.output, output, terms=100, scale=scale)
+        yield exact(lab, f"outputs, {centring}", passed.output, output, terms=100, scale=scale).at(
+            layer=2, n=100, centring=centring, images=IMAGES
+        )
         change = weight - layer.weight
         outside = A - (A @ fitted.basis) @ fitted.basis.T
-        yield exact(lab, f"change of the Jacobian, {centring}", outside, change, terms=100)
+        yield exact(lab, f"change of the Jacobian, {centring}", outside, change, terms=100).at(
+            layer=2, n=100, centring=centring, images=IMAGES
+        )

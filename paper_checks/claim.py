@@ -23,7 +23,6 @@ from paper_checks.comparison import Comparison
 from paper_checks.data.supplied import SOURCES as DATA
 from paper_checks.data.supplied import Supplied
 from paper_checks.lab import Lab
-from paper_checks.scope import Parameters, parameters
 
 FAMILIES = ("estimator", "feedback", "alignment", "dimension", "learning")
 TIERS = ("theory", "training")
@@ -106,7 +105,7 @@ class Twin(NamedTuple):
 class Outcome(NamedTuple):
     """What running a claim on a lab gave; `status` is "pass", "fail", "skipped" or "needs-data".
 
-    `results` are those of its experiments, if it has any; `parameters` those of each comparison.
+    `results` are those of its experiments, if it has any.
     """
 
     claim: Claim
@@ -117,7 +116,6 @@ class Outcome(NamedTuple):
     seconds: float
     notes: tuple[str, ...]
     results: Results
-    parameters: tuple[Parameters, ...] = ()
 
     @property
     def tightest(self) -> Comparison | None:
@@ -226,12 +224,10 @@ def _run(claim: Claim, lab: Lab, given: tuple[Results, ...]) -> Outcome:
         return Outcome(claim, lab, "skipped", (), (), 0.0, (f"needs float64: {claim.float64_only}",), {})
     notes: list[str] = []
     try:
-        found = claim.measure(lab, *given)
-        pairs = [(each, parameters(found, each)) for each in _comparisons(found)]
+        comparisons = tuple(_comparisons(claim.measure(lab, *given)))
     except Exception as error:
-        pairs = []
+        comparisons = ()
         notes.append(f"raised {in_full(error)} ({_line(error, claim)})")
-    comparisons, known = tuple(each for each, _ in pairs), tuple(each for _, each in pairs)
     notes += [
         f"{each.name}: an error of {each.detectable:.1%} could go unseen" for each in comparisons if each.underpowered
     ]
@@ -239,7 +235,7 @@ def _run(claim: Claim, lab: Lab, given: tuple[Results, ...]) -> Outcome:
     asserted = any(each.asserted for each in comparisons)
     sound = asserted and all(each.held and not each.underpowered for each in comparisons)
     status = "pass" if sound and all(twin.caught for twin in twins) else "fail"
-    return Outcome(claim, lab, status, comparisons, twins, time.perf_counter() - start, tuple(notes), {}, known)
+    return Outcome(claim, lab, status, comparisons, twins, time.perf_counter() - start, tuple(notes), {})
 
 
 def _line(error: Exception, claim: Claim) -> str:

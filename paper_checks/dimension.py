@@ -42,11 +42,11 @@ def participation_ratio(
     """
     for k in (1, 7, 50):
         spectrum = lab.array([2.5] * k + [0.0] * (50 - k))
-        yield exact(lab, f"{k} equal variances of 50", float(k), measure(spectrum), terms=50)
+        yield exact(lab, f"{k} equal variances of 50", float(k), measure(spectrum), terms=50).at(n=50, k=k)
     q = 0.8
     spectrum = lab.array([q**i for i in range(50)])
     want = (1 - q**50) ** 2 * (1 - q**2) / ((1 - q) ** 2 * (1 - q**100))
-    yield exact(lab, "geometric spectrum", want, measure(spectrum), terms=50)
+    yield exact(lab, "geometric spectrum", want, measure(spectrum), terms=50).at(n=50, q=q)
     variances, samples = lab.array([1.0, 3.0]), 3
     points, probabilities = lab.independent(*[lab.gaussian(2)] * samples)
     data = lab.xp.stack(points, axis=1) * variances**0.5  # [S, N, n]
@@ -58,7 +58,9 @@ def participation_ratio(
         total = lab.mean(probabilities, lab.xp.linalg.trace(covariance) ** 2)
         square = lab.mean(probabilities, lab.xp.sum(covariance**2, axis=(1, 2)))
         want = predict(variances, freedom)
-        yield exact(lab, f"finite sample, N = {samples}, {name}", want, total / square, terms=3**6)
+        yield exact(lab, f"finite sample, N = {samples}, {name}", want, total / square, terms=3**6).at(
+            n=2, N=samples, centring=name
+        )
 
 
 DATA_SETS, BATCHES, POINTS = 3_000, 12, 25
@@ -102,7 +104,9 @@ def two_nearest_neighbours(
     for number in (1, 2):
         d = 2 * number
         error = 1 / (d * math.sqrt(DATA_SETS * BATCHES))
-        yield monte_carlo(f"E log(r₂/r₁), d = {d}", 1 / d, _mean_log_ratio(lab, measure, number), error)
+        yield monte_carlo(f"E log(r₂/r₁), d = {d}", 1 / d, _mean_log_ratio(lab, measure, number), error).at(
+            d=d, n=8, N=POINTS
+        )
     points = _spheres(lab, lab.key("D2: repeated"), 1, 100)
     doubled = lab.xp.concat([points, repeated(points[:50, :]), points[:7, :]])
-    yield exact(lab, "repeated points", measure(points), measure(doubled), terms=100)
+    yield exact(lab, "repeated points", measure(points), measure(doubled), terms=100).at(d=2, n=8, N=100)

@@ -26,6 +26,7 @@ def test_claim(claim):
     outcome = run(claim, LAB)
     _outcomes.append(outcome)
     assert_holds(outcome)
+    assert all(each.coordinates for each in outcome.comparisons), "with .at(n=…, d=…), --show tells the parameters"
 
 
 def test_false_alarms_of_all_claims_together_are_bounded():

@@ -197,7 +197,17 @@ def test_a_claim_in_full(capsys):
     file, line = claim.place.split(":")
     assert (ROOT / file).read_text(encoding="utf-8").splitlines()[int(line) - 1] == "@claim("
     twins = [f"{name}: caught" for name in claim.twins]
-    told = [claim.place, claim.source, claim.rung, "problem.basis = [12, 8], [7, 3]", "Frobenius norms", *twins]
+    told = [
+        claim.place,
+        claim.source,
+        claim.rung,
+        "law = rademacher, gaussian",
+        "n = 12, 7",
+        "d = 8, 3",
+        "K = 1, 2",
+        "Frobenius norms",
+        *twins,
+    ]
     for text in told:
         assert text in out, text
     assert all(each.name in out for each in run(claim, LAB).comparisons)
@@ -254,19 +264,6 @@ def test_a_claim_in_full_marks_what_failed(sabotaged, capsys):
     assert main(["--show", "E16"]) == 1
     out = capsys.readouterr().out
     assert all(text in out for text in ("one: failed", "two: not caught", "0 of 1 claims passed", "in [brackets] is"))
-
-
-def test_parameters_are_those_in_scope():
-    def inner(draws):
-        yield exact(LAB, "inner", 1.0, 1.0)
-
-    def measure(lab, n=4):
-        alpha, flag, array, _private = 0.123456789, True, lab.normal("U", n), 3  # noqa: F841
-        yield exact(lab, "outer", 1.0, 1.0)
-        yield from inner(draws=7)
-
-    outer, within = run(claim_of(measure, {"none": {}}), LAB).parameters
-    assert (outer, within["draws"]) == ({"n": "4"}, "7")
 
 
 def test_infinity_is_null_in_json(sabotaged, tmp_path, capsys):

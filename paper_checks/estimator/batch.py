@@ -80,9 +80,13 @@ def batch(
         stacked = lab.xp.stack([lab.xp.stack(points[3 * k : 3 * k + 3]) for k in range(draws)])  # [K, B, S, d]
         got = _batch_estimates(lab, jacobians, perturbation.on_manifold(stacked, basis, SIGMA), estimate)
         name = f"3 images, {law}, K = {draws}"
-        yield exact(lab, f"mean, {name}", want, lab.mean(probabilities, got), terms=4**6, scale=scale)
+        yield exact(lab, f"mean, {name}", want, lab.mean(probabilities, got), terms=4**6, scale=scale).at(
+            law=law, n=100, d=2, n_o=10, B=3, K=draws
+        )
         variance = lab.mean(probabilities, lab.squared_error(got, want))
-        yield exact(lab, f"variance, {name}", predict(jacobians, projector, draws, 2, law), variance, terms=4**6)
+        yield exact(lab, f"variance, {name}", predict(jacobians, projector, draws, 2, law), variance, terms=4**6).at(
+            law=law, n=100, d=2, n_o=10, B=3, K=draws
+        )
 
     jacobians, basis = trained.jacobians(1, 32), trained.basis(1)
     projector, repetitions = basis @ basis.T, 6_000
@@ -91,7 +95,9 @@ def batch(
     # in coordinates of the manifold, where a batch of estimates fits into memory
     got = _batch_estimates(lab, want, SIGMA * z, estimate)
     samples = lab.numpy(lab.squared_error(got, lab.xp.mean(want, axis=0)))
-    yield sampled("variance, 32 images", float(predict(jacobians, projector, 1, digits.DIMENSION)), samples)
+    yield sampled("variance, 32 images", float(predict(jacobians, projector, 1, digits.DIMENSION)), samples).at(
+        law="gaussian", n=100, d=digits.DIMENSION, n_o=10, B=32, K=1
+    )
 
     units, images = 8, 20
     activity = trained.forward.activity[0][:images, :]
@@ -104,7 +110,9 @@ def batch(
     loss_change = lab.xp.mean(noise @ delta.T, axis=1)  # first order, mean over the batch
     per_unit = lab.xp.mean(loss_change[:, None] * noise, axis=0) / SIGMA**2
     got = per_unit[:, None] * lab.xp.mean(activity, axis=0)[None, :]
-    yield exact(lab, "shared preactivation noise", shared(delta, activity), got, terms=2**8 * images)
+    yield exact(lab, "shared preactivation noise", shared(delta, activity), got, terms=2**8 * images).at(
+        law="rademacher", n=units, B=images
+    )
 
 
 @claim(
@@ -158,8 +166,12 @@ def all_layers(
             target, name = jacobians[l] @ bases[l] @ bases[l].T, f"layer {l + 1}, {law}, K = {draws}"
             got = lab.jit(estimator.correlation)(response, noises[l], sigmas[l])
             scale = (signals[k] ** 0.5 * sigmas[k] / sigmas[l]) + signals[l] ** 0.5
-            yield exact(lab, f"mean, {name}", target, lab.mean(probabilities, got), terms=4**5, scale=scale)
+            yield exact(lab, f"mean, {name}", target, lab.mean(probabilities, got), terms=4**5, scale=scale).at(
+                law=law, layer=l + 1, d=dimensions[l], sigma=sigmas[l], K=draws
+            )
             own = theory.estimator.variance(draws, dimensions[l], law) * signals[l]
             want = own + predict(dimensions[l], sigmas[l], draws, sigmas[k], signals[k])
             error = lab.mean(probabilities, lab.squared_error(got, target))
-            yield exact(lab, f"variance, {name}", want, error, terms=4**5)
+            yield exact(lab, f"variance, {name}", want, error, terms=4**5).at(
+                law=law, layer=l + 1, d=dimensions[l], sigma=sigmas[l], K=draws
+            )

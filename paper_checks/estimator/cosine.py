@@ -66,20 +66,26 @@ def squared_cosines(
             points, probabilities = repeated(lab, rademacher(lab, dimension), 1)
             got = squared_cosine(lab, estimates(lab, problem, perturb(points, problem)), problem.jacobian)
             want, label = predict(alpha, dimension), f"E cos², {name}, all signs, n_o = {n_o}"
-            yield exact(lab, label, want, lab.mean(probabilities, got), terms=2**8, scale=1)
+            yield exact(lab, label, want, lab.mean(probabilities, got), terms=2**8, scale=1).at(
+                rule=name, law="rademacher", **problem.sizes, alpha=alpha, K=1
+            )
         coordinates = problem.jacobian @ problem.basis
         gram = coordinates.T @ coordinates / lab.xp.sum(problem.jacobian**2)
         error = math.sqrt(float(theory.estimator.squared_cosine_variance(gram)) / SQUARED_COSINES)
         noise = manifold_noise(lab.normal(f"E5: z, n_o = {n_o}", 1, SQUARED_COSINES, 5), problem)
         got = squared_cosine(lab, estimates(lab, problem, noise), problem.jacobian)
         name = f"E cos², NMNC, Gaussian, n_o = {n_o}"
-        yield monte_carlo(name, predict(problem.alignment, 5), float(lab.xp.mean(got)), error)
+        yield monte_carlo(name, predict(problem.alignment, 5), float(lab.xp.mean(got)), error).at(
+            rule="NMNC", law="gaussian", **problem.sizes, alpha=problem.alignment, K=1
+        )
     frame, jacobian = lab.orthonormal("E5: frame", 7, 7), lab.normal("E5: J", 2, 7)
     alignments = [
         float(alignment.alignment(jacobian, lab.xp.stack([frame[:, k] for k in subset], axis=1)))
         for subset in itertools.combinations(range(7), 3)
     ]
-    yield exact(lab, "E α of a random subspace", null(3, 7), sum(alignments) / len(alignments), terms=35)
+    yield exact(lab, "E α of a random subspace", null(3, 7), sum(alignments) / len(alignments), terms=35).at(
+        n=7, d=3, n_o=2
+    )
 
 
 def _moments(lab: Lab, problem: Problem, law: Law, perturb) -> tuple[float, float]:
@@ -162,16 +168,22 @@ def cosine_ratio(
                 inner, energy = _moments(lab, problem, repeated(lab, points, draws), perturb)
                 moments[name, law, draws] = inner, energy
                 want, label = predict(alpha, draws, dimension, law), f"ratio, {name}, {law}, K = {draws}"
-                yield exact(lab, label, want, inner / math.sqrt(energy), terms=3 ** (dimension * draws))
+                yield exact(lab, label, want, inner / math.sqrt(energy), terms=3 ** (dimension * draws)).at(
+                    rule=name, law=law, **problem.sizes, alpha=alpha, K=draws
+                )
     # E‖Ĵ‖² = m + v/K: its quotient q at K = 1 and 2 gives v/m = 2(q − 1)/(2 − q), which is d ± 1 or n ± 1
     alpha = moments["NMNC", "gaussian", 1][0]
     for law in ("gaussian", "rademacher"):
         quotients = {name: moments[name, law, 1][1] / moments[name, law, 2][1] for name in ("NMNC", "VNC")}
         spread = {name: 2 * (q - 1) / (2 - q) for name, q in quotients.items()}
         want, got = threshold(2, 3, 4, law), (1 + spread["NMNC"] / 2) / (1 + spread["VNC"] / 2)
-        yield exact(lab, f"threshold of α at K = 2, {law}", want, got, terms=3**8, scale=10)
+        yield exact(lab, f"threshold of α at K = 2, {law}", want, got, terms=3**8, scale=10).at(
+            law=law, **problem.sizes, K=2
+        )
         want, got = crossover(alpha, 3, 4, law), (alpha * spread["VNC"] - spread["NMNC"]) / (1 - alpha)
-        yield exact(lab, f"K†, {law}", want, got, terms=3**8, scale=100 / (1 - alpha))
+        yield exact(lab, f"K†, {law}", want, got, terms=3**8, scale=100 / (1 - alpha)).at(
+            law=law, **problem.sizes, alpha=alpha
+        )
     for (d, alpha, draws), got in _advantages(lab).items():
         want, label = alpha / threshold(draws, d, PLANE_WIDTH, "gaussian"), f"α = {alpha}, d = {d}, K = {draws}"
         compared = exact(lab, f"(ratio of NMNC : VNC)², {label}", want, got, terms=3**PLANE_WIDTH)
@@ -216,12 +228,18 @@ def energy_matching(
     )
     for name, alpha, sigma, noise in cases:
         square = lab.xp.mean(lab.xp.sum(noise**2, axis=-1))
-        yield exact(lab, f"E‖ξ‖², {name}", SIGMA**2 * 5, square, terms=2**8)
+        yield exact(lab, f"E‖ξ‖², {name}", SIGMA**2 * 5, square, terms=2**8).at(
+            rule=name, law="rademacher", **problem.sizes, sigma=sigma
+        )
         response = estimator.one_sided_response(problem.tail, problem.activity, noise)
         change = lab.jit(estimator.unnormalised_correlation)(response, noise)
         got = lab.xp.sum(change * problem.jacobian) / energy
         want = alpha * SIGMA**2 * 5 / 8 if name == "VNC" else progress(alpha, sigma)
-        yield exact(lab, f"progress, {name}", want, got, terms=2**8, scale=SIGMA**2)
+        yield exact(lab, f"progress, {name}", want, got, terms=2**8, scale=SIGMA**2).at(
+            rule=name, law="rademacher", **problem.sizes, alpha=alpha, sigma=sigma
+        )
         mean = lab.jit(estimate)(response, noise, sigma)
         target = problem.jacobian if name == "VNC" else problem.jacobian @ problem.projector
-        yield exact(lab, f"E Ĵ free of σ, {name}", target, mean, terms=2**8)
+        yield exact(lab, f"E Ĵ free of σ, {name}", target, mean, terms=2**8).at(
+            rule=name, law="rademacher", **problem.sizes, sigma=sigma
+        )

@@ -83,9 +83,12 @@ def variance(
             laws["fixed-norm"] = scaled(points), probabilities
             for law, points in laws.items():
                 got = _error(lab, problem, repeated(lab, points, draws), perturb, target, estimate)
-                name = f"{'NMNC' if dimension == 3 else 'VNC'}, {law}, n_o = {n_o}, K = {draws}"
+                rule = "NMNC" if dimension == 3 else "VNC"
+                name = f"{rule}, {law}, n_o = {n_o}, K = {draws}"
                 want = predict(draws, dimension, law=law)
-                yield exact(lab, name, want, got / lab.xp.sum(target**2), terms=3 ** (dimension * draws))
+                yield exact(lab, name, want, got / lab.xp.sum(target**2), terms=3 ** (dimension * draws)).at(
+                    rule=rule, law=law, **problem.sizes, K=draws
+                )
 
 
 @claim(
@@ -126,14 +129,18 @@ def relative_error(
                 got = float(_error(lab, problem, repeated(lab, points, draws), perturb, jacobian)) / energy
                 measured[name, law, draws] = got
                 want, label = predict(alpha, draws, dimension, law), f"relMSE {name}, {law}, K = {draws}"
-                yield exact(lab, label, want, got, terms=3 ** (dimension * draws))
+                yield exact(lab, label, want, got, terms=3 ** (dimension * draws)).at(
+                    rule=name, law=law, **problem.sizes, alpha=problem.alignment, K=draws
+                )
     for law in ("gaussian", "rademacher"):
         # the error is b + v/K, so two values of K determine it for all
         variance = {name: 2 * (measured[name, law, 1] - measured[name, law, 2]) for name in ("NMNC", "VNC")}
         bias = measured["NMNC", law, 1] - variance["NMNC"]
         got = (variance["VNC"] - variance["NMNC"]) / bias
         want = crossover(problem.alignment, 3, 4, law)
-        yield exact(lab, f"K*, {law}", want, got, terms=3**8, scale=max(want, 1) / min(bias, 1))
+        yield exact(lab, f"K*, {law}", want, got, terms=3**8, scale=max(want, 1) / min(bias, 1)).at(
+            law=law, **problem.sizes, alpha=problem.alignment
+        )
     for each in repeated_estimates(lab):
         want = predict(each.alignment, each.draws, each.dimension, "gaussian")
         found = sampled(f"relMSE {each.name}", want, each.errors)
@@ -203,7 +210,9 @@ def antithetic_pairs(
             scale = want * max(1, outputs / SIGMA)
             error = lab.mean(probabilities, lab.squared_error(got, target))
             label = f"E‖Ĵ − JP‖², quadratic tail, {name}, K = {draws}"
-            yield exact(lab, label, want, error, terms=4 ** (3 * draws), scale=scale)
+            yield exact(lab, label, want, error, terms=4 ** (3 * draws), scale=scale).at(
+                law="gaussian", response=name, **problem.sizes, sigma=SIGMA, K=draws
+            )
     problem = linear(lab, "E9: linear", n=3, d=2)
     target, errors = problem.jacobian @ problem.projector, []
     for respond, draws in ((estimator.one_sided_response, 3), (antithetic, 2)):
@@ -217,8 +226,10 @@ def antithetic_pairs(
         points, probabilities = repeated(lab, lab.gaussian(2), draws)
         got = estimates(lab, problem, manifold_noise(points, problem), tail=counted, respond=respond)
         errors.append(lab.mean(probabilities, lab.squared_error(got, target)))
-        yield exact(lab, f"forward passes for {draws} draws", 4, passes)
-    yield exact(lab, "variance ratio at 4 forward passes", ratio(2), errors[0] / errors[1], terms=9**3)
+        yield exact(lab, f"forward passes for {draws} draws", 4, passes).at(**problem.sizes, K=draws)
+    yield exact(lab, "variance ratio at 4 forward passes", ratio(2), errors[0] / errors[1], terms=9**3).at(
+        law="gaussian", **problem.sizes
+    )
 
 
 @claim(
@@ -251,10 +262,14 @@ def orthonormal_frames(
         chosen = [lab.xp.stack([whole[k, :] for k in subset]) for subset in itertools.combinations(range(d), draws)]
         noise = manifold_noise(lab.xp.stack(chosen, axis=1), problem)
         got = lab.xp.mean(lab.squared_error(estimates(lab, problem, noise), problem.jacobian)) / energy
-        yield exact(lab, f"relMSE, K = {draws}", predict(problem.alignment, draws, d), got, terms=50, scale=d)
+        yield exact(lab, f"relMSE, K = {draws}", predict(problem.alignment, draws, d), got, terms=50, scale=d).at(
+            **problem.sizes, alpha=problem.alignment, K=draws
+        )
     noise = manifold_noise(whole[:, None, :], problem)
     got = estimates(lab, problem, noise)[0, ...]
-    yield exact(lab, "Ĵ = J P at K = d", problem.jacobian @ problem.projector, got, terms=50)
+    yield exact(lab, "Ĵ = J P at K = d", problem.jacobian @ problem.projector, got, terms=50).at(**problem.sizes, K=d)
     noise = manifold_noise(frame(lab.normal("E10: frames", 2, 20_000, d)), problem)
     got = lab.numpy(lab.squared_error(estimates(lab, problem, noise), problem.jacobian)) / energy
-    yield sampled("relMSE, K = 2, 20,000 frames", predict(problem.alignment, 2, d), got)
+    yield sampled("relMSE, K = 2, 20,000 frames", predict(problem.alignment, 2, d), got).at(
+        **problem.sizes, alpha=problem.alignment, K=2
+    )

@@ -77,14 +77,18 @@ def weight_perturbation(
         at = lab.xp.broadcast_to(theta, noise.shape[1:])
         got = lab.jit(estimate)(estimator.antithetic_response(loss, at, noise), noise, SIGMA)[:, 0, :]
         mean = lab.mean(probabilities, got)
-        yield exact(lab, f"mean, {law}, K = {draws}", gradient, mean, terms=points.shape[1], scale=scale)
+        yield exact(lab, f"mean, {law}, K = {draws}", gradient, mean, terms=points.shape[1], scale=scale).at(
+            law=law, n=n, N=parameters, B=3, K=draws
+        )
         arrays = {"weights": slice(0, n * n), "biases": slice(n * n, parameters), "all": slice(0, parameters)}
         for name, part in arrays.items():
             own = float(lab.xp.sum(gradient[part] ** 2))
             want = predict(energy, own, parameters, part.stop - part.start, draws, law=law)
             variance = lab.mean(probabilities, lab.xp.sum((got[:, part] - gradient[part]) ** 2, axis=-1))
             which = f"variance of {name}, {law}, K = {draws}"
-            yield exact(lab, which, want, variance, terms=points.shape[1], scale=energy * parameters * scale)
+            yield exact(lab, which, want, variance, terms=points.shape[1], scale=energy * parameters * scale).at(
+                law=law, n=n, N=parameters, B=3, K=draws
+            )
 
 
 def _layer(lab: Lab, n: int) -> tuple[Callable[[Array], Array], Array, Array]:
@@ -140,9 +144,11 @@ def batch_loss(
         response = lab.xp.broadcast_to(read(losses), losses.shape)[..., None]
         got = lab.jit(estimate)(response, noise, SIGMA)[..., 0, :]
         want = gradients @ projector
-        yield exact(lab, f"mean, {law}", want, lab.mean(probabilities, got), terms=3**6)
+        yield exact(lab, f"mean, {law}", want, lab.mean(probabilities, got), terms=3**6).at(law=law, n=4, d=2, B=3, K=1)
         variance = lab.mean(probabilities, lab.xp.sum((got - want) ** 2, axis=-1))
-        yield exact(lab, f"variance, {law}", predict(gradients, projector, 1, 2, law=law), variance, terms=3**6)
+        yield exact(lab, f"variance, {law}", predict(gradients, projector, 1, 2, law=law), variance, terms=3**6).at(
+            law=law, n=4, d=2, B=3, K=1
+        )
 
 
 @claim(
@@ -175,12 +181,16 @@ def no_baseline(
     ):
         got = estimates(lab, problem, manifold_noise(points, problem), respond=respond)
         size = 1 + float(lab.xp.max(lab.xp.abs(value))) / SIGMA
-        yield exact(lab, f"mean, {law}", target, lab.mean(probabilities, got), terms=64, scale=size)
+        yield exact(lab, f"mean, {law}", target, lab.mean(probabilities, got), terms=64, scale=size).at(
+            law=law, **problem.sizes, sigma=SIGMA, K=draws
+        )
         want = float(lab.xp.sum(target**2)) * theory.estimator.variance(draws, 3, law) + float(
             added(value, 3, draws, SIGMA)
         )
         error = lab.mean(probabilities, lab.squared_error(got, target))
-        yield exact(lab, f"variance, {law}, K = {draws}", want, error, terms=64, scale=size**2)
+        yield exact(lab, f"variance, {law}, K = {draws}", want, error, terms=64, scale=size**2).at(
+            law=law, **problem.sizes, sigma=SIGMA, K=draws
+        )
 
 
 @claim(
@@ -221,6 +231,10 @@ def forward_gradient(
         noise = manifold_noise(points, problem)
         activity = lab.xp.broadcast_to(problem.activity, noise.shape[1:])
         got = lab.jit(estimator.correlation)(respond(tail, derivative, activity, noise), noise, SIGMA)
-        yield exact(lab, f"mean, {law}", target, lab.mean(probabilities, got), terms=27)
+        yield exact(lab, f"mean, {law}", target, lab.mean(probabilities, got), terms=27).at(
+            law=law, **problem.sizes, sigma=SIGMA, K=1
+        )
         want = predict(1, 3, law=law) * float(lab.xp.sum(target**2))
-        yield exact(lab, f"variance, {law}", want, lab.mean(probabilities, lab.squared_error(got, target)), terms=27)
+        yield exact(
+            lab, f"variance, {law}", want, lab.mean(probabilities, lab.squared_error(got, target)), terms=27
+        ).at(law=law, **problem.sizes, sigma=SIGMA, K=1)

@@ -45,10 +45,10 @@ def unbiased_isotropic(lab: Lab, estimate=estimator.correlation) -> Iterator[Com
     problem = linear(lab, "E1", n=10)
     want = theory.estimator.expected_estimate(problem.jacobian, lab.xp.eye(10, dtype=lab.dtype))
     got = _mean_over_law(lab, problem, repeated(lab, rademacher(lab, 10), 1), isotropic_noise, estimate)
-    yield exact(lab, "E Ĵ, all signs", want, got, terms=2**10)
+    yield exact(lab, "E Ĵ, all signs", want, got, terms=2**10).at(law="rademacher", n=10, n_o=2, K=1)
     problem = linear(lab, "E1, two draws", n=4)
     got = _mean_over_law(lab, problem, repeated(lab, lab.gaussian(4), 2), isotropic_noise, estimate)
-    yield exact(lab, "E Ĵ, Gaussian, K = 2", problem.jacobian, got, terms=3**8)
+    yield exact(lab, "E Ĵ, Gaussian, K = 2", problem.jacobian, got, terms=3**8).at(law="gaussian", n=4, n_o=2, K=2)
 
 
 @claim(
@@ -78,15 +78,23 @@ def unbiased_on_manifold(
     """Mean over all Rademacher vectors, d = 8 of n = 12, and over the Gaussian moments of two draws, d = 3 of n = 7."""
     problem = linear(lab, "E2", n=12, d=8)
     got = _mean_over_law(lab, problem, repeated(lab, rademacher(lab, 8), 1), perturb, estimate)
-    yield exact(lab, "E Ĵ, all signs", predict(problem.jacobian, problem.projector), got, terms=2**8)
+    yield exact(lab, "E Ĵ, all signs", predict(problem.jacobian, problem.projector), got, terms=2**8).at(
+        law="rademacher", **problem.sizes, K=1
+    )
     bias = lab.squared_error(got, problem.jacobian) / lab.xp.sum(problem.jacobian**2)
-    yield exact(lab, "‖E Ĵ − J‖²/‖J‖² = 1 − α", 1 - problem.alignment, bias, terms=2**8, scale=1)
+    yield exact(lab, "‖E Ĵ − J‖²/‖J‖² = 1 − α", 1 - problem.alignment, bias, terms=2**8, scale=1).at(
+        law="rademacher", **problem.sizes, K=1
+    )
     inside = Problem(problem.jacobian @ problem.projector, problem.basis, problem.activity)
     got = _mean_over_law(lab, inside, repeated(lab, rademacher(lab, 8), 1), perturb, estimate)
-    yield exact(lab, "E Ĵ = J for rows in the span", inside.jacobian, got, terms=2**8)
+    yield exact(lab, "E Ĵ = J for rows in the span", inside.jacobian, got, terms=2**8).at(
+        law="rademacher", **problem.sizes, K=1
+    )
     problem = linear(lab, "E2, two draws")
     got = _mean_over_law(lab, problem, repeated(lab, lab.gaussian(3), 2), perturb, estimate)
-    yield exact(lab, "E Ĵ, Gaussian, K = 2", predict(problem.jacobian, problem.projector), got, terms=3**6)
+    yield exact(lab, "E Ĵ, Gaussian, K = 2", predict(problem.jacobian, problem.projector), got, terms=3**6).at(
+        law="gaussian", **problem.sizes, K=2
+    )
 
 
 @claim(
@@ -134,20 +142,26 @@ def smoothed(
                 f"Stein, {function.name}, σ = {sigma}, {respond.__name__.removesuffix('_response').replace('_', '-')}"
             )
             scale = float(lab.xp.max(lab.xp.abs(jacobians)))  # of the terms, most of them far out and improbable
-            yield exact(lab, name, want, got, terms=NODES**2, scale=scale / sigma)
+            yield exact(lab, name, want, got, terms=NODES**2, scale=scale / sigma).at(
+                law="gaussian", n=5, d=2, n_o=3, sigma=sigma
+            )
     target = feedforward.jacobian(layers, x, 0, activation.tanh) @ basis @ basis.T
 
     def bias(sigma: float) -> float:
         got = mean_estimate(tail, sigma, estimator.antithetic_response, points, probabilities, basis)
         return math.sqrt(float(lab.squared_error(got, target)))
 
-    yield order("log–log slope of the bias", 2.0, math.log2(bias(1 / 32) / bias(1 / 64)))
+    yield order("log–log slope of the bias", 2.0, math.log2(bias(1 / 32) / bias(1 / 64))).at(
+        law="gaussian", n=5, d=2, n_o=3
+    )
     line = basis[:, :1]
     target, biases = target @ line @ line.T, []
     for law in (lab.gaussian(1, NODES), rademacher(lab, 1)):
         got = mean_estimate(tail, 1 / 64, estimator.antithetic_response, *law, line)
         biases.append(math.sqrt(float(lab.squared_error(got, target))))
-    yield order("bias Gaussian : Rademacher = E z⁴", third_moment_ratio, biases[0] / biases[1])
+    yield order("bias Gaussian : Rademacher = E z⁴", third_moment_ratio, biases[0] / biases[1]).at(
+        n=5, d=1, n_o=3, sigma=1 / 64
+    )
 
 
 @claim(
@@ -180,6 +194,10 @@ def covariance_shaped(
     got = estimates(lab, problem, perturb(points, factor), lambda response, noise, sigma: estimate(response, noise))
     want = problem.jacobian @ covariance
     scale = float(lab.xp.max(lab.xp.abs(want)))
-    yield exact(lab, "E Ĝ = J C", want, lab.mean(probabilities, got), terms=3**8, scale=10 * scale)
+    yield exact(lab, "E Ĝ = J C", want, lab.mean(probabilities, got), terms=3**8, scale=10 * scale).at(
+        law="gaussian", n=4, n_o=2, K=2
+    )
     variance = lab.mean(probabilities, lab.squared_error(got, want))
-    yield exact(lab, "E‖Ĝ − JC‖²", predict(problem.jacobian, covariance, 2), variance, terms=3**8)
+    yield exact(lab, "E‖Ĝ − JC‖²", predict(problem.jacobian, covariance, 2), variance, terms=3**8).at(
+        law="gaussian", n=4, n_o=2, K=2
+    )

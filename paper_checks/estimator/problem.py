@@ -34,6 +34,12 @@ class Problem(NamedTuple):
         """α of the Jacobian."""
         return float(alignment.alignment(self.jacobian, self.basis))
 
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Return n, d and n_o by name."""
+        (n_o, n), d = self.jacobian.shape, self.basis.shape[1]
+        return {"n": n, "d": d, "n_o": n_o}
+
     def tail(self, activity: Array) -> Array:
         """Return the linear output of [..., n]."""
         return activity @ self.jacobian.T

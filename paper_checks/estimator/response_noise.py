@@ -71,7 +71,9 @@ def response_noise(
             got = added[name] = errors[0] - errors[1]
             want = predict(variance**0.5, 2, dimension, 1, sigma)
             label = f"added error, {name}, {sides}"
-            yield exact(lab, label, want, got, terms=3**4 * 16, scale=max(want, float(errors[0])))
+            yield exact(lab, label, want, got, terms=3**4 * 16, scale=max(want, float(errors[0]))).at(
+                rule=name, response=sides, **problem.sizes, tau=TAU, sigma=sigma, K=1
+            )
     parts = [*[lab.gaussian(2)] * 2, *[rademacher(lab, 2)] * 2]
     (*z, first, second), probabilities = lab.independent(*parts)
     noise = perturbation.on_manifold(lab.xp.stack(z), problem.basis, SIGMA)
@@ -81,10 +83,12 @@ def response_noise(
         for each in (response + TAU * lab.xp.stack([first, second]), response)
     ]
     want = predict(TAU, 2, 2, 2, SIGMA)
-    yield exact(lab, "added error, NMNC, direct, K = 2", want, errors[0] - errors[1], terms=9**2 * 16, scale=errors[0])
     yield exact(
-        lab, "VNC : NMNC at matched energy", (4 / 2) ** 2, added["VNC"] / added["NMNC"], terms=3**4 * 16, scale=40
-    )
+        lab, "added error, NMNC, direct, K = 2", want, errors[0] - errors[1], terms=9**2 * 16, scale=errors[0]
+    ).at(rule="NMNC", response="direct", **problem.sizes, tau=TAU, sigma=SIGMA, K=2)
+    ratio = added["VNC"] / added["NMNC"]
+    found = exact(lab, "VNC : NMNC at matched energy", (4 / 2) ** 2, ratio, terms=3**4 * 16, scale=40)
+    yield found.at(**problem.sizes, tau=TAU, K=1)
 
 
 @claim(
@@ -120,12 +124,18 @@ def least_squares(
         condition = float(lab.xp.max(lab.xp.linalg.svdvals(noise)) / lab.xp.linalg.svdvals(noise)[2])
         want = problem.jacobian @ problem.projector
         scale = condition * float(lab.xp.max(lab.xp.abs(problem.jacobian)))
-        yield exact(lab, f"Ĵ = J P, K = {draws}", want, got, terms=7 * draws, scale=scale)
+        yield exact(lab, f"Ĵ = J P, K = {draws}", want, got, terms=7 * draws, scale=scale).at(
+            rule="NMNC", **problem.sizes, tau=0.0, K=draws
+        )
     frame = perturbation.orthonormal_frame(lab.normal("E13: isotropic", 7, 7))
     got = lab.jit(lambda response, noise: estimate(response, noise, None))(frame @ problem.jacobian.T, frame)
-    yield exact(lab, "Ĵ = J, isotropic, K = n", problem.jacobian, got, terms=49)
+    yield exact(lab, "Ĵ = J, isotropic, K = n", problem.jacobian, got, terms=49).at(
+        rule="VNC", n=7, n_o=4, tau=0.0, K=7
+    )
     draws, repetitions = 14, 30_000
     noise = manifold_noise(lab.normal("E13: z", draws, repetitions, 3), problem)
     response = noise @ problem.jacobian.T + TAU * lab.normal("E13: response noise", draws, repetitions, 4)
     errors = lab.squared_error(lab.jit(estimate)(response, noise, problem.basis), problem.jacobian @ problem.projector)
-    yield sampled("E‖Ĵ − JP‖² with response noise", predict(TAU, 4, 3, draws, SIGMA), lab.numpy(errors))
+    yield sampled("E‖Ĵ − JP‖² with response noise", predict(TAU, 4, 3, draws, SIGMA), lab.numpy(errors)).at(
+        rule="NMNC", **problem.sizes, tau=TAU, sigma=SIGMA, K=draws
+    )

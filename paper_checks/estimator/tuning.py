@@ -52,10 +52,14 @@ def best_scaling(lab: Lab, scaling=theory.estimator.best_scaling, shrink=estimat
             return float(lab.mean(probabilities, lab.squared_error(shrink(got, c), problem.jacobian))) / energy
 
         want, best = theory.estimator.best_scaled_error(problem.alignment, draws, 3, law), scaling(draws, 3, law)
-        yield exact(lab, f"relMSE at c*, {law}, K = {draws}", want, error(best), terms=3 ** (3 * draws), scale=2)
+        yield exact(lab, f"relMSE at c*, {law}, K = {draws}", want, error(best), terms=3 ** (3 * draws), scale=2).at(
+            law=law, **problem.sizes, alpha=problem.alignment, K=draws
+        )
         below, middle, above = error(0.5), error(1.0), error(1.5)
         vertex = 1 + (below - above) / (4 * (below - 2 * middle + above))
-        yield exact(lab, f"c*, {law}, K = {draws}", best, vertex, terms=3 ** (3 * draws), scale=10 / problem.alignment)
+        yield exact(
+            lab, f"c*, {law}, K = {draws}", best, vertex, terms=3 ** (3 * draws), scale=10 / problem.alignment
+        ).at(law=law, **problem.sizes, K=draws)
 
 
 SHOWN = (3, 10, 30)
@@ -120,9 +124,13 @@ def _regrets(lab: Lab, law: str, of: Callable, most: int, for_error: Callable, f
         ratios = [a / math.sqrt(e) for a, e in zip(alignments, energies, strict=True)]
         name = f"at the best d, {law}, K = {draws}"
         chosen = for_error(alignments, draws, law)
-        yield exact(lab, f"error {name}", min(errors), errors[chosen - 1], terms=2**10, scale=10)
+        yield exact(lab, f"error {name}", min(errors), errors[chosen - 1], terms=2**10, scale=10).at(
+            law=law, n=jacobian.shape[-1], d=chosen, alpha=alignments[chosen - 1], K=draws
+        )
         chosen = for_cosine(alignments, draws, law)
-        yield exact(lab, f"ratio {name}", max(ratios), ratios[chosen - 1], terms=2**10, scale=1)
+        yield exact(lab, f"ratio {name}", max(ratios), ratios[chosen - 1], terms=2**10, scale=1).at(
+            law=law, n=jacobian.shape[-1], d=chosen, alpha=alignments[chosen - 1], K=draws
+        )
         if law == "rademacher" and draws in SHOWN:
             for d, a in enumerate(alignments, start=1):
                 place: dict[str, str | float] = {"law": law, "n": jacobian.shape[-1], "d": d, "alpha": a, "K": draws}

@@ -70,8 +70,18 @@ def _feedforward_credit(
                 for l, (want, got) in enumerate(zip(truth.gradient, gradient, strict=True), start=1):
                     label = f"∂W_{l}, {kind}, {name}, {function.name}, {cost.name}"
                     scale = float(lab.xp.max(lab.xp.abs(truth.gradient[-1].weight)))
-                    yield exact(lab, label, want.weight, got.weight, terms=6 * 32, scale=scale)
-                    yield exact(lab, label.replace("W", "b"), want.bias, got.bias, terms=6 * 32, scale=scale)
+                    place: dict[str, str | float] = {
+                        "network": kind,
+                        "layer": l,
+                        "route": name,
+                        "phi": function.name,
+                        "loss": cost.name,
+                        "B": 6,
+                    }
+                    yield exact(lab, label, want.weight, got.weight, terms=6 * 32, scale=scale).at(**place)
+                    yield exact(lab, label.replace("W", "b"), want.bias, got.bias, terms=6 * 32, scale=scale).at(
+                        **place
+                    )
 
 
 def _recurrent_credit(lab: Lab, target: Array, slope: Callable, per_sample: Callable) -> Iterator[Comparison]:
@@ -91,7 +101,8 @@ def _recurrent_credit(lab: Lab, target: Array, slope: Callable, per_sample: Call
         scale = float(lab.xp.max(lab.xp.abs(truth.gradient[1].weight)))
         for field, one, other in zip(got[0]._fields, truth.gradient[0], got[0], strict=True):
             label = f"∂{field}, recurrent, {'every' if every else 'last'} step"
-            yield exact(lab, label, one, other, terms=6 * 5 * steps * steps, scale=scale)
+            found = exact(lab, label, one, other, terms=6 * 5 * steps * steps, scale=scale)
+            yield found.at(network="recurrent", n=5, T=steps, leak=leak, B=6)
 
 
 @claim(
@@ -128,8 +139,10 @@ def never_uphill(
         got = credit.activity_gradient(signal, project(jacobians, basis @ basis.T))
         progress = lab.xp.sum(g * got, axis=-1) / lab.xp.sum(g**2, axis=-1)
         want = theory.feedback.projected_progress(g, basis @ basis.T)
-        yield exact(lab, f"⟨g, gP⟩/‖g‖² = α_g, layer {layer}", want, progress, terms=100, scale=1)
+        yield exact(lab, f"⟨g, gP⟩/‖g‖² = α_g, layer {layer}", want, progress, terms=100, scale=1).at(
+            layer=layer, n=digits.WIDTHS[layer], d=digits.DIMENSION, images=50
+        )
     direction = lab.array([[1.0], [2.0]]) / 5**0.5
     g, gate = lab.array([[1.0, -1.0]]), lab.array([[1.0, 0.0]])
     opposed = lab.xp.sum(gated(g, direction @ direction.T, gate) * (gate * g))
-    yield exact(lab, "⟨φ'⊙(gP), φ'⊙g⟩ past a gate", -0.2, opposed, scale=1)
+    yield exact(lab, "⟨φ'⊙(gP), φ'⊙g⟩ past a gate", -0.2, opposed, scale=1).at(n=2, d=1)

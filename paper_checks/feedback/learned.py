@@ -66,14 +66,16 @@ def running_average(
     spread = [lab.xp.broadcast_to(each, outcomes) for each in (start, jacobian)]
     got = _learn(lab, spread[0], [spread[1]] * 3, points, average)
     want = theory.feedback.mean_feedback(start, jacobian, RATE, 3)
-    yield exact(lab, "E B_3", want, lab.mean(probabilities, got), terms=3**6)
+    yield exact(lab, "E B_3", want, lab.mean(probabilities, got), terms=3**6).at(n_o=3, d=2, eta=RATE, t=3)
     variance = lab.mean(probabilities, lab.squared_error(got, want))
-    yield exact(lab, "variance of B_3", predict(RATE, 2, signal, 3), variance, terms=3**6)
+    yield exact(lab, "variance of B_3", predict(RATE, 2, signal, 3), variance, terms=3**6).at(n_o=3, d=2, eta=RATE, t=3)
     jacobian = lab.normal("F1: wide J", 10, 8)
     signal, runs = float(lab.xp.sum(jacobian**2)), lab.xp.broadcast_to(jacobian, (CHAINS, 10, 8))
     draws = [lab.normal(f"F1: z, step {step}", CHAINS, 8) for step in range(STATIONARY)]
     got = _learn(lab, 0 * runs, [runs] * STATIONARY, draws, lab.jit(average))
-    yield sampled("stationary variance", predict(RATE, 8, signal), lab.numpy(lab.squared_error(got, jacobian)))
+    yield sampled("stationary variance", predict(RATE, 8, signal), lab.numpy(lab.squared_error(got, jacobian))).at(
+        n_o=10, d=8, eta=RATE, t=STATIONARY
+    )
 
 
 @claim(
@@ -116,10 +118,14 @@ def average_over_inputs(
     got = _learn(lab, 0 * chosen[0], chosen, points, feedback.running_average)
     centre = mean(jacobians)
     want = theory.feedback.mean_feedback(0 * centre, centre, RATE, 2)
-    yield exact(lab, "E B_2", want, lab.mean(probabilities, got), terms=3**6, scale=float(lab.xp.max(lab.xp.abs(got))))
+    yield exact(
+        lab, "E B_2", want, lab.mean(probabilities, got), terms=3**6, scale=float(lab.xp.max(lab.xp.abs(got)))
+    ).at(images=3, d=2, eta=RATE, t=2)
     square, of_mean = float(lab.xp.mean(lab.xp.sum(jacobians**2, axis=(1, 2)))), float(lab.xp.sum(centre**2))
     variance = lab.mean(probabilities, lab.squared_error(got, want))
-    yield exact(lab, "variance of B_2", predict(RATE, 2, square, of_mean, 2), variance, terms=3**6)
+    yield exact(lab, "variance of B_2", predict(RATE, 2, square, of_mean, 2), variance, terms=3**6).at(
+        images=3, d=2, eta=RATE, t=2
+    )
 
     images, d = 50, 8
     jacobians = trained.jacobians(1, images) @ trained.basis(1, d)
@@ -133,7 +139,9 @@ def average_over_inputs(
         z = lab.normal(f"F2: z, step {step}", CHAINS, d)
         runs = _learn(lab, runs, [lab.xp.take(jacobians, index, axis=0)], [z], average)
     deviations = lab.numpy(lab.squared_error(runs, centre))
-    yield sampled("stationary variance, 50 images", predict(RATE, d, square, of_mean), deviations)
+    yield sampled("stationary variance, 50 images", predict(RATE, d, square, of_mean), deviations).at(
+        images=images, d=d, eta=RATE, t=STATIONARY
+    )
 
 
 @claim(
@@ -188,7 +196,9 @@ def weight_mirror(
                 if name == "NMNC" or kind in ("kernel, padded", "kernel, pooled"):
                     want = _seen_through(lab, layer, directions)
                 scale = 1 + 1 / sigma  # δs has the rounding of s, which 1/σ amplifies
-                yield exact(lab, f"M, {kind}, {name}, σ = {sigma}", want, got, terms=2**layer.inputs, scale=scale)
+                yield exact(lab, f"M, {kind}, {name}, σ = {sigma}", want, got, terms=2**layer.inputs, scale=scale).at(
+                    layer=kind, rule=name, law="rademacher", n=layer.inputs, d=3, sigma=sigma
+                )
 
 
 def _scaled(layer: Any, factor: float) -> Any:

@@ -51,7 +51,9 @@ def step_size_laws(lab: Lab, predict=theory.feedback.student_error_factor, sign:
             gradient = _student_gradients(lab, student, x, SIGMA * z[0][None, ...] if z else None)
             error = lab.mean(probabilities, lab.squared_error(student - sign * rate * gradient, 0 * student))
             got, want = error / lab.xp.sum(student**2), predict(rule, rate, inputs, outputs)
-            yield exact(lab, f"factor, {rule}, N = {inputs}", want, got, terms=probabilities.shape[0])
+            yield exact(lab, f"factor, {rule}, N = {inputs}", want, got, terms=probabilities.shape[0]).at(
+                rule=rule, N=inputs, M=outputs, epsilon=rate
+            )
 
 
 def _student_gradients(lab: Lab, student: Array, x: Array, noise: Array | None) -> Array:
@@ -121,4 +123,6 @@ def weight_gradient_variance(
         want = (slope * (g @ basis @ basis.T)).T @ x / images
         variance = lab.mean(probabilities, lab.squared_error(got, want))
         label = f"variance of ∂W_1, B = {images}, K = {draws}"
-        yield exact(lab, label, predict(slope, g, x, basis, draws), variance, terms=3 ** (2 * images * draws))
+        yield exact(lab, label, predict(slope, g, x, basis, draws), variance, terms=3 ** (2 * images * draws)).at(
+            law="gaussian", d=2, B=images, K=draws
+        )
