@@ -54,3 +54,5 @@ def test_components_that_only_the_svd_resolves_are_refused(samples, n):
 def test_what_it_does_not_offer_is_refused():
     with pytest.raises(ValueError, match="centring: expected one of uncentred, centred, got 'mean-added'"):
         gram.fit(activity_of(9, 40, np, np.float64), dimension=2, centring="mean-added")
+    with pytest.raises(ValueError, match="dimension: expected at most n = 9 units, got 10"):
+        gram.fit(activity_of(40, 9, np, np.float64), dimension=10)
