@@ -495,12 +495,12 @@ AUDIT = ["audit", "nmnc_ref.oracle.audit.adapters:nmnc", "--returns", "jacobian"
         (VECTORS, r"checking: \d+ of \d+, .* so far, about .* left", "435 passed, 0 failed"),
         (
             [*AUDIT, "--calls", "60"],
-            r"auditing, calls at most: \d+ of 60, .* so far, about .* left",
+            r"audit, calls of the budget: \d+ of 60, .* so far, about .* left",
             "Undecided after",
         ),
         (
             [*AUDIT, "--budget", "2"],
-            r"auditing, seconds at most: [01] of 2, .* so far, about .* left",
+            r"audit, seconds of the budget: [01] of 2, .* so far, about .* left",
             "Undecided after",
         ),
     ],

@@ -46,7 +46,7 @@ def add_outputs(parser: Any, *, page: bool = True) -> None:
         shown.add_argument(
             "--report", metavar="DIR", type=Path, help="write a page with everything into DIR: open DIR/index.html"
         )
-    shown.add_argument("--quiet", action="store_true", help="show what failed and the verdict only, and no progress")
+    shown.add_argument("--quiet", action="store_true", help="show only what failed and the verdict, no progress")
 
 
 def install(extra: str) -> str:

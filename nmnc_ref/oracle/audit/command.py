@@ -122,7 +122,7 @@ def _run(options: argparse.Namespace) -> int:
         rendering.expect_folder(options.report)
     budget, activations = limits(options.budget, options.calls), tuple(options.activations)
     what, whole = ("calls", budget.calls) if math.isfinite(budget.calls) else ("seconds", budget.seconds)
-    with command_line.progress(f"auditing, {what} at most", whole, quiet=options.quiet) as advance:
+    with command_line.progress(f"audit, {what} of the budget", whole, quiet=options.quiet) as advance:
         spent = 0.0
 
         def follow(progress: Progress) -> None:
