@@ -36,12 +36,14 @@ DTYPE = {"theory": "float64", "training": "float32"}
 EPILOG = """\
 examples:
   {prog}                           check the theory
-  {prog} --only E3,F1 --seed 7     check two claims with other random numbers
+  {prog} --report report           and write a page, report/index.html
+  {prog} --only E3,F1 --seed 7     two claims, other random numbers
   {prog} --show E4                 all there is to see of one claim
   {prog} --backend jax --dtype float32 --json run.json
   {prog} --tier training           train networks (many minutes)
 
-exit status: 0 all held; 1 a claim failed, a twin was missed or nothing was checked; 2 wrong usage; 130 after Ctrl-C."""
+exit status: 0 all held; 1 a claim failed, a twin was missed or nothing was
+checked; 2 wrong usage; 130 after Ctrl-C."""
 
 
 def _seed(text: str) -> int:

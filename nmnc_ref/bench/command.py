@@ -38,7 +38,7 @@ def register(subparsers: Any) -> None:
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "bench",
         help="measure what the method costs",
-        description="Measure what the method costs, as ratios to named baselines that take turns in the same process.",
+        description="Measure what the method costs, as ratios to baselines in the same process.",
         epilog="example:\n  nmnc-ref bench --only overhead factored --json speed.json",
         formatter_class=Help,
     )

@@ -32,11 +32,14 @@ EXIT = {"sound": OK, "defect": FAILED, "undecided": UNDECIDED, "other kind": OTH
 EPILOG = """\
 examples:
   nmnc-ref audit my_adapter:estimate --returns jacobian --target projected
-  nmnc-ref audit my_adapter:estimate --returns weight-gradient --response loss --calls 20000 --json audit.json
-  nmnc-ref audit nmnc_ref.oracle.audit.adapters:nmnc --returns jacobian --target projected   (a right one)
+  nmnc-ref audit my_adapter:estimate --returns weight-gradient --response loss \\
+      --calls 20000 --json audit.json
+  nmnc-ref audit nmnc_ref.oracle.audit.adapters:nmnc --returns jacobian \\
+      --target projected                                       (a right one)
 
-exit status: 0 sound; 1 defect found; 2 wrong usage; 3 undecided within the budget; 4 right mean, but the variance
-of another kind than declared. AUDIT.md is the guide."""
+exit status: 0 sound; 1 defect found; 2 wrong usage; 3 undecided within the
+budget; 4 right mean, but the variance of another kind than declared. AUDIT.md
+is the guide."""
 
 
 def register(subparsers: Any) -> None:
@@ -44,7 +47,7 @@ def register(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "audit",
         help="audit an estimator of Jacobians or gradients that draws its own noise",
-        description="Say what mean and variance an estimator has, whether they are the theory's, and if not, why.",
+        description="Compare an estimator's mean and variance with the theory, and explain defects.",
         epilog=EPILOG,
         formatter_class=Help,
     )

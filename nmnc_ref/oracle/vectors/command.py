@@ -21,10 +21,12 @@ EPILOG = """\
 examples:
   nmnc-ref vectors check --impl my_package.my_port:port
   nmnc-ref vectors check --answers answers --dtype float32 --require all
-  nmnc-ref vectors check --impl nmnc_ref.oracle.vectors.adapter:on_numpy   (the reference itself)
+  nmnc-ref vectors check --impl nmnc_ref.oracle.vectors.adapter:on_numpy
+                                                       (the reference itself)
 
-exit status: 0 at least one stage was checked and none failed; 1 a stage failed, none was checked, or one that is
-required has no answer; 2 wrong usage, or files that are not of the form. PORTING.md is the guide."""
+exit status: 0 at least one stage was checked and none failed; 1 a stage
+failed, none was checked, or one that is required has no answer; 2 wrong usage,
+or malformed files. PORTING.md is the guide."""
 
 
 def register(commands: argparse._SubParsersAction) -> None:
