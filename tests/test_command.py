@@ -521,6 +521,20 @@ def test_all_commands_tell_of_their_progress_in_a_pipe_unless_they_are_quiet(wor
     assert verdict in quiet.out
 
 
+@pytest.mark.skipif(os.name != "posix", reason="this system has no pseudo-terminals")
+def test_a_bar_on_the_terminal_takes_nothing_from_what_goes_to_a_file(tmp_path):
+    code = "from nmnc_ref.oracle.command_line import progress, console\n"
+    code += "with progress('working', 2) as advance: console().print('a row'); advance(); print('another')"
+    terminal, own = os.openpty()
+    with (tmp_path / "out").open("wb") as out:
+        environment = os.environ | {"TERM": "xterm", "COLUMNS": "80"}
+        subprocess.run([sys.executable, "-c", code], stdout=out, stderr=own, env=environment, check=True, timeout=100)
+    os.close(own)
+    assert (tmp_path / "out").read_text() == "a row\nanother\n"
+    assert "working" in os.read(terminal, 10_000).decode()
+    os.close(terminal)
+
+
 @pytest.mark.parametrize("package", ["rich", "scipy", "sklearn"])
 def test_without_the_extra_the_installed_command_says_what_to_install(package):
     code = f"import sys; sys.modules['{package}'] = None; from paper_checks.command import main; main(['verify'])"
