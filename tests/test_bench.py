@@ -92,6 +92,30 @@ def test_missed_goals_are_no_failure_but_broken_rows_are(monkeypatch, capsys):
     assert f"1 of {runs} goals met" in capsys.readouterr().out
 
 
+def test_an_interrupted_benchmark_shows_and_writes_what_was_measured(monkeypatch, tmp_path, capsys):
+    def found(name, row, threads):
+        if name == "normals-numpy":
+            raise KeyboardInterrupt
+        return {
+            "name": name,
+            "threads": threads,
+            "work": "",
+            "baseline": "",
+            "goal": 1.0,
+            "met": False,
+            "error": "none",
+        }
+
+    monkeypatch.setattr(command, "measured", found)
+    file = tmp_path / "bench.json"
+    arguments = ["bench", "--only", "factored", "normals-numpy", "--threads", "1", "--json", str(file)]
+    assert main(arguments) == 130
+    assert capsys.readouterr().out.endswith("0 of 1 goals met, interrupted after 1 of 2\n")
+    document = json.loads(file.read_text(encoding="utf-8"))
+    assert [row["name"] for row in document["rows"]] == ["factored"]
+    assert document["unfinished"] == [{"name": "normals-numpy", "threads": 1}]
+
+
 def test_a_row_that_raises_says_so():
     record = command.measured("no such row", Row("", "", 1.0, (1,), 1, lambda: FINDING), 1)
     assert "KeyError" in record["error"]

@@ -17,6 +17,7 @@ from typing import Any
 from nmnc_ref.bench.row import Cost, Finding, Row
 from nmnc_ref.oracle.command_line import (
     FAILED,
+    INTERRUPTED,
     OK,
     Help,
     UsageError,
@@ -69,17 +70,25 @@ def run(options: argparse.Namespace) -> int:
         if not options.only or name in options.only
         for threads in (row.threads if options.threads is None else (options.threads,))
     ]
-    with progress("measuring", len(wanted), quiet=options.quiet) as advance:
-        for each in wanted:
-            record = measured(*each)
-            found.append(record)
-            if not (options.quiet and record["met"]):
-                shown.print(as_text(record), markup=False, highlight=False)
-            advance()
+    interrupted = False
+    try:
+        with progress("measuring", len(wanted), quiet=options.quiet) as advance:
+            for each in wanted:
+                record = measured(*each)
+                found.append(record)
+                if not (options.quiet and record["met"]):
+                    shown.print(as_text(record), markup=False, highlight=False)
+                advance()
+    except KeyboardInterrupt:
+        interrupted = True
     met = sum(record["met"] for record in found)
-    shown.print(f"{met} of {len(found)} goals met", markup=False, highlight=False)
-    if options.json:
-        write_json(options.json, {"machine": machine(), "rows": found})
+    stopped = f", interrupted after {len(found)} of {len(wanted)}" if interrupted else ""
+    shown.print(f"{met} of {len(found)} goals met{stopped}", markup=False, highlight=False)
+    if options.json and found:
+        unfinished = [{"name": name, "threads": threads} for name, _, threads in wanted[len(found) :]]
+        write_json(options.json, {"machine": machine(), "rows": found, "unfinished": unfinished})
+    if interrupted:
+        return INTERRUPTED
     return FAILED if any("error" in record for record in found) else OK
 
 
