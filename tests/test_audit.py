@@ -17,6 +17,7 @@ import threading
 import time
 import warnings
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -28,6 +29,7 @@ from nmnc_ref.oracle.audit import adapters, process, run, statistics, terminal
 from nmnc_ref.oracle.audit import probes as probing
 from nmnc_ref.oracle.audit.checks import ALL, MEAN, Measurement, compare, defects
 from nmnc_ref.oracle.audit.diagnosis import Diagnosis
+from nmnc_ref.oracle.audit.drawing import Drawing
 from nmnc_ref.oracle.audit.experiment import expected_parts, experiment, respond
 from nmnc_ref.oracle.audit.law import draw
 from nmnc_ref.oracle.audit.probes import probes
@@ -43,7 +45,7 @@ from nmnc_ref.oracle.audit.problem import (
     layers,
     variants,
 )
-from nmnc_ref.oracle.audit.session import Budget, Session, fingerprint
+from nmnc_ref.oracle.audit.session import Budget, Session, fingerprint, form
 from paper_checks.campaigns import audit_power, released_estimators
 from paper_checks.campaigns.audit_power import (
     HARMLESS,
@@ -69,11 +71,10 @@ def expectations():
     """Compute once what many audits of the same problems expect: a mean at large σ takes a second to integrate."""
     known = {}
 
-    def remembered(problem, declaration, smoothing=None):
-        numbers = (problem.activation, problem.loss, problem.sigma, problem.draws, problem.sites)
-        key = (numbers, fingerprint(problem), declaration, smoothing is None)
+    def remembered(problem, declaration, smoothing, points):
+        key = (form(problem), fingerprint(problem), declaration, smoothing is None, points)
         if key not in known:
-            known[key] = expected_parts(problem, declaration, smoothing)
+            known[key] = expected_parts(problem, declaration, smoothing, points)
         return known[key]
 
     with pytest.MonkeyPatch.context() as patch:
@@ -279,10 +280,10 @@ def test_chance_stays_within_the_bound_of_a_weighted_chi_square():
 
 def test_what_is_called_detectable_is_detected():
     rng, terms = np.random.default_rng(0), 10**9
-    covariance = np.diag([1.0, 0.3, 0.1])
-    error = np.array([statistics.smallest_norm(covariance, terms, terms), 0, 0])
-    samples = rng.normal(size=(20_000, 3)) * np.sqrt(np.diag(covariance)) + error
-    assert np.mean(np.sum(samples**2, axis=1) > statistics.norm_bound(covariance, terms, terms)) > 0.998
+    variances = np.array([1.0, 0.3, 0.1])
+    error = np.array([statistics.smallest_norm(variances, terms, terms), 0, 0])
+    samples = rng.normal(size=(20_000, 3)) * np.sqrt(variances) + error
+    assert np.mean(np.sum(samples**2, axis=1) > statistics.norm_bound(variances, terms, terms)) > 0.998
 
 
 def test_all_comparisons_together_keep_the_promise():
@@ -408,10 +409,48 @@ def test_a_kind_whose_mean_differs_at_a_kink_is_of_another_kind():
     ],
 )
 def test_kinds_that_fit_are_audited_one_after_the_other(verdicts, verdict, left, monkeypatch):
-    monkeypatch.setattr(run, "_decide", lambda other: (other, [], None))
-    monkeypatch.setattr(run, "_explain", lambda other, checks: (checks, Diagnosis()))
-    _, found, _, diagnosis = run._of_another_kind(verdicts, [], Diagnosis(kinds=tuple("abc")))
+    """Where none is right after all, the first is explained, which fits best."""
+
+    class Fake(NamedTuple):
+        kind: str = ""
+
+        def of_kind(self, kind):
+            return Fake(kind)
+
+        def measurements(self):
+            return []
+
+    monkeypatch.setattr(run, "_decide", lambda other: (dict(zip("abc", verdicts, strict=True))[other.kind], [], None))
+    monkeypatch.setattr(run, "_explain", lambda other, checks: (checks, Diagnosis(advice=other.kind)))
+    monkeypatch.setattr(run.diagnosis, "of_kinds", lambda measured, kinds: kinds)
+    _, found, _, diagnosis = run._of_another_kind(Fake(), [], tuple("abc"))
     assert (found, "".join(diagnosis.kinds)) == (verdict, left)
+    assert diagnosis.advice == ("a" if verdict == "defect" else "")
+
+
+def test_a_kind_that_the_calls_do_not_suffice_to_judge_is_no_defect():
+    """Noise of weights, too, moves units at the kink of a ReLU, so that the mean of the declared kind is missed."""
+    words = KINDS["weight perturbation"]
+    report = oracle.audit(stranger(**words), words["returns"], activations=("tanh", "relu"), calls=2_000)
+    assert report.verdict == "undecided", report.headline
+    assert report.kinds[0] == declare(**words)
+    assert "more calls would decide it" in report.advice
+
+
+def test_what_was_drawn_serves_for_every_kind_of_the_same_problem():
+    session = Session(RIGHT, Budget(calls=50))
+    drawing = Drawing(session, Declaration("jacobian"), 0, ("tanh",), "kind")
+    drawing.extend(0, 16)
+    other = drawing.of_kind(Declaration("jacobian", simultaneous=True))
+    other.extend(0, 16)
+    assert session.calls == 16
+    other.extend(0, 32)
+    (sample, _), (same, _) = other.measurement(0).samples, drawing.measurement(0).samples
+    assert np.array_equal(sample, same)
+    assert len(np.unique(sample, axis=0)) == 32
+    value = drawing.of_kind(Declaration("jacobian", measures="value"))  # has problems of its own
+    value.extend(0, 16)
+    assert session.calls == 48
 
 
 @pytest.mark.parametrize("name", KINDS)

@@ -253,11 +253,11 @@ def _estimate(problem, rng, declared, slip, antithetic):
             weights, biases = moved[l]
             change = change[:, : weights.shape[1]]
             arrays += [
-                factor * np.einsum("kb,kbnm->nm", change[..., 0], weights),
-                factor * np.einsum("kb,kbn->n", change[..., 0], biases),
+                factor * np.tensordot(change[..., 0], weights, 2),
+                factor * np.tensordot(change[..., 0], biases, 2),
             ]
             continue
-        J = np.einsum("kbo,kbn->bon", change, moved[l]) * factor
+        J = np.transpose(change, (1, 2, 0)) @ np.swapaxes(moved[l], 0, 1) * factor
         if problem.bases is not None and slip == "energy mismatch: noise of σ, estimate divided by σ²d/n":
             J = J * (J.shape[-1] / problem.bases[l].shape[1] if l < last else 1)
         if slip == "last sample forgotten" and B > 1:

@@ -16,7 +16,7 @@ import numpy as np
 from nmnc_ref.oracle.audit.experiment import Part
 from nmnc_ref.oracle.audit.probes import Probe
 from nmnc_ref.oracle.audit.problem import Declaration, basis
-from nmnc_ref.oracle.audit.statistics import MISSED, bound, norm_bound, smallest_norm
+from nmnc_ref.oracle.audit.statistics import MISSED, bound, norm_bound, smallest_norm, spectrum
 
 PASSED, DEFECT, UNDECIDED = "passed", "defect", "undecided"
 ROUNDING = 1e-4
@@ -157,8 +157,8 @@ def part_checks(probe: Probe, part: Part, sample: np.ndarray) -> Iterator[Check]
     yield _judged("scale", probe.name, part.name, scale, 1.0, se, bound(terms, calls=calls))
 
     across = np.eye(len(mean)) - np.outer(along, along)
-    off = across @ covariance @ across
-    error, chance = float(np.sum((across @ mean) ** 2)), max(float(np.trace(off)), 0.0)
+    off = spectrum(across @ covariance @ across)
+    error, chance = float(np.sum((across @ mean) ** 2)), float(off.sum())
     angle = math.atan2(math.sqrt(max(error - chance, 0.0)), abs(scale) * size)
     smallest = math.atan2(smallest_norm(off, terms, calls), size * abs(scale))
     status = _status(error, norm_bound(off, terms, calls) + (ROUNDING * size) ** 2)
@@ -171,19 +171,21 @@ def part_checks(probe: Probe, part: Part, sample: np.ndarray) -> Iterator[Check]
 
 def _null(probe: Probe, part: Part, mean: np.ndarray, covariance: np.ndarray, terms: int, calls: int) -> Check:
     """Judge a mean that is to be zero, in units of the standard deviation of one estimate."""
-    unit = math.sqrt(calls * np.trace(covariance))
-    norm, se = float(np.linalg.norm(mean)) / unit, math.sqrt(np.trace(covariance)) / unit
-    status = _status(norm * unit, math.sqrt(norm_bound(covariance, terms, calls)))
-    return Check("null", probe.name, part.name, status, norm, 0.0, se, smallest_norm(covariance, terms, calls) / unit)
+    chance = spectrum(covariance)
+    unit = math.sqrt(calls * chance.sum())
+    norm, se = float(np.linalg.norm(mean)) / unit, math.sqrt(chance.sum()) / unit
+    status = _status(norm * unit, math.sqrt(norm_bound(chance, terms, calls)))
+    return Check("null", probe.name, part.name, status, norm, 0.0, se, smallest_norm(chance, terms, calls) / unit)
 
 
 def _of_norm(probe: Probe, part: Part, sample: np.ndarray) -> Check:
     """Judge the relative error of a mean in all directions together."""
     mean, covariance, terms = _of_mean(probe, part, sample)
     size, error = float(np.linalg.norm(part.mean)), float(np.sum((mean - part.mean) ** 2))
-    status = _status(error, norm_bound(covariance, terms, len(sample)) + (ROUNDING * size) ** 2)
-    excess, se = math.sqrt(max(error - np.trace(covariance), 0.0)) / size, math.sqrt(np.trace(covariance)) / size
-    visible = smallest_norm(covariance, terms, len(sample)) / size
+    off, calls = spectrum(covariance), len(sample)
+    status = _status(error, norm_bound(off, terms, calls) + (ROUNDING * size) ** 2)
+    excess, se = math.sqrt(max(error - off.sum(), 0.0)) / size, math.sqrt(off.sum()) / size
+    visible = smallest_norm(off, terms, calls) / size
     return Check("mean at large σ", probe.name, part.name, status, excess, 0.0, se, visible)
 
 

@@ -16,12 +16,14 @@ from nmnc_ref.oracle.audit import scaling
 from nmnc_ref.oracle.audit.checks import (
     FEWEST,
     KIND,
+    MEAN,
     ROUNDING,
     Check,
     Measurement,
     compare,
     defects,
     is_constant,
+    kind_checks,
     mean_checks,
 )
 from nmnc_ref.oracle.audit.experiment import expected_parts
@@ -37,17 +39,22 @@ DROWNED = (
     "The mean is so small that it is not seen under the noise, nor with it what scale it has. "
     "If no baseline is subtracted, --measures value asks problems on which there is less noise."
 )
-MORE = "More calls would tell"
+FEW_POINTS = 1 << 13
+"""Of the integral that tells kinds apart at large σ, of which many are compared with little data."""
 SHARE = 0.5
 """Of the clearest defect's distance that an explanation may leave at most: others explain it by chance."""
 
 
 class Diagnosis(NamedTuple):
-    """Explanations, best first; the kinds that the variances are those of, and what else there is to say."""
+    """Explanations, best first; the kinds that the variances are those of; what else there is to say.
+
+    `settled`: more calls on the same problems would tell nothing more.
+    """
 
     explanations: tuple[Explanation, ...] = ()
     kinds: tuple[Declaration, ...] = ()
     advice: str = ""
+    settled: bool = True
 
 
 def of_mean(measured: Sequence[Measurement], declaration: Declaration, checks: Sequence[Check]) -> Diagnosis:
@@ -60,64 +67,61 @@ def of_mean(measured: Sequence[Measurement], declaration: Declaration, checks: S
     if law is None or law.trivial or (slips and law.factors > 1):
         return _told_apart(slips) if slips else _kinds_elsewhere(measured, declaration)
     corrected = [_divided(each, law.divisors(each)) for each in measured if each.probe.linear]
-    fitting = of_kind(corrected, declaration).kinds
+    fitting = _kinds(corrected, declaration)
     if slips and not fitting:
         return _told_apart(slips)
     explained = (Explanation(law.name, 1.0, law.text),)
     if not fitting:
         return Diagnosis(explained, advice="This explains the means alone: the variances fit no kind.")
-    note = "" if fitting[0] == declaration else f"The variances are then those of {fitting[0].kind}."
-    return Diagnosis(explained, fitting, note)
+    note = "" if declaration in fitting else f"The variances are then those of {fitting[0].kind}."
+    alike = declaration in fitting or len(fitting) == len(variants(fitting[0]))
+    return Diagnosis(explained, fitting, note, settled=alike and law.name != law.text)  # others may be chance
 
 
-def of_kind(
-    measured: Sequence[Measurement], declaration: Declaration, among: Iterable[Declaration] | None = None
-) -> Diagnosis:
-    """Return the kinds of which everything is that was measured, best first; the declared one alone if it fits.
+def _kinds(measured: Sequence[Measurement], declaration: Declaration) -> tuple[Declaration, ...]:
+    """Return the kinds that fit, best first: the declared one and its variants, if they do."""
+    declared, *others = kinds(declaration)
+    return of_kinds(measured, [declared]) or of_kinds(measured, others)
 
-    Args:
-        measured: of all probes.
-        declaration: what was declared.
-        among: the kinds to look for; all, the declared one first, if None.
-    """
+
+def of_kinds(measured: Sequence[Measurement], among: Iterable[Declaration]) -> tuple[Declaration, ...]:
+    """Return those of some kinds, and of their variants, that fit everything that was measured, best first."""
     linear = [each for each in measured if each.probe.linear and each.calls >= FEWEST]
     linear.sort(key=lambda each: len(each.probe.problem.x))  # a small one excludes most kinds
+    curved = [each for each in measured if not each.probe.linear and each.calls >= FEWEST]
     left: dict[Declaration, float] = {}
-    for kind in kinds(declaration) if among is None else among:
-        squares = 0.0
+    for kind in among:
+        expected: list[Measurement] = []
         for measurement in linear:
-            claimed = expected_parts(measurement.probe.problem, kind)
-            found = compare([measurement._replace(parts=claimed)], kind)
-            squares += _squares(found)
-            if defects(found, KIND):
+            expected.append(measurement._replace(parts=expected_parts(measurement.probe.problem, kind)))
+            if defects(kind_checks(expected[-1], kind)):
                 break
         else:
-            every = [each._replace(parts=expected_parts(each.probe.problem, kind)) for each in linear]
-            if not defects(compare(every, kind), KIND):
-                left[kind] = squares
-                if kind == declaration:
-                    break
-    fitting = [variant for kind in sorted(left, key=left.__getitem__) for variant in variants(kind)]
-    curved = [each for each in measured if not each.probe.linear and each.calls >= FEWEST]
-    return Diagnosis(kinds=tuple(kind for kind in fitting if not _contradicted(curved, kind)))
+            checks = compare(expected, kind)
+            if not defects(checks, KIND):
+                fitting = (variant for variant in variants(kind) if not _contradicted(curved, variant))
+                left |= dict.fromkeys(fitting, _squares(checks))
+    return tuple(sorted(left, key=left.__getitem__))
+
+
+def _contradicted(curved: Sequence[Measurement], kind: Declaration) -> bool:
+    """Tell whether the mean at large σ is that of another kind."""
+    expected = (each._replace(parts=expected_at(each.probe, kind, 0, FEW_POINTS)) for each in curved)
+    return any(defects(mean_checks(each)) for each in expected)
 
 
 def _kinds_elsewhere(measured: Sequence[Measurement], declaration: Declaration) -> Diagnosis:
     """Return the other kinds that fit without ReLU, at whose kink the means of kinds differ."""
     smooth = [each for each in measured if each.probe.problem.activation != "relu"]
-    return of_kind(smooth, declaration, itertools.islice(kinds(declaration), 1, None)) if smooth else Diagnosis()
-
-
-def _contradicted(curved: Sequence[Measurement], kind: Declaration) -> bool:
-    """Tell whether the mean at large σ is that of another kind."""
-    expected = (each._replace(parts=expected_at(each.probe, kind, 0)) for each in curved)
-    return any(defects(mean_checks(each)) for each in expected)
+    if not smooth or defects(compare(smooth, declaration), MEAN):
+        return Diagnosis()
+    return Diagnosis(kinds=of_kinds(smooth, itertools.islice(kinds(declaration), 1, None)))
 
 
 def of_variance(measured: Sequence[Measurement], declaration: Declaration, checks: Sequence[Check]) -> Diagnosis:
     """Explain variances that the declared kind does not have: by another kind, or by a slip that spares the mean."""
-    found = of_kind(measured, declaration)
-    return found if found.kinds else _told_apart(_slips(measured, declaration, checks))
+    found = _kinds(measured, declaration)
+    return Diagnosis(kinds=found) if found else _told_apart(_slips(measured, declaration, checks))
 
 
 def _slips(
@@ -187,5 +191,5 @@ def _told_apart(fits: list[tuple[str, float]]) -> Diagnosis:
         Explanation(name, likelihood / sum(likelihoods))
         for (name, _), likelihood in zip(fits, likelihoods, strict=True)
     )
-    advice = f"{MORE} {found[0].name} from {found[1].name}." if len(found) > 1 else ""
-    return Diagnosis(found, advice=advice)
+    advice = f"More calls would tell {found[0].name} from {found[1].name}." if len(found) > 1 else ""
+    return Diagnosis(found, advice=advice, settled=len(found) < 2)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import itertools
+from typing import Any
 
 import numpy as np
 
@@ -10,7 +12,7 @@ from nmnc_ref.oracle.audit.checks import ROUNDING, Measurement
 from nmnc_ref.oracle.audit.experiment import Part
 from nmnc_ref.oracle.audit.probes import expected_at, probes
 from nmnc_ref.oracle.audit.problem import Declaration
-from nmnc_ref.oracle.audit.session import Fault, Session, fingerprint
+from nmnc_ref.oracle.audit.session import Fault, Session, fingerprint, form
 
 
 class Drawing:
@@ -26,10 +28,17 @@ class Drawing:
         self.session, self.declaration, self.seed, self.judge = session, declaration, seed, judge
         every = probes(declaration, seed, activations)
         self.probes = tuple(probe for probe in every if probe.linear or judge == "kind")
+        self._activations = activations
         self._pristine = tuple(fingerprint(probe.problem) for probe in self.probes)
-        self._rows: list[list[list[np.ndarray]]] = [[] for _ in self.probes]
-        step, offset = np.random.default_rng([seed, 0x73656564]).integers(2**31, size=2)
-        self._step, self._offset, self._issued = 2 * int(step) + 1, int(offset), 0
+        self._drawn: dict[Any, list[list[np.ndarray]]] = {}
+        step, offset = map(int, np.random.default_rng([seed, 0x73656564]).integers(2**31, size=2))
+        self._seeds = (((2 * step + 1) * issued + offset) % 2**32 for issued in itertools.count(1))
+
+    def of_kind(self, kind: Declaration) -> Drawing:
+        """Return a drawing for another kind, to which what was drawn belongs wherever both ask the same problem."""
+        other = Drawing(self.session, kind, self.seed, self._activations, self.judge)
+        other._drawn, other._seeds = self._drawn, self._seeds
+        return other
 
     @functools.cache  # noqa: B019 — as long as the audit lives
     def parts(self, index: int) -> tuple[Part, ...]:
@@ -42,9 +51,9 @@ class Drawing:
         Raises:
             Fault, Spent: see `Session.call`; Fault also for inputs that were written to.
         """
-        rows = self._rows[index]
-        for seed in [self._seed() for _ in range(calls - len(rows))]:
-            rows.append(self._estimate(index, seed))  # one by one, as what came before a fault or the end is kept
+        rows = self._rows(index)
+        for _ in range(calls - len(rows)):  # one by one, as what came before a fault or the end is kept
+            rows.append(self._estimate(index, next(self._seeds)))
         self._expect_untouched(index)
 
     def ask_twice(self, index: int) -> None:
@@ -53,7 +62,7 @@ class Drawing:
         Raises:
             Fault: the answers differ; or as `extend`.
         """
-        seed = self._seed()
+        seed = next(self._seeds)
         first, second = (self._estimate(index, seed) for _ in range(2))
         self._expect_untouched(index)
         for part, one, other in zip(self.parts(index), first, second, strict=True):
@@ -71,7 +80,7 @@ class Drawing:
         """
         random = [number for number, part in enumerate(self.parts(index)) if np.any(part.covariance)]
         if random:
-            rows = np.array([np.concatenate([row[number] for number in random]) for row in self._rows[index]])
+            rows = np.array([np.concatenate([row[number] for number in random]) for row in self._rows(index)])
             distinct = len(np.unique(rows, axis=0))
             if distinct <= len(rows) / 2 and np.any(rows):
                 name = self.probes[index].name
@@ -79,15 +88,21 @@ class Drawing:
 
     def measurements(self) -> list[Measurement]:
         """Return what was drawn from every probe that has been asked."""
-        return [
-            Measurement(probe, self.parts(index), tuple(map(np.array, zip(*rows, strict=True))))
-            for index, (probe, rows) in enumerate(zip(self.probes, self._rows, strict=True))
-            if rows
-        ]
+        return [self.measurement(index) for index in range(len(self.probes)) if self._rows(index)]
 
-    def _seed(self) -> int:
-        self._issued += 1
-        return (self._step * self._issued + self._offset) % 2**32
+    def measurement(self, index: int) -> Measurement:
+        """Return what was drawn from a probe."""
+        samples = tuple(map(np.array, zip(*self._rows(index), strict=True)))
+        return Measurement(self.probes[index], self.parts(index), samples)
+
+    @property
+    def calls(self) -> dict[str, int]:
+        """How often each probe was asked, by its name."""
+        return {probe.name: len(self._rows(index)) for index, probe in enumerate(self.probes)}
+
+    def _rows(self, index: int) -> list[list[np.ndarray]]:
+        """Return the estimates of a probe, to which others can be added."""
+        return self._drawn.setdefault((self._pristine[index], form(self.probes[index].problem)), [])
 
     def _estimate(self, index: int, seed: int) -> list[np.ndarray]:
         return self.session.call(self.probes[index].problem, self.parts(index), seed)

@@ -23,8 +23,8 @@ from nmnc_ref.oracle.audit.problem import ACTIVATIONS, LOSSES, Declaration, Prob
 
 GROUPS = 32
 """Of points of the integral over finite noise, from whose scatter its own error is known."""
-POINTS = 1 << 17
-"""In all groups together."""
+POINTS = 1 << 16
+"""In all groups together; a judgement that is not the last one needs fewer."""
 
 
 class Part(NamedTuple):
@@ -270,7 +270,7 @@ def _columns(
 
 
 def expected_parts(
-    problem: Problem, declaration: Declaration, smoothing: np.random.Generator | None = None
+    problem: Problem, declaration: Declaration, smoothing: np.random.Generator | None = None, points: int = POINTS
 ) -> tuple[Part, ...]:
     """Return the parts of a right estimate, in the order in which they are returned.
 
@@ -278,9 +278,10 @@ def expected_parts(
         problem: what is estimated.
         declaration: how.
         smoothing: of an integral over finite noise for the means; None where the response is linear.
+        points: of that integral.
     """
     made = experiment(problem, declaration)
-    products = None if smoothing is None else _products(made, declaration, smoothing)
+    products = None if smoothing is None else _products(made, declaration, smoothing, points)
     return (*parts(made, products), *exact_output_layer(problem, declaration))
 
 
@@ -314,13 +315,13 @@ def exact_output_layer(problem: Problem, declaration: Declaration) -> tuple[Part
     return tuple(found)
 
 
-def _products(made: Experiment, declaration: Declaration, generator: np.random.Generator) -> np.ndarray:
+def _products(made: Experiment, declaration: Declaration, generator: np.random.Generator, points: int) -> np.ndarray:
     """Return E[ρ zᵀ] at finite σ [G, R, D].
 
     The linear response, whose part is known, is subtracted under the integral; that leaves little variance.
     """
     found = np.empty((GROUPS, *made.slopes.shape))
-    count = POINTS // GROUPS
+    count = points // GROUPS
     for group in range(GROUPS):
         z = made.draw(generator, count)
         odd = (respond(made, declaration, z) - respond(made, declaration, -z)) / 2

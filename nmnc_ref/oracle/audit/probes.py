@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nmnc_ref.checked import checked
-from nmnc_ref.oracle.audit.experiment import Part, expected_parts
+from nmnc_ref.oracle.audit.experiment import POINTS, Part, expected_parts
 from nmnc_ref.oracle.audit.problem import ACTIVATIONS, Declaration, Problem, forward, read_only
 from nmnc_ref.scalars import Index
 
@@ -41,10 +41,10 @@ class Probe(NamedTuple):
     linear: bool = True
 
 
-def expected_at(probe: Probe, declaration: Declaration, seed: int) -> tuple[Part, ...]:
-    """Return what is expected of a probe, integrated numerically where responses are not linear."""
+def expected_at(probe: Probe, declaration: Declaration, seed: int, points: int = POINTS) -> tuple[Part, ...]:
+    """Return what is expected of a probe, integrated numerically over points where responses are not linear."""
     exact = probe.linear or declaration.measures == "derivative"
-    return expected_parts(probe.problem, declaration, None if exact else np.random.default_rng([seed, 0x65]))
+    return expected_parts(probe.problem, declaration, None if exact else np.random.default_rng([seed, 0x65]), points)
 
 
 @checked
@@ -96,7 +96,17 @@ def _of_activation(draw: _Draw, activation: str) -> list[Probe]:
 
 def _large(declared: Declaration) -> float:
     """Return a large σ; losses curve on their own, and noise of weights adds up over their inputs."""
-    return LARGE_SIGMA / (1 if declared.response == "output" else 2) / (1 if declared.perturbs == "activity" else 2)
+    several = {"activity": 1, "preactivation": 2, "weights": 4}[declared.perturbs]
+    return LARGE_SIGMA / (1 if declared.response == "output" else 2) / several
+
+
+def _many(declared: Declaration) -> int:
+    """Return by how much more draws make up for the noise of a kind, so that all take about as many calls."""
+    if declared.measures == "value":
+        return 64 if declared.perturbs == "weights" else 16
+    if declared.perturbs == "weights":  # which has more directions to search
+        return 8
+    return 4 if declared.response == "batch-loss" else 1  # in which other samples are noise
 
 
 class _Draw(NamedTuple):
@@ -142,8 +152,6 @@ class _Draw(NamedTuple):
         if quiet:
             output = activity_below @ weights[-1].T
             biases[-1] = QUIET * sigma * self.generator.normal(size=widths[-1]) - output.mean(axis=0)
-        many = {"value": 16, "difference": 1, "derivative": 1}[self.declaration.measures]
-        many *= 4 if self.declaration.perturbs == "weights" else 1  # which has more directions to search
         problem = Problem(
             weights=tuple(map(read_only, weights)),
             biases=tuple(map(read_only, biases)),
@@ -152,7 +160,7 @@ class _Draw(NamedTuple):
             target=read_only(np.zeros((batch, widths[-1]))),
             loss=loss,
             sigma=sigma,
-            draws=many * draws,
+            draws=_many(self.declaration) * draws,
             bases=None,
             sites=tuple(range(len(dimensions))) if sites is None else sites,
         )

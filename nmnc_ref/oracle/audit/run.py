@@ -21,6 +21,7 @@ from nmnc_ref.oracle.audit.checks import (
     compare,
     defects,
     fault_check,
+    mean_checks,
 )
 from nmnc_ref.oracle.audit.diagnosis import Diagnosis
 from nmnc_ref.oracle.audit.drawing import Drawing
@@ -50,7 +51,9 @@ DIAGNOSED = 64
 MOST_DIAGNOSED = 512
 """Calls of each probe beyond which several explanations are left standing."""
 GROWTH = 1.6
-"""Calls of a probe grow by this factor until its questions are decided."""
+"""Calls of a probe grow by this factor at most until its questions are decided."""
+MARGIN = 1.1
+"""By which more calls are made than would decide as far as is known."""
 
 
 @checked
@@ -123,10 +126,9 @@ def conduct(
     elif verdict == DEFECT:
         checks, found = _explain(drawing, checks)
         if found.kinds and not found.explanations:
-            others = (Drawing(session, kind, seed, activations, judge) for kind in found.kinds)
-            drawing, verdict, checks, found = _of_another_kind(others, checks, found)
+            drawing, verdict, checks, found = _of_another_kind(drawing, checks, found.kinds)
     if verdict == UNDECIDED:
-        found = found._replace(advice=" ".join(filter(None, (found.advice, _what_would_decide(drawing, checks)))))
+        found = found._replace(advice=_what_would_decide(drawing, checks))
     return Report(
         verdict,
         declaration,
@@ -137,7 +139,9 @@ def conduct(
         session.warm_up,
         session.calls,
         tuple(checks),
-        *found,
+        found.explanations,
+        found.kinds,
+        found.advice,
     )
 
 
@@ -149,8 +153,8 @@ def _decide(drawing: Drawing) -> tuple[str, list[Check], Fault | None]:
         for index in range(len(wanted)):  # one shape after another, as each may have to be compiled
             drawing.extend(index, FEWEST)
             drawing.expect_variety(index)
-            if defects(checks := _checks(drawing), MEAN):
-                return DEFECT, checks, None
+            if defects(mean_checks(drawing.measurement(index)), MEAN):
+                return DEFECT, _checks(drawing), None
         while True:
             for index, calls in enumerate(wanted):
                 drawing.extend(index, calls)
@@ -158,10 +162,7 @@ def _decide(drawing: Drawing) -> tuple[str, list[Check], Fault | None]:
             verdict = _verdict(checks)
             if verdict != UNDECIDED:
                 return verdict, checks, None
-            pending = {check.probe for check in checks if check.status == UNDECIDED}
-            for index, probe in enumerate(drawing.probes):
-                if pending & {probe.name, ALL}:
-                    wanted[index] = math.ceil(GROWTH * wanted[index])
+            wanted = _next(drawing, checks)
     except Fault as fault:
         return DEFECT, [fault_check(fault.kind, str(fault)), *_checks(drawing)], fault
     except Spent:
@@ -189,21 +190,28 @@ def _explain(drawing: Drawing, checks: list[Check]) -> tuple[list[Check], Diagno
         explain = diagnosis.of_mean if defects(checks, MEAN) else diagnosis.of_variance
         found = explain(drawing.measurements(), drawing.declaration, checks)
         calls *= 2
-        if spent or calls > MOST_DIAGNOSED or not (found.advice.startswith(diagnosis.MORE) or len(found.kinds) > 1):
+        if spent or calls > MOST_DIAGNOSED or found.settled:
             return checks, found
 
 
 def _of_another_kind(
-    others: Iterable[Drawing], checks: list[Check], found: Diagnosis
+    drawing: Drawing, checks: list[Check], kinds: tuple[Declaration, ...]
 ) -> tuple[Drawing, str, list[Check], Diagnosis]:
-    """Audit as of each kind that fits what was measured, on problems of its own: without a baseline, others serve."""
-    right = not defects(checks, MEAN)
-    for index, other in enumerate(others):
+    """Audit as of each kind that fits what was measured, on problems of its own: without a baseline, others serve.
+
+    Where none is right after all, the one that fits best is explained.
+    """
+    tried = []
+    for index, kind in enumerate(kinds):
+        other = drawing.of_kind(kind)
         verdict, asked, fault = _decide(other)
-        if verdict == SOUND or (verdict == UNDECIDED and right):
-            verdict = OTHER_KIND if verdict == SOUND else UNDECIDED
-            return other, verdict, asked, found._replace(kinds=found.kinds[index:])
-    return other, DEFECT, *(_explain(other, asked) if right and not fault else (checks, Diagnosis()))
+        if verdict != DEFECT:
+            alike = diagnosis.of_kinds(other.measurements(), kinds[index + 1 :])
+            left = (kind, *(each for each in kinds[index + 1 :] if each in alike))
+            return other, OTHER_KIND if verdict == SOUND else UNDECIDED, asked, Diagnosis(kinds=left)
+        tried.append((other, asked, fault))
+    best, asked, fault = tried[0]
+    return best, DEFECT, *((checks, Diagnosis()) if fault else _explain(best, asked))
 
 
 def _checks(drawing: Drawing) -> list[Check]:
@@ -245,34 +253,35 @@ def _sharpest(checks: Iterable[Check]) -> set[str]:
     return {check.name for check in best.values()}
 
 
-def _what_would_decide(drawing: Drawing, checks: list[Check]) -> str:
-    """Say how many more calls would, as far as is known: visible errors shrink like the root of the calls."""
-    have = {each.probe.name: each.calls for each in drawing.measurements()}
-    sharpest, more = _sharpest(checks), dict.fromkeys((probe.name for probe in drawing.probes), 0.0)
-    for name in more:
-        more[name] = max(FEWEST - have.get(name, 0), 0)
+def _needed(drawing: Drawing, checks: list[Check]) -> dict[str, float]:
+    """Return the calls of each probe that would decide, as far as is known: visible errors shrink like their root."""
+    sharpest, needed = _sharpest(checks), {name: float(max(calls, FEWEST)) for name, calls in drawing.calls.items()}
     for check in checks:
-        if check.status == UNDECIDED and math.isfinite(check.smallest_detectable):
+        if check.status == UNDECIDED:
             ratio = check.smallest_detectable / _wanted(check, check.name in sharpest)
-            for name in have if check.probe == ALL else [check.probe]:
-                more[name] = max(more[name], _grown(have[name] * ratio**2) - have[name])
-    calls = sum(more.values())
-    rate = max(drawing.session.seconds - drawing.session.warm_up, 0.0) / max(drawing.session.calls, 1)
+            ratio = ratio if math.isfinite(ratio) else GROWTH
+            for name in needed if check.probe == ALL else [check.probe]:
+                needed[name] = max(needed[name], drawing.calls[name] * ratio**2)
+    return needed
+
+
+def _next(drawing: Drawing, checks: list[Check]) -> list[int]:
+    """Return the calls of each probe after which to look again: not too often, as every look may err."""
+    pairs = zip(drawing.calls.values(), _needed(drawing, checks).values(), strict=True)
+    return [calls if needed <= calls else math.ceil(min(GROWTH * calls, MARGIN * needed)) for calls, needed in pairs]
+
+
+def _what_would_decide(drawing: Drawing, checks: list[Check]) -> str:
+    """Say how many more calls would."""
+    needed = _needed(drawing, checks)
+    calls = sum(MARGIN * max(needed[name] - have, 0) for name, have in drawing.calls.items())
     if not math.isfinite(calls):
         return ""
-    total = drawing.session.calls + calls
-    wanted = f"--calls {_rounded(total)}"
+    rate = max(drawing.session.seconds - drawing.session.warm_up, 0.0) / max(drawing.session.calls, 1)
+    wanted = f"--calls {_rounded(drawing.session.calls + calls)}"
     if math.isfinite(drawing.session.budget.seconds):
-        wanted += f", or --budget {_rounded(total * rate + 1)}"
+        wanted += f", or --budget {_rounded((drawing.session.calls + calls) * rate + 1)}"
     return f"About {_rounded(calls)} more calls would decide it: {wanted}."
-
-
-def _grown(calls: float) -> float:
-    """Return to how many calls a probe has grown once it has had this many."""
-    grown = FEWEST
-    while grown < calls < math.inf:
-        grown = math.ceil(GROWTH * grown)
-    return max(grown, calls)
 
 
 def _rounded(value: float) -> int:

@@ -67,7 +67,7 @@ class Session:
         """
         if self.seconds - self.warm_up >= self.budget.seconds or self.calls >= self.budget.calls:
             raise Spent
-        began, form = time.monotonic(), _form(problem)
+        began, compiled_for = time.monotonic(), form(problem)
         try:
             return answers(self._estimate(problem, seed), parts)
         except (Fault, KeyboardInterrupt):
@@ -76,12 +76,12 @@ class Session:
             raise raised(error) from error
         finally:
             self.calls += 1
-            if form not in self._warm:
-                self._warm.add(form)
+            if compiled_for not in self._warm:
+                self._warm.add(compiled_for)
                 self.warm_up += time.monotonic() - began
 
 
-def _form(problem: Problem) -> tuple:
+def form(problem: Problem) -> tuple:
     """Return what a problem is compiled for: shapes, and what is no array."""
     return tuple(np.shape(each) if isinstance(each, np.ndarray) else each for each in _flat(problem))
 

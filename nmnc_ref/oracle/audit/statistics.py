@@ -49,21 +49,23 @@ def _student(freedom: int, L: float) -> float:
     return math.sqrt(freedom * math.expm1(exponent)) if exponent < 700 else math.inf
 
 
-def norm_bound(covariance: np.ndarray, terms: int, calls: int) -> float:
-    """Return what the squared norm of a mean of independent terms may reach, given the mean's covariance [m, m].
+def spectrum(covariance: np.ndarray) -> np.ndarray:
+    """Return the eigenvalues λ [m] of a covariance [m, m], none below 0 by rounding."""
+    return np.maximum(np.linalg.eigvalsh(covariance), 0)
+
+
+def norm_bound(eigenvalues: np.ndarray, terms: int, calls: int) -> float:
+    """Return what the squared norm of a mean of independent terms may reach, given the `spectrum` of its covariance.
 
     tr + 2 ‖λ‖ √L + 2 λ_max L of a Gaussian vector, widened as `bound` widens √(2L).
     """
-    eigenvalues = np.maximum(np.linalg.eigvalsh(covariance), 0)
     L = surprise()
-    gaussian = eigenvalues.sum() + 2 * np.linalg.norm(eigenvalues) * math.sqrt(L) + 2 * eigenvalues[-1] * L
+    gaussian = eigenvalues.sum() + 2 * np.linalg.norm(eigenvalues) * math.sqrt(L) + 2 * eigenvalues.max() * L
     return float(gaussian * (bound(terms, calls=calls) / math.sqrt(2 * L)) ** 2)
 
 
-def smallest_norm(covariance: np.ndarray, terms: int, calls: int) -> float:
+def smallest_norm(eigenvalues: np.ndarray, terms: int, calls: int) -> float:
     """Return the norm of an error that `norm_bound` reveals but for chances of 0.13 %."""
-    eigenvalues = np.maximum(np.linalg.eigvalsh(covariance), 0)
-    excess = (
-        norm_bound(covariance, terms, calls) - eigenvalues.sum() + MISSED * math.sqrt(2) * np.linalg.norm(eigenvalues)
-    )
-    return math.sqrt(excess) + MISSED * math.sqrt(eigenvalues[-1])
+    spread = MISSED * math.sqrt(2) * np.linalg.norm(eigenvalues)
+    excess = norm_bound(eigenvalues, terms, calls) - eigenvalues.sum() + spread
+    return math.sqrt(excess) + MISSED * math.sqrt(eigenvalues.max())
