@@ -36,7 +36,7 @@ from nmnc_ref.oracle.audit.problem import ACTIVATIONS, NOISES, RESPONSES, RETURN
 from nmnc_ref.oracle.audit.report import Report
 from nmnc_ref.oracle.audit.statistics import MISSED
 from nmnc_ref.oracle.command_line import INTERRUPTED, UsageError
-from paper_checks.campaigns.slipped_estimators import SCALES, SLIPS, UNKNOWN, stranger
+from paper_checks.campaigns.slipped_estimators import KIND_OF, SCALES, SLIPS, UNKNOWN, stranger
 
 NAMESPACES = {"numpy": "numpy", "jax": "jax.numpy", "torch": "array_api_compat.torch"}
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "JAX_ENABLE_X64": "1", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
@@ -70,6 +70,8 @@ VERDICTS = ("sound", "other kind", "undecided", "defect")
 UNDECLARED = ", not declared"
 HARMLESS = {
     ("activation derivative left out", "identity"),
+    ("activation derivative twice", "identity"),
+    ("activation derivative twice", "relu"),
     ("activation derivative at the activity, φ'(x) for φ'(s)", "identity"),
     ("activation derivative at the activity, φ'(x) for φ'(s)", "relu"),  # x > 0 where s > 0
     ("derivative threshold s ≥ 0 for s > 0", "identity"),
@@ -123,17 +125,17 @@ def tasks(options: argparse.Namespace) -> list[Task]:
 def perform(task: Task) -> Report:
     """Run one audit: of an adapter, or of a stranger of a kind or with a slip, antithetic or one-sided by turns."""
     estimate: Any
+    declared: dict[str, Any] = {"returns": task.returns}
     if task.trial == "correct":
         own = adapters.ADAPTERS[task.name]
-        estimate, declared = on_library(own, task.backend), own.declaration._asdict()
+        estimate, declared = on_library(own, task.backend), own.declaration._asdict() | {"target": task.target}
     elif task.trial == "kinds":
         words = KINDS[task.name.removesuffix(UNDECLARED)]
         estimate = stranger(**words, antithetic=task.seed % 2 == 0)
-        declared = {"returns": task.returns} if task.name.endswith(UNDECLARED) else dict(words)
+        declared |= {} if task.name.endswith(UNDECLARED) else words
     else:
-        estimate = stranger(task.returns, task.name, target=task.target, antithetic=task.seed % 2 == 0)
-        declared = {"returns": task.returns}
-    declared["target"] = "full" if task.trial == "kinds" else task.target
+        declared |= {"target": task.target} | KIND_OF.get(task.name, {})
+        estimate = stranger(**declared, slip=task.name, antithetic=task.seed % 2 == 0)
     return oracle.audit(estimate, **declared, seed=task.seed, calls=task.calls, activations=task.activations)
 
 

@@ -7,6 +7,7 @@ by name, `SCALES` those that it names by their law, `UNKNOWN` are others, for wh
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -28,6 +29,7 @@ SLIPS = (
     "sum for mean over the batch",
     "sum for mean over the batch, in weights only",
     "sum for mean over the batch, in biases only",
+    "mean over the batch taken twice",
     "norm 1 for norm √d, of the noise or of the basis",
     "energy mismatch: noise of σ√(d/n), estimate divided by σ²",
     "energy mismatch: noise of σ, estimate divided by σ²d/n",
@@ -37,10 +39,12 @@ SLIPS = (
     "noise shared between layers",
     "noise before the activation",
     "stale baseline (of another sample)",
+    "propagated noise at the output",
     "estimates clipped, or scaled to a size",
     "transposed",
     "sites in another order than asked for",
     "activation derivative left out",
+    "activation derivative twice",
     "activation derivative at the activity, φ'(x) for φ'(s)",
     "derivative threshold s ≥ 0 for s > 0",
     "isotropic noise where the manifold was claimed",
@@ -48,6 +52,11 @@ SLIPS = (
     "basis of another layer",
     "basis not orthonormal: rows normalised for columns",
 )
+KIND_OF: dict[str, dict[str, Any]] = {
+    "propagated noise at the output": {"simultaneous": True, "output_layer": True},
+    "activation derivative twice": {"target": "full", "perturbs": "preactivation", "response": "loss"},
+}
+"""Of slips that not every kind can have: the words of one that can."""
 SCALES = {
     "5 % too large": ("1.0", lambda problem: 1.05),
     "a quarter": ("1/4 times", lambda problem: 0.25),
@@ -214,6 +223,9 @@ def _estimate(problem, rng, declared, slip, antithetic):
             moved[l] = xi @ _carrier(problem, l, slip, activities[l + 1]).T
         else:
             moved[l] = xi
+    seen = dict(moved)  # what responses are correlated with
+    if slip == "propagated noise at the output":
+        seen[last] = _run(problem, moved, declared, slip)[0][-1] - y
 
     arrays, at_once = [], None
     for l in layers:
@@ -257,24 +269,26 @@ def _estimate(problem, rng, declared, slip, antithetic):
                 factor * np.tensordot(change[..., 0], biases, 2),
             ]
             continue
-        J = np.transpose(change, (1, 2, 0)) @ np.swapaxes(moved[l], 0, 1) * factor
+        J = np.transpose(change, (1, 2, 0)) @ np.swapaxes(seen[l], 0, 1) * factor
         if problem.bases is not None and slip == "energy mismatch: noise of σ, estimate divided by σ²d/n":
             J = J * (J.shape[-1] / problem.bases[l].shape[1] if l < last else 1)
         if slip == "last sample forgotten" and B > 1:
             J = J * (np.arange(B) < B - 1)[:, None, None]
         if slip == "units shifted by one":
             J = np.roll(J, 1, axis=-1)
-        summed = slip == "sum for mean over the batch"
+        over = {"sum for mean over the batch": B, "mean over the batch taken twice": 1 / B}.get(slip, 1)
         if returns == "jacobian":
-            arrays.append(J.sum(axis=0) if summed else J.mean(axis=0))
+            arrays.append(over * J.mean(axis=0))
             continue
-        g = J[:, 0] * (B if summed and returns != "weight-gradient" else 1)
+        g = J[:, 0] * (over if returns == "activity-gradient" else 1)
         if returns == "activity-gradient":
             arrays.append(g)
             continue
         gate = slope(preactivations[l]) if declared.perturbs == "activity" and l < last else 1.0
         if slip == "activation derivative left out":
             gate = 1.0
+        if slip == "activation derivative twice" and l < last:
+            gate = slope(preactivations[l])
         if slip == "activation derivative at the activity, φ'(x) for φ'(s)":
             gate = slope(activities[l + 1])
         if slip == "derivative threshold s ≥ 0 for s > 0" and problem.activation == "relu":
@@ -290,10 +304,9 @@ def _estimate(problem, rng, declared, slip, antithetic):
     if returns == "weight-gradient":
         if not declared.output_layer:
             arrays += [e.T @ activities[-2], e.sum(axis=0)]
-        over_weights = slip in ("sum for mean over the batch", "sum for mean over the batch, in weights only")
-        over_biases = slip in ("sum for mean over the batch", "sum for mean over the batch, in biases only")
-        arrays[::2] = [a * (B if over_weights else 1) for a in arrays[::2]]
-        arrays[1::2] = [a * (B if over_biases else 1) for a in arrays[1::2]]
+        over_both = {"sum for mean over the batch": B, "mean over the batch taken twice": 1 / B}.get(slip, 1)
+        arrays[::2] = [a * (B if "in weights only" in slip else over_both) for a in arrays[::2]]
+        arrays[1::2] = [a * (B if "in biases only" in slip else over_both) for a in arrays[1::2]]
     return [a.T for a in arrays] if slip == "transposed" else arrays
 
 

@@ -121,6 +121,7 @@ def experiment(
     stale: bool = False,
     shared_by_samples: bool = False,
     shared_by_layers: bool = False,
+    propagated: bool = False,
 ) -> Experiment:
     """Return the experiment that a right estimator makes, or one with a step exchanged.
 
@@ -133,6 +134,7 @@ def experiment(
         stale: take each sample's baseline from its neighbour in the batch.
         shared_by_samples: one noise for the whole batch.
         shared_by_layers: one noise for all sites, as far as it fits.
+        propagated: take the whole change of the output for the noise that was added there.
     """
     if slope is None:
         slope = own_slope if declaration.perturbs == "activity" else no_slope
@@ -164,18 +166,21 @@ def experiment(
         f = np.tile(at_rest.sum(axis=0) if one_loss else at_rest.ravel(), passes)
     elif stale:
         f = np.tile((at_rest - np.roll(at_rest, 1, axis=0)).ravel(), passes)[: len(f)]
+    downstream = {l: _downstream(problem, declaration, l, before_activation) @ carried[l] for l in at}  # [B, n_o, d]
     for index, l in enumerate(at):
-        J = _downstream(problem, declaration, l, before_activation)
         for i in range(batch):
-            A[np.ix_(rows(index, i), columns[l, i])] += signal[i] @ J[i] @ carried[l][i]
-        for name, shape, readouts in _readouts(problem, declaration, l, carried[l], slope):
+            A[np.ix_(rows(index, i), columns[l, i])] += signal[i] @ downstream[l][i]
+        noise = downstream if propagated and l == len(problem.weights) - 1 else {l: carried[l]}
+        for number, (name, shape, _) in enumerate(_readouts(problem, declaration, l, carried[l], slope)):
             T = np.zeros((int(np.prod(shape)), passes * block, D))
-            for i, readout in enumerate(readouts):  # [m, d]
-                if jacobian:
-                    for o, row in enumerate(rows(index, i)):
-                        T[np.ix_(o * len(readout) + np.arange(len(readout)), [row], columns[l, i])] += readout[:, None]
-                else:
-                    T[:, rows(index, i)[0], columns[l, i]] += readout
+            for source, each in noise.items():
+                for i, readout in enumerate(_readouts(problem, declaration, l, each, slope)[number][2]):  # [m, d]
+                    if jacobian:
+                        for o, row in enumerate(rows(index, i)):
+                            entries = o * len(readout) + np.arange(len(readout))
+                            T[np.ix_(entries, [row], columns[source, i])] += readout[:, None]
+                    else:
+                        T[:, rows(index, i)[0], columns[source, i]] += readout
             maps.append((name, shape, l, T / scale))
     return Experiment(problem, declaration.noise, A * scale, f, units, tuple(maps), columns)
 

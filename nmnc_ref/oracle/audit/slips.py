@@ -118,6 +118,11 @@ CATALOGUE = (
         {"stale": True},
         lambda declared: declared.measures != "value" and declared.response != "batch-loss",
     ),
+    Slip(
+        "propagated noise at the output",
+        {"propagated": True},
+        lambda declared: declared.output_layer and declared.simultaneous and declared.perturbs != "weights",
+    ),
     Slip("transposed", transposed=True),
     Slip(ANOTHER_ORDER, applies=lambda declared: not _weights(declared), reversed_sites=True),
     Slip("activation derivative left out", {"slope": no_slope}, _gated),
