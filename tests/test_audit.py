@@ -5,6 +5,7 @@ How often it is right on many seeds is measured by `paper_checks.campaigns.audit
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import math
@@ -945,13 +946,17 @@ def test_the_adapter_of_the_guide_runs(tmp_path, monkeypatch, capsys):
         ("torchopt", "torchopt_antithetic", released_estimators.ACTIVITIES),
         ("torchopt", "torchopt_forward", released_estimators.ACTIVITIES),
         ("evosax", "evosax_open_es", released_estimators.WEIGHTS),
+        ("evosax", "evosax_guided_es", {**released_estimators.WEIGHTS, "noise": "other"}),
         ("optax", "optax_normal", released_estimators.WEIGHTS),
         ("optax", "optax_gumbel", {**released_estimators.WEIGHTS, "noise": "other"}),
     ],
 )
 def test_released_packages_get_the_verdict_of_a_plain_test_of_the_mean(package, name, words):
-    """Which is: the scale of the mean of 64 estimates along backpropagation's gradient is within 6 s.e. of 1."""
+    """Which is: the scale of the mean of 16 estimates along backpropagation's gradient is within 6 s.e. of 1."""
     pytest.importorskip(package)
+    implicit = contextlib.nullcontext()
+    if package != "torchopt":
+        implicit = pytest.importorskip("jax").numpy_rank_promotion("allow")  # which evosax and optax need
     estimate = getattr(released_estimators, name)
     named = oracle.problems(**words)
     problem = named["tanh, base"]
@@ -962,13 +967,13 @@ def test_released_packages_get_the_verdict_of_a_plain_test_of_the_mean(package, 
     if words["returns"] == "activity-gradient":
         exact = [passed.activity_gradient[site + 1] for site in problem.sites]
     gradient = np.concatenate([array.ravel() for array in exact])
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), implicit:
         warnings.simplefilter("ignore")
-        rows = [np.concatenate([np.ravel(each) for each in flat(estimate(problem, seed))]) for seed in range(64)]
+        rows = [np.concatenate([np.ravel(each) for each in flat(estimate(problem, seed))]) for seed in range(16)]
         report = oracle.audit(estimate, **words, activations=("tanh",), calls=18)
     scales = np.array(rows) @ gradient / (gradient @ gradient)
-    right = abs(scales.mean() - 1) <= 6 * scales.std(ddof=1) / 8
-    assert right == (name != "torchopt_forward")
+    right = abs(scales.mean() - 1) <= 6 * scales.std(ddof=1) / 4
+    assert right == (name not in ("torchopt_forward", "evosax_guided_es"))
     assert (report.verdict != "defect") == right, report.headline
 
 

@@ -38,11 +38,15 @@ def optax_gumbel(problem: Problem, seed: int) -> tuple:
 
 def evosax_open_es(problem: Problem, seed: int) -> tuple:
     """Take the step of `evosax.algorithms.Open_ES` at a learning rate of 1, in antithetic pairs: `WEIGHTS`."""
-    import jax
+    return _by_evosax(problem, seed, "Open_ES")
 
-    step = _open_es(problem.activation, problem.loss, problem.draws, _shapes(problem))
-    found = step(_parameters(problem), problem.x, problem.target, problem.sigma, jax.random.key(seed))
-    return tuple(zip(found[::2], found[1::2], strict=True))
+
+def evosax_guided_es(problem: Problem, seed: int) -> tuple:
+    """Take that of `GuidedES`, guided by the exact gradient, half of the noise along it: `WEIGHTS`, noise "other".
+
+    Its mean is β (α/n + (1 − α)) times the gradient (Maheswaranathan et al. 2018, algorithm 1), which β makes 1.
+    """
+    return _by_evosax(problem, seed, "GuidedES")
 
 
 def torchopt_naive(problem: Problem, seed: int) -> tuple:
@@ -108,17 +112,25 @@ def _perturbed(activation: str, loss: str, draws: int, noise: str) -> Callable:
     return gradient
 
 
+def _by_evosax(problem: Problem, seed: int, algorithm: str) -> tuple:
+    import jax
+
+    step = _step(algorithm, problem.activation, problem.loss, problem.draws, _shapes(problem))
+    found = step(_parameters(problem), problem.x, problem.target, problem.sigma, jax.random.key(seed))
+    return tuple(zip(found[::2], found[1::2], strict=True))
+
+
 @functools.cache
-def _open_es(activation: str, loss: str, draws: int, shapes: tuple[tuple[int, ...], ...]) -> Callable:
+def _step(algorithm: str, activation: str, loss: str, draws: int, shapes: tuple[tuple[int, ...], ...]) -> Callable:
     import jax
     import optax
-    from evosax.algorithms import Open_ES
+    from evosax import algorithms
 
     of = _loss(activation, loss, jax.numpy, jax.nn.log_softmax)
 
     @jax.jit
     def step(parameters, x, target, sigma, key):
-        strategy = Open_ES(
+        strategy = getattr(algorithms, algorithm)(
             population_size=2 * draws,
             solution=parameters,
             optimizer=optax.sgd(1.0),
@@ -127,6 +139,9 @@ def _open_es(activation: str, loss: str, draws: int, shapes: tuple[tuple[int, ..
         )
         params = strategy.default_params
         state = strategy.init(key, parameters, params)
+        if algorithm == "GuidedES":
+            params = params.replace(beta=1 / (params.alpha / strategy.num_dims + (1 - params.alpha)))
+            state = state.replace(grad=strategy._ravel_solution(jax.grad(of)(parameters, x, target)))
         population, state = strategy.ask(key, state, params)
         losses = jax.vmap(of, (0, None, None))(population, x, target)
         after, _ = strategy.tell(key, population, losses, state, params)
