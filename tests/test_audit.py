@@ -287,12 +287,21 @@ def test_what_is_called_detectable_is_detected():
     assert np.mean(np.sum(samples**2, axis=1) > statistics.norm_bound(variances, terms, terms)) > 0.998
 
 
-def test_all_comparisons_together_keep_the_promise():
+def test_all_comparisons_together_keep_the_promise(monkeypatch):
+    """An audit to the end has fewer than there is room for, over all its looks, with room for ten times the calls."""
     assert statistics.COMPARISONS * 2 * math.exp(-statistics.surprise()) <= statistics.FALSE_ALARM * (1 + 1e-9)
-    declaration = Declaration("activity-gradient", "projected")
-    measured = measure(declaration, stranger("activity-gradient"), 16)
-    looks = 1 + math.log(1e5 / 16) / math.log(run.GROWTH)  # to 100,000 calls of a problem
-    assert len(compare(measured, declaration)) * looks < statistics.COMPARISONS
+    compared = []
+
+    def counted(measured, declaration):
+        checks = compare(measured, declaration)
+        compared.append(len(checks))
+        return checks
+
+    monkeypatch.setattr(run, "compare", counted)
+    report = oracle.audit(stranger("weight-gradient"), "weight-gradient", activations=("tanh",), calls=30_000)
+    assert report.verdict == "sound", report.headline
+    more = math.log(10) / math.log(run.GROWTH)
+    assert len(ACTIVATIONS) * (sum(compared) + more * compared[-1]) < statistics.COMPARISONS
 
 
 def measure(declaration, estimate, calls, activations=tuple(ACTIVATIONS)):
@@ -568,6 +577,14 @@ def test_means_come_first_among_findings_and_numbers_without_meaning_nowhere(cap
     assert all(
         math.isnan(check.measured) for check in nothing.checks if check.question == "direction" and check.se != 0
     )
+
+
+def test_a_scale_that_is_not_seen_comes_with_advice_though_not_every_problem_was_asked():
+    """As of what reads no baseline, and is σ² too small besides."""
+    estimate = scaled(stranger("jacobian", measures="value"), lambda problem: problem.sigma**2)
+    report = oracle.audit(estimate, "jacobian", activations=("identity", "tanh"), calls=60)
+    assert (report.verdict, report.explanations) == ("defect", ())
+    assert "--measures value" in report.advice
 
 
 def test_first_calls_take_nothing_of_the_budget():

@@ -167,7 +167,7 @@ def _divided(measurement: Measurement, factors: Sequence[float]) -> Measurement:
 
 def _drowned(checks: Sequence[Check]) -> bool:
     """Tell whether every scale may be 0."""
-    scales = [check for check in checks if check.question == "scale" and check.se]
+    scales = [check for check in checks if check.question == "scale" and check.se > 0]  # NaN where nothing was asked
     return all(abs(check.measured) <= scaling.LIMIT * check.se for check in scales)
 
 

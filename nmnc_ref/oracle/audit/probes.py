@@ -106,7 +106,7 @@ def _many(declared: Declaration) -> int:
         return 64 if declared.perturbs == "weights" else 16
     if declared.perturbs == "weights":  # which has more directions to search
         return 8
-    return 4 if declared.response == "batch-loss" else 1  # in which other samples are noise
+    return 4 if declared.response == "batch-loss" and declared.simultaneous else 1  # where all the rest is noise
 
 
 class _Draw(NamedTuple):
