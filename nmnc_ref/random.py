@@ -4,6 +4,7 @@ A key is an array of two 32-bit words, so it can be traced. It is never changed:
 Draw i of a key is the cipher's answer to the counter (0, i), so a draw does not depend on how many follow it.
 The word x0 ^ x1 of each answer is the stream of `jax.random.bits`, and `split` and `fold_in` are JAX's too
 (`jax_threefry_partitionable=True`).
+As there, `fold_in(key, i)` is the key i of `split`, and `normal` splits its key: use a key for one thing only.
 
 All functions accept keys with leading batch axes, and put these axes first in what they return.
 

@@ -11,6 +11,7 @@ import pytest
 from scipy import stats
 
 from nmnc_ref import random
+from paper_checks.campaigns import randomness
 
 KNOWN_ANSWERS = [  # Random123, kat_vectors: threefry2x32, 20 rounds: counter, key, answer
     ((0x00000000, 0x00000000), (0x00000000, 0x00000000), (0x6B200159, 0x99BA4EFE)),
@@ -90,6 +91,79 @@ def test_distributions(dtype_name):
     assert abs(np.mean(z[0] * z[1])) < 7 / math.sqrt(100_000), seed
 
 
+ALARM = 1e-9
+"""Of one test of the battery, which runs at a seed that is new each time."""
+PIECE = 2**17
+
+
+def new_key():
+    return random.key(int(np.random.SeedSequence().entropy % 2**64), np)
+
+
+def test_battery():
+    key = new_key()
+    results = list(randomness.battery(key, 2, PIECE))
+    assert len(results) > 100
+    assert not [result for result in results if result.p < ALARM], key
+
+
+def congruential(key, index):
+    """x ↦ 69069·x + 1 mod 2³², whose low bits have short periods."""
+    powers = np.multiply.accumulate(np.full_like(index, 69069), dtype=np.uint32)
+    shifts = np.add.accumulate(np.concatenate([np.ones_like(index[:1]), powers[:-1]]), dtype=np.uint32)
+    return powers * key[0] + shifts
+
+
+def shifted(key, index):
+    """Marsaglia's xorshift of 32 bits, which is linear in them."""
+    words, x = [], int(key[0]) | 1
+    for _ in index:
+        x ^= x << 13 & 0xFFFFFFFF
+        x ^= x >> 17
+        x ^= x << 5 & 0xFFFFFFFF
+        words.append(x)
+    return np.array(words, dtype=np.uint32)
+
+
+WRONG_STREAMS = {
+    "congruential": congruential,
+    "linear": shifted,
+    "each word twice": lambda key, index: randomness.draws_of_a_key(key, index // 2),
+    "the same in each block": lambda key, index: randomness.draws_of_a_key(key, index % randomness.LAG),
+    "counters in the low bits": lambda key, index: randomness.draws_of_a_key(key, index) >> 9 << 9 | index % 2**9,
+}
+
+
+@pytest.mark.parametrize("stream", WRONG_STREAMS.values(), ids=WRONG_STREAMS)
+def test_battery_notices_wrong_words(stream):
+    assert min(p for _, p in randomness.of_words(stream, new_key(), 1, PIECE)) < ALARM
+
+
+def one_uniform_for_both(keys, shape, dtype):
+    u = random.uniform(keys, shape, dtype)
+    return np.sqrt(-2 * np.log(u)) * np.cos(2 * math.pi * u)
+
+
+def neighbours_of_one_radius(keys, shape, dtype):
+    radius = np.sqrt(-2 * np.log(random.uniform(keys, (shape[0] // 2,), dtype)))
+    return np.repeat(radius, 2, axis=1) * np.cos(2 * math.pi * random.uniform(random.fold_in(keys, 1), shape, dtype))
+
+
+WRONG_DRAWS = {
+    "one uniform for both": one_uniform_for_both,
+    "neighbours of one radius": neighbours_of_one_radius,
+    "one key for all": lambda keys, shape, dtype: random.normal(np.stack([keys[0], keys[0]]), shape, dtype),
+    "too wide": lambda keys, shape, dtype: 1.02 * random.normal(keys, shape, dtype),
+    "blocks repeat": lambda keys, shape, dtype: np.tile(random.normal(keys, (randomness.LAG,), dtype), (1, 4)),
+}
+
+
+@pytest.mark.parametrize("draw", WRONG_DRAWS.values(), ids=WRONG_DRAWS)
+def test_battery_notices_wrong_draws(draw):
+    law = randomness.LAWS["normal"]._replace(draw=draw)
+    assert min(p for _, p in randomness.of_draws(law, new_key(), np.float64, 1, PIECE)) < ALARM
+
+
 def test_a_draw_does_not_depend_on_how_many_follow(xp):
     key = random.key(5, xp)
     short, long = random.normal(key, (10,), xp.float32), random.normal(key, (4, 25), xp.float32)
@@ -103,6 +177,12 @@ def test_batches_of_keys_draw_what_each_key_draws(xp):
     assert np.array_equal(np.asarray(together).reshape(6, 4, 5), np.stack([np.asarray(each) for each in alone]))
     folded = random.fold_in(keys[0, :], xp.asarray([0, 7], dtype=keys.dtype))
     assert np.array_equal(np.asarray(folded[1, :]), np.asarray(random.fold_in(keys[0, :], 7)))
+
+
+def test_keys_of_split_are_those_of_fold_in(xp):
+    key = random.key(5, xp)
+    folded = random.fold_in(key, xp.arange(4, dtype=key.dtype))
+    assert np.array_equal(np.asarray(random.split(key, 4)), np.asarray(folded))
 
 
 def test_scalars_can_be_drawn(xp):
@@ -123,13 +203,22 @@ def test_keys_can_be_traced(dtype_name):
         assert np.array_equal(eager, compiled)
 
 
+@pytest.fixture
+def without_float64():
+    """Turn the 64-bit types of JAX off for one test."""
+    jax.config.update("jax_enable_x64", False)
+    yield
+    jax.config.update("jax_enable_x64", True)
+
+
+@pytest.mark.usefixtures("without_float64")
 def test_float64_without_64_bit_jax_is_refused():
-    with jax.enable_x64(False), pytest.raises(TypeError, match="JAX_ENABLE_X64"):
+    with pytest.raises(TypeError, match="JAX_ENABLE_X64"):
         random.uniform(random.key(0, jnp), (3,), jnp.float64)
 
 
+@pytest.mark.usefixtures("without_float64")
 def test_float32_without_64_bit_jax_draws_the_same():
     want = random.normal(random.key(2**40 + 1, np), (100,), np.float32)
-    with jax.enable_x64(False):
-        got = np.asarray(jax.jit(lambda key: random.normal(key, (100,), jnp.float32))(random.key(2**40 + 1, jnp)))
+    got = np.asarray(jax.jit(lambda key: random.normal(key, (100,), jnp.float32))(random.key(2**40 + 1, jnp)))
     assert np.abs(got - want).max() <= 16 * np.finfo(np.float32).eps * np.abs(want).max()
