@@ -889,6 +889,20 @@ def test_modules_that_do_not_let_themselves_be_imported(code, message, tmp_path,
     assert message in capsys.readouterr().err
 
 
+def test_a_script_without_a_guard_may_call_the_command(tmp_path):
+    (tmp_path / "script.py").write_text(
+        "from nmnc_ref.__main__ import main\n"
+        "print('once')\n"
+        "main(['audit', 'math:sin', '--returns', 'jacobian', '--budget', '1'])\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    words = [sys.executable, str(tmp_path / "script.py")]
+    run = subprocess.run(words, env=environment, capture_output=True, text=True)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert run.stdout.count("once") == 1
+    assert "the estimator raises: TypeError: math.sin() takes" in run.stdout
+
+
 INTERRUPTIBLE = """
 import signal, sys
 from nmnc_ref.__main__ import main

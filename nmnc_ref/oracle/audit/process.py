@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import multiprocessing
 import signal
+import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -58,7 +61,8 @@ def audit_by_name(
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     child = context.Process(target=_work, args=(sender, estimator, declaration, budget, seed, activations, judge))
-    child.start()
+    with _no_script():
+        child.start()
     sender.close()  # the child's end alone is left, so that the child's death is the end of the messages
     progress: Progress | None = None
     started = since = time.monotonic()  # of the import, and then of the audit; of what is waited for
@@ -88,6 +92,16 @@ def audit_by_name(
         raise UsageError(f"cannot import {estimator}: it {kind}: {what}")
     spent = time.monotonic() - started, progress.warm_up, progress.calls
     return Report(DEFECT, declaration, judge, seed, budget, *spent, (fault_check(kind, what),))
+
+
+@contextlib.contextmanager
+def _no_script() -> Iterator[None]:
+    """Hide the running script from processes that are spawned: they would run it again, with what it asks for."""
+    script, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = script
 
 
 def _patience(progress: Progress | None, started: float, since: float, budget: Budget) -> float | None:
