@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 
+import numpy as np
 import pytest
+from scipy import stats
 
 from paper_checks import catalogue, report
+from paper_checks.campaigns import calibration
 from paper_checks.claim import run
 from paper_checks.comparison import FALSE_ALARM_OF_A_RUN
 from paper_checks.lab import Lab
@@ -32,3 +35,16 @@ def test_claim(claim):
 def test_false_alarms_of_all_claims_together_are_bounded():
     outcomes = _outcomes or [run(claim, LAB) for claim in catalogue.claims(tier="theory")]
     assert 0 < report.false_alarm(outcomes) <= FALSE_ALARM_OF_A_RUN
+
+
+def test_calibration_knows_every_claim_that_chance_plays_a_part_in():
+    outcomes = _outcomes or [run(claim, LAB) for claim in catalogue.claims(tier="theory")]
+    by_chance = {each.claim.id for each in outcomes if any(c.false_alarm is not None for c in each.comparisons)}
+    assert by_chance == set(calibration.IDS)
+
+
+def test_calibration_notices_tolerances_that_are_too_small():
+    z = stats.norm.ppf((np.arange(1000) + 0.5) / 1000)  # quantiles: nothing is left to chance
+    assert calibration.summary({"right": list(z), "a bound": list(0.5 * z)})[1]
+    assert not calibration.summary({"right": list(z), "wrong": list(1.2 * z)})[1]
+    assert not calibration.summary({"one false alarm": [*z, 6.1]})[1]

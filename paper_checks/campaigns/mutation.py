@@ -89,7 +89,9 @@ def noticed(root: Path, mutant: Mutant, by: str) -> dict:
     """Return what noticed a broken variant, or None, with the change."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "copy"
-        shutil.copytree(root, copy, ignore=shutil.ignore_patterns(".*", "*cache*", "runs", "build", "dist", "*.egg-info"))
+        shutil.copytree(
+            root, copy, ignore=shutil.ignore_patterns(".*", "*cache*", "runs", "build", "dist", "*.egg-info")
+        )
         before = (copy / mutant.path).read_text(encoding="utf-8")
         source = mutate_code(before, plugins.get_operator(mutant.operator)(), mutant.occurrence)
         (copy / mutant.path).write_text(source, encoding="utf-8")
