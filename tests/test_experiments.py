@@ -369,6 +369,16 @@ def test_files_that_are_no_recordings(tmp_path):
         archive.writestr("responses.npy", header.getvalue())
     with pytest.raises(ValueError, match=r"huge\.npz: expected an \.npz file"):
         neural.recording(tmp_path / "huge.npz")
+    unclosed = b"\x93NUMPY\x01\x00" + (128 - 10).to_bytes(2, "little") + b"{'descr': '<f8', (".ljust(118)
+    for content, message in (
+        (unclosed, r"one that cannot be read: \w*Error: "),
+        (b"no array", r"expected stimuli of real numbers, got \|S8"),
+    ):
+        with zipfile.ZipFile(tmp_path / "member.npz", "w") as archive:
+            archive.writestr("stimuli.npy", content)
+            archive.writestr("responses.npy", content)
+        with pytest.raises(ValueError, match=r"member\.npz: .*" + message):
+            neural.recording(tmp_path / "member.npz")
     with pytest.raises(ValueError, match="expected a file, got something else"):
         neural.recording(tmp_path)
     recording = neural.recording(file)

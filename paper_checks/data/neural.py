@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import io
 import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,7 +20,6 @@ from nmnc_ref import similarity
 
 STIMULI = 10
 """The least number that dissimilarities are compared over."""
-DAMAGED = (zipfile.BadZipFile, zlib.error)
 KINDS = "expected an .npz file with stimuli and responses or rdm, or the .mat file of Kriegeskorte et al. 2008"
 MATLAB = b"MATLAB"
 IMAGES, MATRICES = "stimuli_92objs", "RDMs_mIT_hIT_fig1"
@@ -107,10 +105,11 @@ def _recorded(file: str, content: bytes) -> Recorded:
 def _own(content: bytes) -> Recorded:
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-            found = {name: archive[name] for name in ("stimuli", "responses", "rdm") if name in archive.files}
+            wanted = [name for name in ("stimuli", "responses", "rdm") if name in archive.files]
+            found = {name: np.asarray(archive[name]) for name in wanted}  # bytes, where a member is no array
             names = ", ".join(sorted(archive.files)) or "none"
-    except (ValueError, TypeError, AttributeError, EOFError, RuntimeError, MemoryError, *DAMAGED) as error:
-        raise ValueError(f"{KINDS}: {error}") from None
+    except Exception as error:  # a corrupt file may fail in any way
+        raise ValueError(f"{KINDS}, got one that cannot be read: {type(error).__name__}: {error}") from None
     if "stimuli" not in found or len(found) != 2:
         raise ValueError(f"expected arrays stimuli and either responses or rdm, got {names}")
     stimuli = _stimuli(found["stimuli"])
