@@ -6,11 +6,15 @@ XLA_FLAGS=--xla_force_host_platform_device_count=2, and PyTorch where it has a G
 
 from __future__ import annotations
 
+import importlib
+
 import numpy as np
 import pytest
 from array_api_compat import device, is_array_api_obj, to_device
 from calls import calls
 from conftest import library
+
+from paper_checks.lab import BACKENDS
 
 CALLS = [call for call in calls() if call.arrays]
 
@@ -20,12 +24,9 @@ def devices(backend: str) -> tuple:
     xp = library(backend)
     if backend == "strict":
         return device(xp.ones(1)), xp.Device("device1")
-    if backend == "jax":
-        import jax
-
-        found = jax.devices()
-    else:
-        found = ["cpu", *(f"cuda:{index}" for index in range(xp.cuda.device_count()))]
+    host = importlib.import_module(BACKENDS[backend].package)
+    gpus = host.cuda.device_count() if backend == "torch" else 0
+    found = host.devices() if backend == "jax" else ["cpu", *(f"cuda:{index}" for index in range(gpus))]
     if len(found) < 2:
         pytest.skip(f"{backend} has one device")
     return found[0], found[1]
