@@ -36,11 +36,20 @@ from scipy.stats import binomtest
 
 from nmnc_ref.oracle import command_line
 
-PYTEST = "-m pytest -x -q -n0 -p no:cacheprovider -k 'not jax and not strict and not torch'"
+PYTEST = "-m pytest -x -q -n0 -p no:cacheprovider"
+ON_NUMPY = f"{PYTEST} -k 'not jax and not strict and not torch'"
+"""What notices most, in a fraction of the time; what survives meets the tests of its module on every library."""
 OF_ALL = "metamorphic range properties checked"
 """Test files that call every function."""
-OTHERWISE = {"arrays": "checked", "scalars": "checked", "numerics": "range", "noise_correlation": "estimator"}
-"""Test files of modules that have none of their name."""
+OF_OTHERS = {
+    "checked": "arrays scalars",
+    "range": "numerics",
+    "estimator": "noise_correlation perturbation",
+    "manifold": "alignment",
+    "feedforward": "activation dense initialisation layer loss",
+    "training": "credit feedback route sgd",
+}
+"""Test files that concern modules of other names."""
 SECONDS = 900
 """After which a command that hangs counts as one that failed."""
 CRASHES = ("_BitOr", "_BitXor", "_BitAnd", "_FloorDiv", "_Mod", "Shift", "_Invert")
@@ -77,12 +86,15 @@ def commands(by: str, path: Path) -> list[str]:
     if by == "claims":
         return ["-m paper_checks"]
     if "oracle" in path.parts:
-        return [f"{PYTEST} {file}" for file in sorted(Path("tests").glob(f"test_{path.parts[2]}*.py"))]
-    own = OTHERWISE.get(path.stem, path.stem)
+        return [f"{ON_NUMPY} {file}" for file in sorted(Path("tests").glob(f"test_{path.parts[2]}*.py"))]
+    others = (name for name, modules in OF_OTHERS.items() if path.stem in modules.split())
+    own = f"fast_{path.stem}" if "fast" in path.parts else next(others, path.stem)
     files = [Path(f"tests/test_{name}.py") for name in dict.fromkeys(f"{own} {OF_ALL}".split())]
-    tests = [f"{PYTEST} {file}" for file in files if file.exists()]
+    tests = [f"{ON_NUMPY} {file}" for file in files if file.exists()]
     vectors = "-m nmnc_ref vectors check --impl nmnc_ref.oracle.vectors.adapter:on_numpy"
-    return [vectors, *tests, "-m paper_checks", f"{PYTEST} tests/test_bad_input.py"]
+    everywhere = [f"{PYTEST} {file}" for file in files[:1] if file.exists()]
+    whole = [vectors, *tests, "-m paper_checks", *everywhere, f"{ON_NUMPY} tests/test_bad_input.py"]
+    return sorted(whole, key="-m paper_checks".__ne__) if "theory" in path.parts else whole  # of which claims know most
 
 
 def noticed(root: Path, mutant: Mutant, by: str) -> dict:
