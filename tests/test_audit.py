@@ -26,12 +26,14 @@ import pytest
 from nmnc_ref import manifold, oracle, theory
 from nmnc_ref.__main__ import main
 from nmnc_ref.nn import feedforward
-from nmnc_ref.oracle.audit import adapters, process, run, statistics, terminal
+from nmnc_ref.oracle.audit import adapters, process, resolution, run, statistics, terminal
 from nmnc_ref.oracle.audit import probes as probing
-from nmnc_ref.oracle.audit.checks import ALL, MEAN, Measurement, compare, defects
+from nmnc_ref.oracle.audit.check import ALL, MEAN, Measurement, defects
+from nmnc_ref.oracle.audit.comparison import compare
 from nmnc_ref.oracle.audit.diagnosis import Diagnosis
 from nmnc_ref.oracle.audit.drawing import Drawing
-from nmnc_ref.oracle.audit.experiment import expected_parts, experiment, respond
+from nmnc_ref.oracle.audit.expected import expected_parts
+from nmnc_ref.oracle.audit.experiment import experiment
 from nmnc_ref.oracle.audit.law import draw
 from nmnc_ref.oracle.audit.probes import probes
 from nmnc_ref.oracle.audit.problem import (
@@ -47,6 +49,7 @@ from nmnc_ref.oracle.audit.problem import (
     variants,
 )
 from nmnc_ref.oracle.audit.session import Budget, Session, fingerprint, form
+from nmnc_ref.oracle.audit.smoothing import respond
 from paper_checks.campaigns import audit_power, released_estimators
 from paper_checks.campaigns.audit_power import (
     HARMLESS,
@@ -297,10 +300,10 @@ def test_all_comparisons_together_keep_the_promise(monkeypatch):
         compared.append(len(checks))
         return checks
 
-    monkeypatch.setattr(run, "compare", counted)
+    monkeypatch.setattr(resolution, "compare", counted)
     report = oracle.audit(stranger("weight-gradient"), "weight-gradient", activations=("tanh",), calls=30_000)
     assert report.verdict == "sound", report.headline
-    more = math.log(10) / math.log(run.GROWTH)
+    more = math.log(10) / math.log(resolution.GROWTH)
     assert len(ACTIVATIONS) * (sum(compared) + more * compared[-1]) < statistics.COMPARISONS
 
 

@@ -29,8 +29,9 @@ from rich.table import Table
 from nmnc_ref import oracle
 from nmnc_ref.oracle import command_line
 from nmnc_ref.oracle.audit import adapters
-from nmnc_ref.oracle.audit.checks import Measurement, compare
-from nmnc_ref.oracle.audit.experiment import expected_parts
+from nmnc_ref.oracle.audit.check import Measurement
+from nmnc_ref.oracle.audit.comparison import compare
+from nmnc_ref.oracle.audit.expected import expected_parts
 from nmnc_ref.oracle.audit.probes import probes
 from nmnc_ref.oracle.audit.problem import ACTIVATIONS, NOISES, RESPONSES, RETURNS, TARGETS, Declaration, declare
 from nmnc_ref.oracle.audit.report import Report

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from nmnc_ref.oracle import command_line
-from nmnc_ref.oracle.audit.experiment import expected_parts
+from nmnc_ref.oracle.audit.expected import expected_parts
 from nmnc_ref.oracle.audit.probes import probes
 from nmnc_ref.oracle.audit.problem import (
     ACTIVATIONS,

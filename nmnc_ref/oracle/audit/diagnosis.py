@@ -13,24 +13,15 @@ from typing import NamedTuple
 import numpy as np
 
 from nmnc_ref.oracle.audit import scaling
-from nmnc_ref.oracle.audit.checks import (
-    FEWEST,
-    KIND,
-    MEAN,
-    ROUNDING,
-    Check,
-    Measurement,
-    compare,
-    defects,
-    is_constant,
-    kind_checks,
-    mean_checks,
-)
-from nmnc_ref.oracle.audit.experiment import expected_parts
+from nmnc_ref.oracle.audit.check import FEWEST, KIND, MEAN, ROUNDING, Check, Measurement, defects, is_constant
+from nmnc_ref.oracle.audit.comparison import compare
+from nmnc_ref.oracle.audit.expected import expected_parts
+from nmnc_ref.oracle.audit.means import mean_checks
 from nmnc_ref.oracle.audit.probes import expected_at
 from nmnc_ref.oracle.audit.problem import Declaration, kinds, variants
 from nmnc_ref.oracle.audit.report import Explanation
 from nmnc_ref.oracle.audit.slips import candidates
+from nmnc_ref.oracle.audit.variances import kind_checks
 
 CLIPPED = "estimates clipped, or scaled to a size"
 OFTEN = 0.1

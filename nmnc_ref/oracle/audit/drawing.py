@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from nmnc_ref.oracle.audit.checks import ROUNDING, Measurement
-from nmnc_ref.oracle.audit.experiment import Part
+from nmnc_ref.oracle.audit.check import ROUNDING, Measurement
+from nmnc_ref.oracle.audit.expected import Part
 from nmnc_ref.oracle.audit.probes import expected_at, probes
 from nmnc_ref.oracle.audit.problem import Declaration
 from nmnc_ref.oracle.audit.session import Fault, Session, fingerprint, form

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 import nmnc_ref
-from nmnc_ref.oracle.audit.checks import DEFECT, PASSED, UNDECIDED
+from nmnc_ref.oracle.audit.check import DEFECT, PASSED, UNDECIDED
 from nmnc_ref.oracle.audit.report import OTHER_KIND, SOUND, UNITS, Explanation, Question, Report
 from nmnc_ref.oracle.page import rendering
 from nmnc_ref.oracle.page.rendering import BAD, GOOD, OPEN, Cell, Column, Count, Page, Row, Verdict

@@ -15,8 +15,9 @@ from typing import NamedTuple
 import numpy as np
 
 from nmnc_ref.checked import checked
-from nmnc_ref.oracle.audit.experiment import POINTS, Part, expected_parts
+from nmnc_ref.oracle.audit.expected import Part, expected_parts
 from nmnc_ref.oracle.audit.problem import ACTIVATIONS, Declaration, Problem, forward, read_only
+from nmnc_ref.oracle.audit.smoothing import POINTS
 from nmnc_ref.scalars import Index
 
 SIGMA = 0.01

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nmnc_ref.oracle.audit.checks import DEFECT, fault_check
-from nmnc_ref.oracle.audit.experiment import Part
+from nmnc_ref.oracle.audit.check import DEFECT, fault_check
+from nmnc_ref.oracle.audit.expected import Part
 from nmnc_ref.oracle.audit.problem import Declaration, Problem
 from nmnc_ref.oracle.audit.report import Report
 from nmnc_ref.oracle.audit.run import SECONDS, conduct

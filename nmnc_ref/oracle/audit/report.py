@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-from nmnc_ref.oracle.audit.checks import ALL, DEFECT, MEAN, PASSED, UNDECIDED, Check, rank
+from nmnc_ref.oracle.audit.check import ALL, DEFECT, MEAN, PASSED, UNDECIDED, Check, rank
 from nmnc_ref.oracle.audit.problem import Declaration
 from nmnc_ref.oracle.audit.session import Budget
 

@@ -3,28 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from nmnc_ref.checked import checked
 from nmnc_ref.oracle.audit import diagnosis
-from nmnc_ref.oracle.audit.checks import (
-    ALL,
-    DEFECT,
-    FEWEST,
-    KIND,
-    MEAN,
-    PASSED,
-    RESOLUTIONS,
-    UNDECIDED,
-    Check,
-    compare,
-    defects,
-    fault_check,
-    mean_checks,
-)
+from nmnc_ref.oracle.audit.check import DEFECT, FEWEST, MEAN, UNDECIDED, Check, defects, fault_check
 from nmnc_ref.oracle.audit.diagnosis import Diagnosis
 from nmnc_ref.oracle.audit.drawing import Drawing
+from nmnc_ref.oracle.audit.means import mean_checks
 from nmnc_ref.oracle.audit.probes import probes
 from nmnc_ref.oracle.audit.problem import (
     ACTIVATIONS,
@@ -40,6 +27,7 @@ from nmnc_ref.oracle.audit.problem import (
     declare,
 )
 from nmnc_ref.oracle.audit.report import OTHER_KIND, SOUND, Explanation, Report
+from nmnc_ref.oracle.audit.resolution import ask, next_calls, what_would_decide
 from nmnc_ref.oracle.audit.session import Budget, Fault, Session, Spent
 from nmnc_ref.scalars import Choice, Count, Index, Positive, Some
 
@@ -50,10 +38,6 @@ DIAGNOSED = 64
 """Calls of each probe before a defect is explained."""
 MOST_DIAGNOSED = 512
 """Calls of each probe beyond which several explanations are left standing."""
-GROWTH = 1.6
-"""Calls of a probe grow by this factor at most until its questions are decided."""
-MARGIN = 1.1
-"""By which more calls are made than would decide as far as is known."""
 
 
 @checked
@@ -128,7 +112,7 @@ def conduct(
         if found.kinds and not found.explanations:
             drawing, verdict, checks, found = _of_another_kind(drawing, checks, found.kinds)
     if verdict == UNDECIDED:
-        found = found._replace(advice=_what_would_decide(drawing, checks))
+        found = found._replace(advice=what_would_decide(drawing, checks))
     return Report(
         verdict,
         declaration,
@@ -154,19 +138,19 @@ def _decide(drawing: Drawing) -> tuple[str, list[Check], Fault | None]:
             drawing.extend(index, FEWEST)
             drawing.expect_variety(index)
             if defects(mean_checks(drawing.measurement(index)), MEAN):
-                return DEFECT, _checks(drawing), None
+                return DEFECT, ask(drawing), None
         while True:
             for index, calls in enumerate(wanted):
                 drawing.extend(index, calls)
-            checks = _checks(drawing)
+            checks = ask(drawing)
             verdict = _verdict(checks)
             if verdict != UNDECIDED:
                 return verdict, checks, None
-            wanted = _next(drawing, checks)
+            wanted = next_calls(drawing, checks)
     except Fault as fault:
-        return DEFECT, [fault_check(fault.kind, str(fault)), *_checks(drawing)], fault
+        return DEFECT, [fault_check(fault.kind, str(fault)), *ask(drawing)], fault
     except Spent:
-        checks = _checks(drawing)
+        checks = ask(drawing)
         return _verdict(checks) if checks else UNDECIDED, checks, None
 
 
@@ -185,7 +169,7 @@ def _explain(drawing: Drawing, checks: list[Check]) -> tuple[list[Check], Diagno
             spent = False
         except (Fault, Spent):
             spent = True
-        if defects(later := _checks(drawing)):
+        if defects(later := ask(drawing)):
             checks = later  # sharper
         explain = diagnosis.of_mean if defects(checks, MEAN) else diagnosis.of_variance
         found = explain(drawing.measurements(), drawing.declaration, checks)
@@ -212,79 +196,3 @@ def _of_another_kind(
         tried.append((other, asked, fault))
     best, asked, fault = tried[0]
     return best, DEFECT, *((checks, Diagnosis()) if fault else _explain(best, asked))
-
-
-def _checks(drawing: Drawing) -> list[Check]:
-    """Ask every question of what was drawn so far, and whether it was enough."""
-    measured = [each for each in drawing.measurements() if each.calls >= FEWEST]
-    asked = {each.probe.name for each in measured}
-    questions = MEAN if drawing.judge == "mean" else (*MEAN, *KIND)
-    checks = [check for check in compare(measured, drawing.declaration) if check.question in questions]
-    sharpest = _sharpest(checks)
-    unasked = [
-        Check(
-            "scale" if probe.linear else "mean at large σ", probe.name, "", UNDECIDED, math.nan, 1.0, math.nan, math.inf
-        )
-        for probe in drawing.probes
-        if probe.name not in asked
-    ]
-    return [*(_resolved(check, check.name in sharpest) for check in checks), *unasked] if measured else []
-
-
-def _resolved(check: Check, sharpest: bool) -> Check:
-    """Call undecided what agrees, but could hide an error that the audit must see."""
-    if check.status != PASSED or check.question not in RESOLUTIONS:
-        return check
-    return check if check.smallest_detectable <= _wanted(check, sharpest) else check._replace(status=UNDECIDED)
-
-
-def _wanted(check: Check, sharpest: bool) -> float:
-    fine, coarse = RESOLUTIONS[check.question]
-    return fine if sharpest else coarse
-
-
-def _sharpest(checks: Iterable[Check]) -> set[str]:
-    """Return for each question about each returned array the check that comes nearest to seeing small errors."""
-    best: dict[tuple[str, str], Check] = {}
-    for check in checks:
-        key = check.question, check.part
-        if key not in best or check.smallest_detectable < best[key].smallest_detectable:
-            best[key] = check
-    return {check.name for check in best.values()}
-
-
-def _needed(drawing: Drawing, checks: list[Check]) -> dict[str, float]:
-    """Return the calls of each probe that would decide, as far as is known: visible errors shrink like their root."""
-    sharpest, needed = _sharpest(checks), {name: float(max(calls, FEWEST)) for name, calls in drawing.calls.items()}
-    for check in checks:
-        if check.status == UNDECIDED:
-            ratio = check.smallest_detectable / _wanted(check, check.name in sharpest)
-            ratio = ratio if math.isfinite(ratio) else GROWTH
-            for name in needed if check.probe == ALL else [check.probe]:
-                needed[name] = max(needed[name], drawing.calls[name] * ratio**2)
-    return needed
-
-
-def _next(drawing: Drawing, checks: list[Check]) -> list[int]:
-    """Return the calls of each probe after which to look again: not too often, as every look may err."""
-    pairs = zip(drawing.calls.values(), _needed(drawing, checks).values(), strict=True)
-    return [calls if needed <= calls else math.ceil(min(GROWTH * calls, MARGIN * needed)) for calls, needed in pairs]
-
-
-def _what_would_decide(drawing: Drawing, checks: list[Check]) -> str:
-    """Say how many more calls would."""
-    needed = _needed(drawing, checks)
-    calls = sum(MARGIN * max(needed[name] - have, 0) for name, have in drawing.calls.items())
-    if not math.isfinite(calls):
-        return ""
-    rate = max(drawing.session.seconds - drawing.session.warm_up, 0.0) / max(drawing.session.calls, 1)
-    wanted = f"--calls {_rounded(drawing.session.calls + calls)}"
-    if math.isfinite(drawing.session.budget.seconds):
-        wanted += f", or --budget {_rounded((drawing.session.calls + calls) * rate + 1)}"
-    return f"About {_rounded(calls)} more calls would decide it: {wanted}."
-
-
-def _rounded(value: float) -> int:
-    """Return two digits of a number, rounded up."""
-    digits = max(int(math.log10(max(value, 1))) - 1, 0)
-    return math.ceil(value / 10**digits) * 10**digits

@@ -14,8 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nmnc_ref.oracle.audit.checks import DEFECT, ROUNDING, Measurement, is_constant, part_checks
-from nmnc_ref.oracle.audit.experiment import Part
+from nmnc_ref.oracle.audit.check import DEFECT, ROUNDING, Measurement, is_constant
+from nmnc_ref.oracle.audit.expected import Part
+from nmnc_ref.oracle.audit.means import part_checks
 from nmnc_ref.oracle.audit.problem import Problem
 
 LIMIT = 5.0

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nmnc_ref.oracle.audit.experiment import Part
+from nmnc_ref.oracle.audit.expected import Part
 from nmnc_ref.oracle.audit.problem import Problem
 from nmnc_ref.oracle.command_line import in_full
 

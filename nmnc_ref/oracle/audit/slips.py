@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nmnc_ref.oracle.audit.experiment import Part, experiment, no_slope, own_slope, parts
+from nmnc_ref.oracle.audit.expected import Part, parts
+from nmnc_ref.oracle.audit.experiment import experiment, no_slope, own_slope
 from nmnc_ref.oracle.audit.problem import ACTIVATIONS, Declaration, Problem, basis, forward
 from nmnc_ref.oracle.audit.session import ANOTHER_ORDER
 

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nmnc_ref.oracle import command_line
-from nmnc_ref.oracle.audit.checks import DEFECT, UNDECIDED
+from nmnc_ref.oracle.audit.check import DEFECT, UNDECIDED
 from nmnc_ref.oracle.audit.report import OTHER_KIND, SOUND, UNITS, Report
 
 COLOURS = {
