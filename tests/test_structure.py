@@ -146,6 +146,15 @@ def test_the_map_has_every_module():
     assert all(family in MAP for family in FAMILIES)
 
 
+def test_what_commands_write_is_written_in_one_place():
+    for path in (*SOURCES, *(ROOT / "paper_checks").rglob("*.py")):
+        if path.name != "files.py" and "campaigns" not in path.parts:  # campaigns write scratch copies
+            text = path.read_text(encoding="utf-8")
+            assert not re.search(r"\.write_(text|bytes)\(|open\([^)]*[\"'][wx]", text), (
+                f"{path}: use oracle.files"
+            )
+
+
 def test_both_packages_are_packaged_and_typed():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     assert project["tool"]["setuptools"]["packages"]["find"]["include"] == ["nmnc_ref*", "paper_checks*"]

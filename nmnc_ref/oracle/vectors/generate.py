@@ -7,6 +7,7 @@ import platform
 import numpy as np
 
 import nmnc_ref
+from nmnc_ref.oracle import files
 from nmnc_ref.oracle.vectors import cases, pack
 from nmnc_ref.oracle.vectors.check import check
 from nmnc_ref.oracle.vectors.implementation import recorded
@@ -37,12 +38,12 @@ def alike(old: pack.Case, new: pack.Case) -> bool:
 
 def write(folder=pack.SHIPPED) -> None:
     """Compute all cases and write them, the manifest last; what differs by rounding stays, what is no more goes."""
-    files = {pack.CASE_SCHEMA: (pack.SHIPPED / pack.CASE_SCHEMA).read_bytes()}
+    content = {pack.CASE_SCHEMA: (pack.SHIPPED / pack.CASE_SCHEMA).read_bytes()}
     shipped = {case.name: case for case in pack.read_pack().cases}
     used = set()
     for case in cases.all_cases():
         old = shipped.get(case.name)
-        files[f"{case.name}.json"] = pack.case_document(old if old and alike(old, case) else case)
+        content[f"{case.name}.json"] = pack.case_document(old if old and alike(old, case) else case)
         used |= {stage.operation for stage in case.stages}
     operations = {
         each.name: {"claim": each.claim, "equation": each.equation, "class": each.kind}
@@ -53,11 +54,11 @@ def write(folder=pack.SHIPPED) -> None:
     generator = {"nmnc_ref": nmnc_ref.__version__, "numpy": np.__version__, "python": platform.python_version()}
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("*.json"):
-        if old.name not in files:
+        if old.name not in content:
             old.unlink()
-    files[pack.MANIFEST] = pack.seal(VERSION, generator, operations, files)
-    for name, content in files.items():
-        (folder / name).write_bytes(content)
+    content[pack.MANIFEST] = pack.seal(VERSION, generator, operations, content)
+    for name in content:
+        files.write(folder / name, content[name])
 
 
 if __name__ == "__main__":
