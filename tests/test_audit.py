@@ -422,10 +422,11 @@ def test_a_kind_whose_mean_differs_at_a_kink_is_of_another_kind():
     ],
 )
 def test_kinds_that_fit_are_audited_one_after_the_other(verdicts, verdict, left, monkeypatch):
-    """Where none is right after all, the first is explained, which fits best."""
+    """Where none is right after all, nor a slip, the first is explained, which fits best."""
 
     class Fake(NamedTuple):
         kind: str = ""
+        declaration: Declaration = Declaration("jacobian")
 
         def of_kind(self, kind):
             return Fake(kind)
@@ -436,6 +437,7 @@ def test_kinds_that_fit_are_audited_one_after_the_other(verdicts, verdict, left,
     monkeypatch.setattr(run, "_decide", lambda other: (dict(zip("abc", verdicts, strict=True))[other.kind], [], None))
     monkeypatch.setattr(run, "_explain", lambda other, checks: (checks, Diagnosis(advice=other.kind)))
     monkeypatch.setattr(run.diagnosis, "of_kinds", lambda measured, kinds: kinds)
+    monkeypatch.setattr(run.diagnosis, "of_slips", lambda measured, declaration, checks: Diagnosis())
     _, found, _, diagnosis = run._of_another_kind(Fake(), [], tuple("abc"))
     assert (found, "".join(diagnosis.kinds)) == (verdict, left)
     assert diagnosis.advice == ("a" if verdict == "defect" else "")
@@ -501,6 +503,13 @@ def test_every_kind_is_asked_once_and_the_declared_one_first():
     assert found[0] == declared
     assert len({variant for kind in found for variant in variants(kind)}) == sum(map(len, map(variants, found)))
     assert {kind.perturbs for kind in found} == {"activity", "preactivation", "weights"}
+
+
+def test_a_slip_is_named_that_few_calls_do_not_tell_from_many_kinds():
+    report = perform(
+        Task("slips", "noise shared over the batch", "weight-gradient", "projected", ("relu",), "numpy", 0, 9_000)
+    )
+    assert [each.name for each in report.explanations] == ["noise shared over the batch"]
 
 
 @pytest.mark.parametrize("slip", [*SLIPS, *SCALES])

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nmnc_ref.oracle.audit import scaling
-from nmnc_ref.oracle.audit.check import FEWEST, KIND, MEAN, ROUNDING, Check, Measurement, defects, is_constant
+from nmnc_ref.oracle.audit.check import ALL, FEWEST, KIND, MEAN, ROUNDING, Check, Measurement, defects, is_constant
 from nmnc_ref.oracle.audit.comparison import compare
 from nmnc_ref.oracle.audit.expected import expected_parts
 from nmnc_ref.oracle.audit.means import mean_checks
@@ -111,8 +111,13 @@ def _kinds_elsewhere(measured: Sequence[Measurement], declaration: Declaration) 
 
 def of_variance(measured: Sequence[Measurement], declaration: Declaration, checks: Sequence[Check]) -> Diagnosis:
     """Explain variances that the declared kind does not have: by another kind, or by a slip that spares the mean."""
-    found = _kinds(measured, declaration)
-    return Diagnosis(kinds=found) if found else _told_apart(_slips(measured, declaration, checks))
+    found, slips = _kinds(measured, declaration), of_slips(measured, declaration, checks)
+    return Diagnosis(kinds=found, settled=not slips.explanations) if found else slips
+
+
+def of_slips(measured: Sequence[Measurement], declaration: Declaration, checks: Sequence[Check]) -> Diagnosis:
+    """Explain what is wrong by the slips of the catalogue alone."""
+    return _told_apart(_slips(measured, declaration, checks))
 
 
 def _slips(
@@ -120,25 +125,24 @@ def _slips(
 ) -> list[tuple[str, float]]:
     """Return the slips that fit, and their squared deviations, best first."""
     linear = [each for each in measured if each.probe.linear and each.calls >= FEWEST]
-    wrong = defects(check for check in checks if check.se or not check.note)
-    clearest = next((check for check in wrong if any(check.probe == each.probe.name for each in linear)), None)
+    asked = {ALL, *(each.probe.name for each in linear)}
+    clearest = next((check for check in defects(checks) if check.probe in asked and (check.se or not check.note)), None)
     if clearest is None:
         return []
     found = []
     for slip in candidates(declaration):
-        squares, explained = 0.0, False
+        expected: list[Measurement] = []
         for measurement in linear:
             predicted = slip.expects(measurement.probe.problem, declaration, measurement.parts)
             if predicted is None:
                 break
-            alike = compare([measurement._replace(parts=predicted)], declaration)
-            squares += _squares(alike)
-            if defects(alike):
+            expected.append(measurement._replace(parts=predicted))
+            if defects(compare(expected[-1:], declaration)):
                 break
-            explained |= _explains(alike, clearest)
         else:
-            if explained:
-                found.append((slip.name, squares))
+            alike = compare(expected, declaration)
+            if not defects(alike) and _explains(alike, clearest):
+                found.append((slip.name, _squares(alike)))
     return sorted(found, key=lambda pair: pair[1])
 
 

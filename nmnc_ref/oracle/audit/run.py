@@ -183,7 +183,7 @@ def _of_another_kind(
 ) -> tuple[Drawing, str, list[Check], Diagnosis]:
     """Audit as of each kind that fits what was measured, on problems of its own: without a baseline, others serve.
 
-    Where none is right after all, the one that fits best is explained.
+    Where none is right after all, a slip may be; else the kind that fits best is explained.
     """
     tried = []
     for index, kind in enumerate(kinds):
@@ -195,4 +195,7 @@ def _of_another_kind(
             return other, OTHER_KIND if verdict == SOUND else UNDECIDED, asked, Diagnosis(kinds=left)
         tried.append((other, asked, fault))
     best, asked, fault = tried[0]
-    return best, DEFECT, *((checks, Diagnosis()) if fault else _explain(best, asked))
+    slips = diagnosis.of_slips(drawing.measurements(), drawing.declaration, checks)
+    if slips.explanations or fault:
+        return drawing, DEFECT, checks, slips
+    return best, DEFECT, *_explain(best, asked)
