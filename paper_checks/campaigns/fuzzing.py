@@ -112,10 +112,14 @@ def readers(folder: Path) -> dict[str, Reader]:
 
 
 def _folder(root: Path, name: str, files: dict[str, bytes]) -> str:
-    (root / name).mkdir()
     for file, content in files.items():
-        (root / name / file).write_bytes(content)
+        _write(root / name / file, content)
     return name
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content)
 
 
 def _bytes(write: Callable[[io.BytesIO], Any]) -> bytes:
@@ -217,17 +221,20 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=secrets.randbits(32), help="default: a new one each time")
     parser.add_argument("--keep", type=Path, default=Path("runs/fuzzing"), help="folder of findings (runs/fuzzing)")
     options = parser.parse_args(arguments)
-    chance, end = random.Random(options.seed), time.monotonic() + 60 * options.minutes
+    chance = random.Random(options.seed)
     counts: Counter[tuple[str, str]] = Counter()
     found: set[tuple[str, str]] = set()
     signal.signal(signal.SIGALRM, _too_long)
     with tempfile.TemporaryDirectory() as place:
         known = readers(Path(place))
+        for reader in known.values():  # or all would be refused
+            _write(Path(place) / reader.file, reader.content)
+            reader.read(Path(place) / reader.file)
+        end = time.monotonic() + 60 * options.minutes
         while time.monotonic() < end:
             for name, reader in known.items():
                 path = Path(place) / reader.file
-                path.parent.mkdir(exist_ok=True)
-                path.write_bytes(changed(reader.content, chance))
+                _write(path, changed(reader.content, chance))
                 signal.alarm(SECONDS)
                 try:
                     reader.read(path)
