@@ -150,9 +150,7 @@ def test_what_commands_write_is_written_in_one_place():
     for path in (*SOURCES, *(ROOT / "paper_checks").rglob("*.py")):
         if path.name != "files.py" and "campaigns" not in path.parts:  # campaigns write scratch copies
             text = path.read_text(encoding="utf-8")
-            assert not re.search(r"\.write_(text|bytes)\(|open\([^)]*[\"'][wx]", text), (
-                f"{path}: use oracle.files"
-            )
+            assert not re.search(r"\.write_(text|bytes)\(|open\([^)]*[\"'][wx]", text), f"{path}: use oracle.files"
 
 
 def test_both_packages_are_packaged_and_typed():
