@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -23,6 +24,8 @@ FALSE_ALARM = math.erfc(Z_SCORE / math.sqrt(2))
 SLOPE_TOLERANCE = 0.05
 CONFIDENCE = 0.95
 """Of the intervals over seeds."""
+POWER = 0.999
+"""With which an assertion about pairs of networks is to see a difference that matters."""
 NOWHERE: Mapping[str, str | float] = {}
 
 
@@ -136,6 +139,38 @@ def exceeds(name: str, smaller: Sequence[float], larger: Sequence[float]) -> Com
     used = (half_low + half_high) / (high - low) if high > low else math.inf
     reason = f"95 % intervals, ± {half_low:.3g} and ± {half_high:.3g}, must not overlap"
     return Comparison(name, low, high, half_high, used, reason, ">", seeds=len(larger))
+
+
+def exceeds_in_pairs(name: str, smaller: Sequence[float], larger: Sequence[float]) -> Comparison:
+    """Assert that the mean of `larger` is above that of `smaller`, with the 95 % t-interval of the differences of pairs
+    above zero; the reason tells which difference would be seen all but surely, at the spread that was measured.
+
+    Raises:
+        ValueError: not as many of the one as of the other, or fewer than two.
+    """
+    mean, half = mean_interval([high - low for low, high in zip(smaller, larger, strict=True)])
+    used = half / mean if mean > 0 else math.inf
+    pairs = len(larger)
+    reason = (
+        f"95 % interval of the difference in {pairs} pairs, ± {half:.3g}, must be above 0; "
+        f"a difference of {half * seen_in_pairs(pairs):.3g} would be seen with probability {POWER:.1%}"
+    )
+    return Comparison(name, float(np.mean(smaller)), float(np.mean(larger)), half, used, reason, ">", seeds=pairs)
+
+
+@functools.cache
+def seen_in_pairs(pairs: int) -> float:
+    """Return which mean difference has an interval above zero with probability `POWER`, in half-widths of the interval;
+    for differences that are normal.
+    """
+    from scipy import optimize, stats
+
+    quantile = float(stats.t.ppf((1 + CONFIDENCE) / 2, pairs - 1))
+
+    def missed(shift: float) -> float:
+        return float(stats.nct.cdf(quantile, pairs - 1, shift)) - (1 - POWER)
+
+    return float(optimize.brentq(missed, quantile, 100 * quantile)) / quantile
 
 
 def reported(name: str, values: Sequence[float], predicted: float = math.nan) -> Comparison:
