@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import io
 import itertools
@@ -247,6 +248,24 @@ def test_the_dimension_of_a_learner_may_be_another(monkeypatch):
     small(monkeypatch)
     found = Learner("dense", "nmnc", 0.02, 0.03, 0, dimension=7).perform(LAB)
     assert {target["dimension"] for target in found["feedback"]} == {7}
+
+
+def test_the_feedback_of_a_learner_may_be_amplified(monkeypatch):
+    small(monkeypatch)
+    task = tasks.TASKS["crowded"]
+    data = task.data(LAB)
+    layers, x = task.network(random.key(1, np), LAB, data), data.test.inputs[:5, ...]
+    passed, feedbacks = task.route.forward(layers, x), tuple(LAB.normal("test: feedback", 4, 3, 20))
+    error = LAB.normal("test: error", 5, 3)
+    once, thrice = (
+        dataclasses.replace(task.route, gain=gain).credit(layers, x, passed, error, feedbacks)[0] for gain in (1, 3)
+    )
+    for own, larger in zip(once, thrice, strict=True):
+        np.testing.assert_allclose(larger, 3 * own, rtol=1e-5, atol=1e-5)
+    found = [Learner("crowded", "nmnc", 0.02, 0.03, 0, gain=gain).perform(LAB)["cosines"] for gain in (1.0, 3.0)]
+    assert found[0] != found[1]
+    with pytest.raises(TypeError, match="gain"):
+        Learner("memory", "nmnc", 0.02, 0.03, 0, gain=3.0).perform(LAB)
 
 
 def test_a_compiled_learner_is_that_of_numpy(monkeypatch):

@@ -16,8 +16,10 @@ from paper_checks.comparison import (
     at_most,
     exact,
     exceeds,
+    exceeds_in_pairs,
     mean_interval,
     reported,
+    seen_in_pairs,
     slope_at_least,
     slope_at_most,
     slope_interval,
@@ -102,6 +104,33 @@ def recorded(monkeypatch):
 
 def _pairs(seed):
     return np.random.default_rng(seed).random(STIMULI * (STIMULI - 1) // 2)
+
+
+def test_pairs_are_compared_by_their_differences():
+    low, high = [1.0, 2.0, 3.0, 4.0], [1.1, 2.12, 3.09, 4.1]
+    assert not exceeds("", low, high).held
+    found = exceeds_in_pairs("", low, high)
+    mean, half = mean_interval([0.1, 0.12, 0.09, 0.1])
+    assert (found.tolerance, found.used) == (pytest.approx(half), pytest.approx(half / mean))
+    assert (found.predicted, found.measured, found.seeds) == (2.5, pytest.approx(mean + 2.5), 4)
+    assert f"{half * seen_in_pairs(4):.3g} would be seen with probability 99.9%" in found.reason
+    assert not exceeds_in_pairs("", high, low).held
+    assert not exceeds_in_pairs("", low, low).held
+    assert not exceeds_in_pairs("", low, [math.nan, *high[1:]]).held
+    assert not exceeds_in_pairs("", low, [1.5, 2.0, 3.0, 4.0]).held  # one pair in four
+    with pytest.raises(ValueError, match="argument 2 is shorter"):
+        exceeds_in_pairs("", low, high[:3])
+
+
+@pytest.mark.parametrize("pairs", [5, 20])
+def test_the_difference_that_pairs_see_is_seen(pairs):
+    """By simulation of normal differences with the standard deviation 1."""
+    drawn = np.random.default_rng(pairs).normal(size=(100_000, pairs))
+    half = mean_interval([-1.0, 1.0] * (pairs // 2) + [0.0] * (pairs % 2))[1]  # of so many with this spread
+    half /= np.std([-1.0, 1.0] * (pairs // 2) + [0.0] * (pairs % 2), ddof=1)
+    means, spreads = drawn.mean(axis=1), drawn.std(axis=1, ddof=1)
+    missed = np.mean(seen_in_pairs(pairs) * half + means < half * spreads)
+    assert missed == pytest.approx(0.001, abs=6 * math.sqrt(0.001 / 100_000))
 
 
 def invented(claim, spoilt=False, supplied=SUPPLIED):
@@ -242,7 +271,7 @@ def test_a_comparison_of_rules_holds_them_to_one_budget_and_shows_who_diverged()
         outcome = run(claim, LAB, found)
         assert outcome.status == "pass"
         shown = [each.seeds for each in outcome.comparisons if f"{rule.upper()}: cosine of" in each.name]
-        assert set(shown) == {4, 5}  # in the one task and the others
+        assert set(shown) == {accuracy_claims.PAIRS["convolutional"] - 1, 5}  # in the one task and the others
 
 
 @pytest.mark.parametrize(("name", "tasks"), [("L2", {"dense"}), ("L4", {"rows", "memory"})])
@@ -289,9 +318,15 @@ def test_what_bounds_the_feedback_is_shown():
     one = {"each": 4.0, "mean": 3.0, "its part in the manifold": 1.0}
     other = {"each": 4.0, "mean": 1.0, "its part in the manifold": 1.0}
     dead = dict.fromkeys(one, 0.0)
-    runs = {Learner("dense", "nmnc", 0.1, 0.1, seed): {"feedback": [one, other]} for seed in (0, 1)}
-    assert [each.measured for each in feedback.limits("", runs)] == [0.5, 0.5]  # 4 of 8, and 2 of 4
-    lost = {each: {"feedback": [dead, dead]} for each in runs}
+    size = {"dimension": 16, "width": 128}
+    known = {"feedback": [one | size, other | size], "perturbations": 500}
+    runs = {Learner("dense", "nmnc", 0.1, 0.1, seed): known for seed in (0, 1)}
+    share, alpha = feedback.limits("", runs)
+    assert (share.measured, alpha.measured) == (0.5, 0.5)  # 4 of 8, and 2 of 4
+    assert alpha.predicted == pytest.approx((16 * 19 + 17) / (16 * 19 + 129))  # 19 steps of 16 perturbations
+    few = {each: known | {"perturbations": 32} for each in runs}
+    assert list(feedback.limits("", few))[1].predicted == pytest.approx((32 + 17) / (32 + 129))
+    lost = {each: known | {"feedback": [dead | size, dead | size]} for each in runs}
     assert all(math.isnan(each.measured) for each in feedback.limits("", lost))
 
 

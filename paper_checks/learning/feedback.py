@@ -78,14 +78,26 @@ def cosines(name: str, runs: Runs) -> Iterator[Comparison]:
 
 def limits(name: str, runs: Runs) -> Iterator[Comparison]:
     """Report what bounds feedback however many perturbations there are: the share of the energy of what it estimates
-    that is in the mean over inputs, which is all that one B for all inputs can have, and the α of this mean.
+    that is in the mean over inputs, which is all that one B for all inputs can have, and the α of this mean, beside the
+    one above which NMNC's feedback has the larger cosine at this number of perturbations (E6).
     """
-    for quantity, part, whole in (
-        ("share of the energy in the mean over inputs", "mean", "each"),
-        ("α of the mean over inputs", "its part in the manifold", "mean"),
+    boundaries = [
+        boundary(each, target, run["perturbations"]) for each, run in runs.items() for target in run["feedback"]
+    ]
+    for quantity, part, whole, predicted in (
+        ("share of the energy in the mean over inputs", "mean", "each", math.nan),
+        ("α of the mean over inputs, E6's boundary predicted", "its part in the manifold", "mean", np.mean(boundaries)),
     ):
         shares = [_share(run["feedback"], part, whole) for run in runs.values()]
-        yield reported(f"{name}: {quantity}", shares)
+        yield reported(f"{name}: {quantity}", shares, float(predicted))
+
+
+def boundary(learner: Learns, target: Mapping[str, float], perturbations: int) -> float:
+    """Return the α of E6 at K = (2 − η)/η steps of perturbations, what a running average holds, or all there are."""
+    settings = learner.settings
+    window = settings.samples / theory.feedback.averaging_gain(settings.feedback_rate)
+    draws = min(round(window), perturbations)
+    return theory.estimator.cosine_threshold(draws, int(target["dimension"]), int(target["width"]))
 
 
 def _share(targets: Sequence[Mapping[str, float]], part: str, whole: str) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,7 @@ class Learner:
     """A network that learns one of `TASKS`, with a learning rate that falls in a straight line.
 
     `rule`: one of `training.RULES` or `CONTROLS`; `feedback_rate`: η, None for rules that learn no feedback;
-    `dimension`: of the manifold, that of the task if None.
+    `dimension`: of the manifold, that of the task if None; `gain`: of `Amplified` routes.
     """
 
     task: str
@@ -39,6 +39,7 @@ class Learner:
     feedback_rate: float | None
     seed: int
     dimension: int | None = None
+    gain: float = 1.0
 
     def perform(self, lab: Lab) -> dict[str, Any]:
         """Return accuracies, numbers of perturbations and passes, and what the feedback has learned.
@@ -99,12 +100,15 @@ class Learner:
         """
         task = TASKS[self.task]
         data = task.data(lab)
+        route: Any = task.route
+        if self.gain != 1:
+            route = replace(route, gain=self.gain)
         states = course(
             lab,
             random.fold_in(self._key(lab), 1),
             self.initial(lab),
             data,
-            route=task.route,
+            route=route,
             settings=self.settings,
             epochs=task.epochs,
             batch=BATCH,

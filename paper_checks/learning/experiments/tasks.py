@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from nmnc_ref.arrays import Array
@@ -29,7 +30,7 @@ class Task(NamedTuple):
 
     `data`: of a lab; `network`: the initial one, of a key, a lab and the data; `route`: of credit;
     `targets`: (network, inputs) → what each array of feedback estimates, for each input or once for all, [·, r, n];
-    `learning_rates`, `feedback_rates`: the grid, the same for all rules; `dimension`: of the manifold;
+    `learning_rates`, `feedback_rates`: the grid, the same for all rules, if there is one; `dimension`: of the manifold;
     `samples`, `perturb_every`: perturbed at every so many steps; `fit_every`: steps between fits of the manifold.
     """
 
@@ -45,6 +46,17 @@ class Task(NamedTuple):
     perturb_every: int
     samples: int
     fit_every: int
+
+
+@dataclass(frozen=True)
+class Amplified(ThroughTime):
+    """Feedback that carries the error `gain` times as strongly: g_t = gain · Σ_lag e_{t+lag} B_lag."""
+
+    gain: float = 1.0
+
+    def credit(self, network: tuple, x: Array, passed: Any, error: Array, feedbacks: tuple[Array, ...]) -> tuple:
+        """As `ThroughTime`, by gain · B."""
+        return super().credit(network, x, passed, error, tuple(self.gain * each for each in feedbacks))
 
 
 def _weights(layers: tuple, x: Array) -> list[Array]:
@@ -131,5 +143,12 @@ TASKS = {
         dimension=8,
         samples=2,
         **_through_time(0.1, 256),
+    ),
+    "crowded": Task(  # 10 · 16 rows of feedback, by lag and output, for 128 units: random ones cannot all be met
+        data=lambda lab: sequences.memory(lab, steps=10, symbols=16),
+        learning_rates=(),
+        dimension=16,
+        samples=1,
+        **_through_time(0.1, 128) | {"route": Amplified(activation.tanh, leak=0.1), "epochs": 6, "perturb_every": 16},
     ),
 }
