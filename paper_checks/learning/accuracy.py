@@ -14,7 +14,7 @@ from paper_checks.learning.experiments.tasks import FRESH, TASKS
 
 SEEDS = range(5)
 SEEDS_OF_CONTROLS = range(3)
-PAIRS = {"dense": 5, "narrow": 5, "convolutional": 10, "rows": 5, "memory": 10, "crowded": 5}
+PAIRS = {"dense": 5, "narrow": 5, "convolutional": 10, "rows": 5, "memory": 15, "crowded": 5}
 """Networks that NMNC and VNC train: more where the differences of pairs spread more."""
 NAMES = {"backpropagation": "backpropagation", "random feedback": "random feedback", "vnc": "VNC", "nmnc": "NMNC"}
 NOISE = ("nmnc", "vnc")
