@@ -163,7 +163,7 @@ def test_drawings_are_the_same_again():
 def test_lines_are_those_of_the_theory():
     sheet = found("E4", "error")
     line = series_of(sheet, "predicted")["NMNC"]
-    place = points(document("E4")["claims"][0], rule="NMNC")[0]["coordinates"]
+    place = points(document("E4")["claims"][0], quantity="relative error", rule="NMNC")[0]["coordinates"]
     want = [theory.estimator.relative_error(place["alpha"], k, place["d"]) for k in line.x]
     assert list(line.y) == want
     crossover = theory.estimator.error_crossover(place["alpha"], place["d"], place["n"])
