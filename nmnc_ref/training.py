@@ -182,36 +182,44 @@ def learn_feedback(
     x = x[:samples, ...]
     hidden = route.forward(state.network, x).hidden
     _expect_of_rule(state, settings, len(hidden))
-    key, fresh = namespace(state.key).unstack(random.split(state.key, 2))
+    noises, sigmas, key = perturbations(state, settings=settings)
     respond = estimator.antithetic_response if settings.antithetic else estimator.one_sided_response
-    noises, responses, sigmas = [], [], []
-    draws = _draws(random.split(fresh, len(hidden)), state.bases, settings)
-    for site, (activity, basis, z) in enumerate(zip(hidden, state.bases, draws, strict=True)):
-        noise, sigma = _noise(z, basis, settings)
-        response = respond(route.tail(state.network, x, site), activity, noise)
-        noises.append(_rows(noise))
-        responses.append(_rows(response))
-        sigmas.append(sigma)
-    estimate = route.estimate(state.network, tuple(responses), tuple(noises), tuple(sigmas))
+    responses = tuple(
+        _rows(respond(route.tail(state.network, x, site), activity, noise))
+        for site, (activity, noise) in enumerate(zip(hidden, noises, strict=True))
+    )
+    rows = tuple(map(_rows, noises))
+    estimate = route.estimate(state.network, responses, rows, sigmas)
     learned = tuple(
         feedback.running_average(old, new, settings.feedback_rate)
         for old, new in zip(state.feedback, estimate, strict=True)
     )
-    observation = Observation(tuple(noises), tuple(responses), estimate)
+    observation = Observation(rows, responses, estimate)
     return state._replace(feedback=learned, key=key), observation
 
 
-def _draws(keys: Array, bases: tuple[Array, ...], settings: Settings) -> list[Array]:
-    """Return z of the rule for each basis, with its own key: [K, S, n] or [K, S, d]; those of one shape at once."""
-    xp = namespace(keys)
-    sizes = [basis.shape[0 if settings.rule == "vnc" else 1] for basis in bases]
-    found: dict[int, Array] = {}
+@checked
+def perturbations(
+    state: State, *, settings: Settings
+) -> tuple[tuple[Float[Array, "K S ?n"], ...], tuple[float, ...], Key]:
+    """The noise ξ of each hidden activity, K draws for each of S samples, its σ, and the key of the next step (E1, E2).
+
+    Args:
+        state: of `init`, for a rule that perturbs.
+        settings: how it learns.
+    """
+    xp = namespace(state.key)
+    key, fresh = xp.unstack(random.split(state.key, 2))
+    keys = random.split(fresh, len(state.bases))
+    sizes = [basis.shape[0 if settings.rule == "vnc" else 1] for basis in state.bases]
+    draws: dict[int, Array] = {}
     for size in set(sizes):
         sites = [site for site, own in enumerate(sizes) if own == size]
         shape = (settings.draws, settings.samples, size)
-        drawn = random.normal(xp.stack([keys[site, :] for site in sites]), shape, bases[0].dtype)
-        found |= zip(sites, xp.unstack(drawn), strict=True)
-    return [found[site] for site in range(len(sizes))]
+        drawn = random.normal(xp.stack([keys[site, :] for site in sites]), shape, state.bases[0].dtype)
+        draws |= zip(sites, xp.unstack(drawn), strict=True)
+    noises, sigmas = zip(*(_noise(draws[site], basis, settings) for site, basis in enumerate(state.bases)), strict=True)
+    return noises, sigmas, key
 
 
 def _noise(z: Array, basis: Array, settings: Settings) -> tuple[Array, float]:

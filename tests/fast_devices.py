@@ -11,7 +11,8 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 from nmnc_ref import moments, random, training
-from nmnc_ref.fast import direct, streamed
+from nmnc_ref.fast import streamed
+from nmnc_ref.fast import training as fast_training
 from nmnc_ref.nn import initialisation
 from nmnc_ref.nn.activation import tanh
 from nmnc_ref.nn.loss import squared_error
@@ -37,7 +38,7 @@ def main():
     given = {"route": Direct(tanh), "settings": training.Settings("nmnc", dimension=3, samples=BATCH, sigma=SIGMA)}
     state, whole = training.init(key, network, x, **given), moments.of(x)
     key, network, x, target, state = jax.tree.map(jnp.asarray, (key, network, x, target, state))
-    step = jax.jit(functools.partial(direct.step, loss=squared_error, **given))
+    step = jax.jit(functools.partial(fast_training.step, loss=squared_error, **given))
     alone, stepped = None, step(state, x, target)[0]
     found = {"estimates": {}, "step": {}, "moments": {}}
     for mesh_shape in MESHES:

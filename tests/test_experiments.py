@@ -14,6 +14,7 @@ import pytest
 import scipy.io
 
 from nmnc_ref import manifold, perturbation, random, training
+from nmnc_ref.fast import training as fast_training
 from nmnc_ref.feedback import mirror_estimate
 from nmnc_ref.nn import convolution
 from nmnc_ref.nn.dense import Dense
@@ -232,14 +233,14 @@ def test_feedback_is_compared_with_what_it_estimates(monkeypatch):
 def test_the_learning_rate_of_a_learner_falls_to_zero(monkeypatch):
     small(monkeypatch)
     seen = []
-    step = training.step
+    step = fast_training.step
 
     @functools.wraps(step)
     def observed(*given, **named):
         seen.append(named["annealing"])
         return step(*given, **named)
 
-    monkeypatch.setattr(training, "step", observed)
+    monkeypatch.setattr(fast_training, "step", observed)
     Learner("memory", "vnc", 0.1, 0.1, 0).perform(LAB)
     np.testing.assert_allclose(seen, [1 - index / 12 for index in range(12)])
 

@@ -15,7 +15,8 @@ import jax.numpy as jnp
 from test_fast_factored import assert_linear
 
 from nmnc_ref import random, training
-from nmnc_ref.fast import convolved, direct
+from nmnc_ref.fast import convolved
+from nmnc_ref.fast import training as fast_training
 from nmnc_ref.nn import convolution, initialisation
 from nmnc_ref.nn.activation import tanh
 from nmnc_ref.nn.loss import squared_error
@@ -59,7 +60,7 @@ def test_training_takes_it_as_a_layer():
     rest = initialisation.dense_network(random.fold_in(key, 1), (27, 3), dtype)
     x, target = random.uniform(key, (6, 30), dtype), random.uniform(key, (6, 3), dtype)
     given = {"route": Direct(tanh), "settings": training.Settings("nmnc", dimension=4, samples=5, sigma=0.1)}
-    step = jax.jit(functools.partial(direct.step, loss=squared_error, **given))
+    step = jax.jit(functools.partial(fast_training.step, loss=squared_error, **given))
     ends = [
         step(training.init(key, (kind(first), *rest), x, **given), x, target)[0]
         for kind in (convolved.layer, lambda layer: layer)

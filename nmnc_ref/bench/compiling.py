@@ -12,7 +12,8 @@ import jax.numpy as jnp
 from nmnc_ref import estimator, random, training
 from nmnc_ref.bench.row import Cost, Finding, row
 from nmnc_ref.bench.timing import paired
-from nmnc_ref.fast import convolved, direct, scanned
+from nmnc_ref.fast import convolved, scanned
+from nmnc_ref.fast import training as fast_training
 from nmnc_ref.nn import convolution, initialisation, loss, recurrent
 from nmnc_ref.nn.activation import tanh
 from nmnc_ref.nn.recurrent import Cell
@@ -62,7 +63,7 @@ def recurrent_network() -> Finding:
 
 @row(
     "compile-convolution",
-    work="compiling a step of fast.direct (NMNC, one sample, one-sided) of a network of two convolutions (8 and 16 "
+    work="compiling a fast step of training (NMNC, one sample, one-sided) of a network of two convolutions (8 and 16 "
     "channels, 5 × 5, stride 2) and a read-out on 28 × 28 images, with fast.convolved",
     baseline="the same with the readable convolutions",
     goal=0.5,
@@ -79,7 +80,7 @@ def convolutional_network() -> Finding:
     x, target = random.uniform(key, (32, 784), jnp.float32), random.uniform(key, (32, 10), jnp.float32)
     settings = training.Settings("nmnc", dimension=8, antithetic=False)
     given: dict[str, Any] = {"route": Direct(tanh), "settings": settings}
-    step = functools.partial(direct.step, loss=loss.squared_error, **given)
+    step = functools.partial(fast_training.step, loss=loss.squared_error, **given)
     states = [
         training.init(key, (*map(kind, layers), *read_out), x, **given)
         for kind in (convolved.layer, lambda readable: readable)

@@ -14,7 +14,7 @@ from nmnc_ref import random, training
 from nmnc_ref.bench.plain import RATE, NumpyBackpropagation, jax_backpropagation, perturbed_cost, step_cost
 from nmnc_ref.bench.row import Finding, row
 from nmnc_ref.bench.timing import paired
-from nmnc_ref.fast import direct
+from nmnc_ref.fast import training as fast_training
 from nmnc_ref.nn import initialisation, loss
 from nmnc_ref.nn.activation import relu
 from nmnc_ref.route import Direct
@@ -60,7 +60,7 @@ class Stepping:
 def on_jax(rule: str, samples: int) -> Finding:
     """Compare jitted steps."""
     state, x, target, given = problem(jnp, rule, samples)
-    step = jax.jit(functools.partial(direct.step, **given), donate_argnums=0)
+    step = jax.jit(functools.partial(fast_training.step, **given), donate_argnums=0)
     plain = tuple((layer.weight, layer.bias) for layer in state.network)
     return paired(
         Stepping(step, state, x, target),
@@ -117,7 +117,7 @@ def nmnc_on_numpy() -> Finding:
     state, x, target, given = problem(np, "nmnc", BATCH)
     plain = NumpyBackpropagation(state.network)
     return paired(
-        Stepping(functools.partial(direct.step, **given), state, x, target),
+        Stepping(functools.partial(fast_training.step, **given), state, x, target),
         lambda: plain.step(x, target),
         cost=perturbed_cost(WIDTHS, BATCH, BATCH, DIMENSION),
         of_baseline=step_cost(WIDTHS, BATCH),

@@ -1,75 +1,14 @@
-"""A whole training step by direct feedback: `training.step` with less work, for networks of any layers.
-
-One forward pass serves the loss, the perturbations and the gradients, manifold noise stays in coordinates where that
-takes less, and only what learning needs is returned. Draws, state and result are those of `training.step`, to rounding.
-Under JAX it is one function to compile, whose state can be given away:
-
-    step = jax.jit(functools.partial(direct.step, loss=loss, **given), donate_argnums=0)
-    state = training.train(state, batches, sample, advance=step, **given)
-
-`jax.vmap` runs it for many seeds, a state for each, and `jax.lax.scan` over many batches.
-"""
+"""Direct feedback from the clean forward pass of a training step, with manifold noise in coordinates, where few."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-from nmnc_ref import credit, estimator, feedback, perturbation, random
-from nmnc_ref.arrays import Array, Float, expect, expect_number, namespace
+from nmnc_ref import estimator, feedback, perturbation, random
+from nmnc_ref.arrays import expect, expect_number, namespace
 from nmnc_ref.checked import checked
 from nmnc_ref.fast import factored
-from nmnc_ref.nn import feedforward, sgd
-from nmnc_ref.nn.loss import Loss
+from nmnc_ref.nn import feedforward
 from nmnc_ref.route import Direct
-from nmnc_ref.scalars import Positive
-from nmnc_ref.training import PERTURBING, Settings, State
-
-
-class Info(NamedTuple):
-    """The loss, before the step."""
-
-    loss: Float[Array, ""]
-
-
-@checked
-def step(
-    state: State,
-    x: Float[Array, "B _ ..."],
-    target: Float[Array, "B o"],
-    *,
-    route: Direct,
-    loss: Loss,
-    settings: Settings,
-    annealing: Positive = 1.0,
-) -> tuple[State, Info]:
-    """Perturb (if the rule does, and the state has a key), assign credit through the feedback, and move the weights.
-
-    Args:
-        state: of `training.init`, for a rule with feedback.
-        x: inputs.
-        target: of the output.
-        route: direct feedback.
-        loss: of output and target.
-        settings: how the network learns.
-        annealing: factor of the learning rate at this step; may be traced.
-    """
-    rule = settings.rule
-    expect(rule != "backpropagation", f"settings.rule: expected a rule with feedback, got {rule}")
-    passed = route.forward(state.network, x)
-    if rule in PERTURBING and state.key is not None:
-        state = learned(state, passed, route, settings)
-    error = loss.error(passed.output, target)
-    slopes = tuple(map(route.activation.slope, passed.preactivation[:-1]))
-    deltas = credit.direct_deltas(error, state.feedback, slopes)
-    moved, velocity = sgd.step(
-        state.network,
-        credit.weight_gradients(state.network, passed.activity, deltas),
-        state.velocity,
-        learning_rate=settings.learning_rate * annealing,
-        momentum=settings.momentum,
-        decay=settings.decay,
-    )
-    return state._replace(network=moved, velocity=velocity), Info(loss.value(passed.output, target))
+from nmnc_ref.training import Settings, State
 
 
 @checked

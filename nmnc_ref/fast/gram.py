@@ -1,9 +1,10 @@
 """The manifold of activity from its smaller Gram matrix, beside `manifold.fit`, which takes the SVD.
 
 Of B samples and n units, `fit` decomposes the whole matrix X/√B, at about ten times the cost of what is here: a product
-and the eigenvectors of min(B, n) rows. What is lost is accuracy: variances below 4·eps·n of the largest are rounding
-here, and about eps² of it there. So this serves large activity whose wanted components stand out, as in refits while a
-network trains, and `fit` small or ill-conditioned activity. Components too weak to be told from rounding are refused.
+and the eigenvectors of min(B, n) rows, in float64 where the library has it. What is lost is accuracy: variances below
+4·eps·n of the largest are rounding here, with the eps of what was decomposed, and about eps² of it there. So nothing is
+lost of float32 activity where there is float64, and otherwise this serves large activity whose wanted components stand
+out, as in refits while a network trains. Components too weak to be told from rounding are refused.
 """
 
 from __future__ import annotations
@@ -36,11 +37,21 @@ def fit(activity: Float[Array, "B n"], *, dimension: Count, centring: Centring =
     average, deviation = centred(activity) if centring == "centred" else (mean(activity), activity)
     expect_squares("activity", deviation)
     tall = samples >= n
-    ascending, vectors = xp.linalg.eigh((deviation.T @ deviation if tall else deviation @ deviation.T) / samples)
+    wide = _widened(deviation)
+    ascending, vectors = xp.linalg.eigh((wide.T @ wide if tall else wide @ wide.T) / samples)
     spectrum = xp.clip(xp.flip(ascending), min=0.0)
-    rank = xp.sum(xp.astype(spectrum > 4 * xp.finfo(activity.dtype).eps * n * spectrum[0], xp.int32))
+    decomposed, given = (4 * xp.finfo(each.dtype).eps * n for each in (wide, activity))
+    floor = max(decomposed, given**2)  # `fit` has its floor for the singular values of what is given
+    rank = xp.sum(xp.astype(spectrum > floor * spectrum[0], xp.int32))
     if is_concrete(rank) and dimension > int(rank):
         raise manifold.RankError(f"activity: expected rank of at least d = {dimension} ({centring}), got {int(rank)}")
     basis = xp.flip(vectors, axis=1)[:, :dimension]
-    basis = basis if tall else deviation.T @ basis / xp.sqrt(samples * spectrum[None, :dimension])
-    return manifold.Manifold(signed(basis), spectrum, average)
+    basis = basis if tall else wide.T @ basis / xp.sqrt(samples * spectrum[None, :dimension])
+    return manifold.Manifold(signed(xp.astype(basis, activity.dtype)), xp.astype(spectrum, activity.dtype), average)
+
+
+def _widened(array: Array) -> Array:
+    """Return an array in float64, if its library has it."""
+    xp = namespace(array)
+    dtypes = xp.__array_namespace_info__().dtypes(kind="real floating")
+    return xp.astype(array, dtypes.get("float64", array.dtype))

@@ -11,6 +11,7 @@ from array_api_compat import array_namespace
 
 from nmnc_ref import random, training
 from nmnc_ref.arrays import Array
+from nmnc_ref.fast import training as fast_training
 from nmnc_ref.nn import loss
 from nmnc_ref.route import Route
 from paper_checks.data.dataset import Dataset, batches
@@ -59,7 +60,7 @@ def course(
     """
     sample = data.train.inputs[:SAMPLE, ...]
     bound: dict[str, Any] = {"route": route, "loss": loss.softmax_cross_entropy, "settings": settings}
-    advance = lab.jit(functools.partial(training.step, **bound))
+    advance = lab.jit(functools.partial(fast_training.step, **bound))
     steps = itertools.chain.from_iterable(
         batches(data.train, random.fold_in(key, 1 + epoch), batch) for epoch in range(epochs)
     )
@@ -79,7 +80,7 @@ def course(
         if not chunk:
             return
         if index:
-            state = training.fit_manifolds(state, sample, route=route, settings=settings)
+            state = fast_training.fit_manifolds(state, sample, route=route, settings=settings)
         start = index * settings.fit_every
         annealing = functools.partial(_factor, start=start, total=total if annealed else None)
         given: dict[str, Any] = {"route": route, "settings": settings, "advance": advance, "annealing": annealing}
