@@ -36,6 +36,7 @@ from paper_checks.learning.experiments import (
 from paper_checks.learning.experiments.accuracy import Learner
 from paper_checks.learning.experiments.alignment import LAYERS, Alignment
 from paper_checks.learning.experiments.cifar import CifarLearner
+from paper_checks.learning.experiments.cifar_width import CifarWidth
 from paper_checks.learning.experiments.course import complement, random_subspace
 from paper_checks.learning.experiments.dimension import Dimensions
 from paper_checks.learning.experiments.gradient import Frozen
@@ -498,18 +499,21 @@ class Drawn:
 
 @pytest.fixture
 def few(monkeypatch):
-    for name, value in {"CHANNELS": (2, 3, 4), "BATCH": 4, "STEPS": 8, "STRETCH": 4, "SAMPLE": 20}.items():
+    for name, value in {"BATCH": 4, "STEPS": 8, "STRETCH": 4, "SAMPLE": 20}.items():
         monkeypatch.setattr(cifar, name, value)
+
+
+SmallLearner = functools.partial(CifarLearner, channels=(2, 3, 4))
 
 
 @pytest.mark.parametrize("rule", [*training.RULES, "random subspace"])
 def test_a_small_network_learns_cifar(few, tmp_path, rule):
     recording = neural.recording(recorded(tmp_path))
     rates = (0.01, 0.1 if rule in ("vnc", "nmnc", "random subspace") else None)
-    found = CifarLearner(Drawn(), rule, *rates, 0, dimension=3, perturb_every=2, recording=recording).perform(LAB)
+    found = SmallLearner(Drawn(), rule, *rates, 0, dimension=3, perturb_every=2, recording=recording).perform(LAB)
     assert found["diverged"] is None
     assert [look["step"] for look in found["course"]] == [0, 4, 8]
-    before = CifarLearner(Drawn(), "backpropagation", 0.01, None, 0, recording=recording).perform(LAB)["before"]
+    before = SmallLearner(Drawn(), "backpropagation", 0.01, None, 0, recording=recording).perform(LAB)["before"]
     assert found["before"] == before  # the same network, whatever the rule
     assert [cifar.unpack(layer).shape for layer in found["after"]] == [(66,)] * 4
     for by_layer in found["alignments"]:
@@ -525,12 +529,24 @@ def test_a_small_network_learns_cifar(few, tmp_path, rule):
 
 def test_feedback_is_scaled_as_theory_says(few):
     for rule, sizes in (("vnc", (512, 192, 64)), ("nmnc", (5, 5, 5))):
-        learner = CifarLearner(Drawn(), rule, 0.01, 0.1, 0, dimension=5, scaled=True)
+        learner = SmallLearner(Drawn(), rule, 0.01, 0.1, 0, dimension=5, scaled=True)
         assert learner.window == 19  # (2 − η)/η
         assert learner.route.scales == pytest.approx([1 / (1 + (size + 1) / 19) for size in sizes])
 
 
 def test_a_training_that_diverges_has_the_accuracy_of_guessing(few):
-    found = CifarLearner(Drawn(), "vnc", 1e6, 0.9, 0, dimension=3).perform(LAB)
+    found = SmallLearner(Drawn(), "vnc", 1e6, 0.9, 0, dimension=3).perform(LAB)
     assert "diverged" in found["diverged"]
     assert found["validation"] == found["test"] == 0.1
+
+
+def test_networks_of_a_width_on_cifar(few):
+    experiment = CifarWidth(Drawn(), 2, 0, dimension=3)
+    found = experiment.perform(LAB)
+    assert [look["step"] for look in found["course"]] == [0, 4, 8]
+    assert [experiment.units(layer) for layer in cifar.SITES] == [512, 256, 128]
+    for layer in cifar.SITES:
+        assert found["alignment"][layer - 1] == pytest.approx(found["course"][-1]["alignment"][layer - 1], abs=0.1)
+        assert all(1 <= found[measure][layer - 1] <= 24 for measure in ("participation ratio", "90 % of variance"))
+        predicted = (experiment.units(layer) + 1) / 15
+        assert 0.5 * predicted < found["VNC"][layer - 1] < 1.5 * predicted + 1

@@ -1,4 +1,4 @@
-"""Claims A3-trained and A4-trained: training brings the rows of the Jacobian into the manifold."""
+"""Claims A3-trained, A3-CIFAR and A4-trained: training brings the rows of the Jacobian into the manifold."""
 
 from __future__ import annotations
 
@@ -10,11 +10,16 @@ import numpy as np
 from nmnc_ref import theory
 from paper_checks.claim import Results, claim
 from paper_checks.comparison import Comparison, exceeds, reported
+from paper_checks.data.supplied import Supplied
 from paper_checks.lab import Lab
 from paper_checks.learning.experiments.alignment import DIMENSION, LAYERS, WIDTH, Alignment
+from paper_checks.learning.experiments.cifar import CHANNELS, SITES
+from paper_checks.learning.experiments.cifar_width import CifarWidth
 
 SEEDS = range(5)
 DECAYS = (0.0, 1e-3, 5e-3)
+DECAYS_ON_CIFAR = (5e-4, 5e-3)
+SEEDS_ON_CIFAR = range(5)
 FACTOR = 3
 """How far above d/n is far above."""
 
@@ -68,6 +73,62 @@ def alignment_over_training(
             _alphas(results, decays[-1], first, layer),
             _alphas(results, decays[-1], last, layer),
         )
+
+
+def _experiments_on_cifar(supplied: Supplied) -> list[CifarWidth]:
+    assert supplied.cifar is not None  # which the claim needs
+    return [
+        CifarWidth(supplied.cifar, CHANNELS[0], seed, decay) for decay in DECAYS_ON_CIFAR for seed in SEEDS_ON_CIFAR
+    ]
+
+
+@claim(
+    "A3-CIFAR",
+    "In convolutional networks on CIFAR-10 α_l is far above the d/n of random ones (here by a factor of at least 3), "
+    "grows in the course of training, and is higher with more weight decay.",
+    formula=r"\alpha_l = \frac{\|J_lP\|^2}{\|J_l\|^2} > \frac{3d}{n}",
+    source="abstract",
+    rung="trained networks",
+    twins={
+        "before training": {"last": 0},
+        "decay the other way round": {"decays": DECAYS_ON_CIFAR[::-1]},
+        "backwards in time": {"first": -1, "last": 1},
+    },
+    experiments=_experiments_on_cifar,
+    needs=("cifar",),
+)
+def alignment_on_cifar(
+    lab: Lab,
+    results: Results,
+    decays: tuple[float, ...] = DECAYS_ON_CIFAR,
+    first: int = 1,
+    last: int = -1,
+    predict: Callable[[int, int], float] = theory.estimator.random_alignment,
+) -> Iterator[Comparison]:
+    """Three strided convolutions, 8,192, 4,096 and 2,048 units, trained by backpropagation in 960 steps; d = 32."""
+    some, *_ = results
+
+    def alphas(decay: float, look: int, layer: int) -> list[float]:
+        return [run["course"][look]["alignment"][layer - 1] for each, run in results.items() if each.decay == decay]
+
+    for layer in SITES:
+        width = some.units(layer)
+        chance = predict(some.dimension, width)
+        for decay in decays:
+            for look, seen in enumerate(results[some]["course"]):
+                found = reported(
+                    f"α_{layer} after {seen['step']} steps, decay {decay}", alphas(decay, look, layer), chance
+                )
+                yield found.at(
+                    quantity="alignment", step=seen["step"], layer=layer, decay=decay, d=some.dimension, n=width
+                )
+            final = alphas(decay, last, layer)
+            yield exceeds(f"α_{layer} > {FACTOR} d/n, decay {decay}", [FACTOR * chance] * len(final), final)
+            name = f"α_{layer} at the end > at the first look in training, decay {decay}"
+            yield exceeds(name, alphas(decay, first, layer), final)
+        for less, more in itertools.pairwise(decays):
+            name = f"α_{layer}, decay {more} > {less}"
+            yield exceeds(name, alphas(less, last, layer), alphas(more, last, layer))
 
 
 @claim(

@@ -21,24 +21,38 @@ from paper_checks.learning.experiments.cifar import CifarLearner
 SEEDS = (100,)
 """Of the networks of each cell, which no comparison uses."""
 LEARNING_RATES = (0.00125, 0.0025, 0.005, 0.01, 0.02)
-DIMENSIONS = {0.003: 256, 0.01: 64}
-"""By η, d of the manifold: within 5 % of the largest of `squared_cosines`."""
+DIMENSIONS = {(0.003, 1): 256, (0.01, 1): 64, (0.003, 4): 256, (0.01, 4): 256, (0.003, 16): 256, (0.01, 16): 256}
+"""By η and samples perturbed at once, d of the manifold: within 5 % of the largest of `squared_cosines`."""
 NONE = ((None, 64),)
 """For rules that learn no feedback."""
+EVERY_STEP = (1, 1)
+BUDGETS = {
+    "nmnc": ((16, 1), (4, 1), EVERY_STEP, (1, 4)),
+    "vnc": ((16, 1), (4, 1), EVERY_STEP, (1, 4), (1, 16)),
+}
+"""By rule, steps between perturbations and samples perturbed at once: a factor 4 apart. `EVERY_STEP` for the others."""
 FILE = Path(__file__).with_name("cifar_grid.json")
-PLACE = ("rule", "learning_rate", "feedback_rate", "dimension")
+PLACE = ("rule", "learning_rate", "feedback_rate", "dimension", "perturb_every", "samples")
 """What distinguishes the cells."""
 
 
 def experiments(archive: Archive) -> list[CifarLearner]:
-    """Return the whole grid: the same learning rates for every rule, the same η for both noises."""
+    """Return the whole grid: the same learning rates for every rule, the same η for both noises, at every budget."""
     return [
-        CifarLearner(archive, rule, learning_rate, feedback_rate, seed, dimension=dimension)
+        CifarLearner(
+            archive, rule, learning_rate, feedback_rate, seed, dimension=dimension, perturb_every=every, samples=samples
+        )
         for rule in training.RULES
-        for feedback_rate, dimension in (DIMENSIONS.items() if rule in training.PERTURBING else NONE)
+        for every, samples in BUDGETS.get(rule, (EVERY_STEP,))
+        for feedback_rate, dimension in (feedback_rates(samples) if rule in training.PERTURBING else NONE)
         for learning_rate in LEARNING_RATES
         for seed in SEEDS
     ]
+
+
+def feedback_rates(samples: int) -> list[tuple[float, int]]:
+    """Return the pairs of η and d for a number of samples that are perturbed at once."""
+    return [(rate, dimension) for (rate, number), dimension in DIMENSIONS.items() if number == samples]
 
 
 def write(results: Mapping[CifarLearner, Mapping[str, Any]], lab: Lab) -> None:
@@ -50,24 +64,31 @@ def write(results: Mapping[CifarLearner, Mapping[str, Any]], lab: Lab) -> None:
     cells.write(FILE, results, lab, PLACE, ("course", "feedback", "alignments"))
 
 
-def squared_cosines(feedback_rate: float) -> dict[int, float]:
+def squared_cosines(feedback_rate: float, samples: int) -> dict[int, float]:
     """Return by d, of 1, 2, 4, …, 256, the sum over layers of A(d)/(K + d + 1) in the window K of η (E17).
 
     A(d) is that of the mean Jacobian in backpropagation's best cell.
     """
-    window = round(1 / theory.feedback.averaging_gain(feedback_rate))
+    window = round(samples / theory.feedback.averaging_gain(feedback_rate))
     layers = [layer["mean"] for layer in best("backpropagation")["alignments"]]
     sums = map(sum, zip(*layers, strict=True))
     return {d: each / (window + d + 1) for d, each in zip(DIMENSIONS_TRIED, sums, strict=True)}
 
 
-def best(rule: str) -> Mapping[str, Any]:
-    """Return the cell of a rule that has the best validation accuracy.
+def best(rule: str, budget: tuple[int, int] = EVERY_STEP, feedback_rate: float | None = None) -> Mapping[str, Any]:
+    """Return the cell of a rule that has the best validation accuracy with a budget, and with one η if it is given.
 
     Raises:
         ValueError: every training in the cells of the rule diverged, or there is none.
     """
-    found = [cell for cell in cells.read(FILE) if cell["rule"] == rule and not cell["diverged"]]
+    found = [
+        cell
+        for cell in cells.read(FILE)
+        if cell["rule"] == rule
+        and (cell["perturb_every"], cell["samples"]) == budget
+        and feedback_rate in (None, cell["feedback_rate"])
+        and not cell["diverged"]
+    ]
     if not found:
         raise ValueError(f"CIFAR-10: expected a cell of {rule} without divergence, got none")
     return max(found, key=lambda cell: np.mean(cell["validation"]))

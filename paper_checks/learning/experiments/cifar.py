@@ -70,7 +70,7 @@ class CifarLearner:
     `rule`: one of `training.RULES` or `CONTROLS`; `feedback_rate`: η, None for rules that learn no feedback;
     `dimension`: d of the manifold; `perturb_every`, `samples`: one antithetic pair for each of so many samples at every
     so many steps; `scaled`: whether feedback has the best scale for a network at rest, c* of E16, for its window;
-    `recording`: with stimuli for which the dissimilarities of all layers are kept.
+    `recording`: with stimuli for which the dissimilarities of all layers are kept; `channels`: of the convolutions.
     """
 
     archive: Archive
@@ -84,6 +84,7 @@ class CifarLearner:
     scaled: bool = False
     recording: Recording | None = None
     decay: float = DECAY
+    channels: tuple[int, ...] = CHANNELS
 
     def perform(self, lab: Lab) -> dict[str, Any]:
         """Return accuracies, the course of training, numbers of perturbations, and what the feedback has learned.
@@ -95,7 +96,7 @@ class CifarLearner:
         try:
             data = self.archive.read(lab, IMAGES)
             with np.errstate(over="ignore", invalid="ignore"):
-                for step, state in self._states(lab, data):
+                for step, state in self.states(lab, data):
                     look, feedback = _look(lab, data, state, step)
                     found["course"].append(look)
             if self.rule != "backpropagation":
@@ -133,9 +134,13 @@ class CifarLearner:
             return Scaled(activation.relu, (RANDOM_SCALE,) * len(CHANNELS))
         if not self.scaled:
             return Scaled(activation.relu)
-        units = [channels * (16 // 2**index) ** 2 for index, channels in enumerate(CHANNELS)]
-        sizes = units if self.rule == "vnc" else [self.dimension] * len(units)
+        sizes = self.units if self.rule == "vnc" else (self.dimension,) * len(self.units)
         return Scaled(activation.relu, tuple(theory.estimator.best_scaling(self.window, size) for size in sizes))
+
+    @property
+    def units(self) -> tuple[int, ...]:
+        """The numbers n of units of the hidden layers."""
+        return tuple(channels * (IMAGE // 2**layer) ** 2 for layer, channels in enumerate(self.channels, start=1))
 
     @property
     def window(self) -> int:
@@ -144,7 +149,7 @@ class CifarLearner:
 
     def initial(self, lab: Lab) -> tuple:
         """Return the network before training, the same for every rule."""
-        kernels = tuple(Kernel(channels, 3, stride=2, padding=1) for channels in CHANNELS)
+        kernels = tuple(Kernel(channels, 3, stride=2, padding=1) for channels in self.channels)
         network = convolutional_network(random.fold_in(self._key(lab), 0), (3, IMAGE, IMAGE), kernels, (10,), lab.dtype)
         if lab.backend != "jax":
             return network
@@ -155,7 +160,7 @@ class CifarLearner:
     def _key(self, lab: Lab) -> Array:
         return random.fold_in(lab.key("learning: CIFAR-10"), self.seed)
 
-    def _states(self, lab: Lab, data: Dataset) -> Iterator[tuple[int, training.State]]:
+    def states(self, lab: Lab, data: Dataset) -> Iterator[tuple[int, training.State]]:
         """Yield steps done and the state, before training and after every stretch; the same batches for every rule."""
         route, settings = self.route, self.settings
         sample, key = data.train.inputs[:SAMPLE, ...], random.fold_in(self._key(lab), 1)
@@ -224,7 +229,8 @@ def _measured(lab: Lab, state: training.State, part: Samples) -> tuple[float, fl
     return float(loss.softmax_cross_entropy.value(output, part.targets)), float(lab.numpy(right).mean())
 
 
-def _jacobians(lab: Lab, data: Dataset, state: training.State) -> Iterator[Array]:
+def jacobians(lab: Lab, data: Dataset, state: training.State) -> Iterator[Array]:
+    """Yield those of each hidden layer for `JACOBIANS` images."""
     for site in SITES:
         yield _jacobian(lab.backend, site)(state.network, data.validation.inputs[:JACOBIANS, :])
 
@@ -234,7 +240,7 @@ def _look(lab: Lab, data: Dataset, state: training.State, step: int) -> tuple[di
     Jacobian and the cosine of the feedback with it; and by layer the energies that predict this cosine (F2).
     """
     found = []
-    for index, each in enumerate(_jacobians(lab, data, state) if state.feedback else ()):
+    for index, each in enumerate(jacobians(lab, data, state) if state.feedback else ()):
         mean, feedback = lab.xp.mean(each, axis=0), state.feedback[index]
         energies = {
             "cosine": cosine(lab, feedback, mean),
@@ -269,7 +275,7 @@ def _alignments(lab: Lab, data: Dataset, state: training.State) -> list[dict[str
     """
     passed = feedforward.forward(state.network, data.train.inputs[:SAMPLE, :], activation.relu)
     found: list[dict[str, list[float]]] = []
-    for site, each in zip(SITES, _jacobians(lab, data, state), strict=True):
+    for site, each in zip(SITES, jacobians(lab, data, state), strict=True):
         basis = manifold.fit(passed.activity[site], explained=EXPLAINED).basis
         mean = lab.xp.mean(each, axis=0)
         shares = {"mean": (mean @ basis) ** 2 / lab.xp.sum(mean**2), "each": (each @ basis) ** 2 / lab.xp.sum(each**2)}

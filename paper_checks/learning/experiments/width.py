@@ -41,42 +41,61 @@ class Width:
         )
         passed = feedforward.forward(layers, data.train.inputs[:SAMPLE, :], activation.relu)
         images = data.test.inputs[:IMAGES, :]
-        seen = feedforward.forward(layers, images, activation.relu)
         found: dict[str, list[float | None]] = {}
         for l in LAYERS:
             key = random.fold_in(lab.key("learning: width"), 2 * self.seed + l)
-            fit = manifold.fit(passed.activity[l], dimension=self.dimension)
-            spectrum = manifold.fit(passed.activity[l], dimension=1, centring="centred").spectrum
-            J = feedforward.jacobian(layers, images, l, activation.relu)
-            norms = lab.xp.linalg.matrix_norm(J)
-            control = random_subspace(random.fold_in(key, 0), fit.basis)
-            values: dict[str, float | None] = {
-                "participation ratio": float(dimension.participation_ratio(spectrum)),
-                "90 % of variance": int(dimension.explained_variance_dimension(spectrum, EXPLAINED)),
-                "TwoNN": float(dimension.two_nearest_neighbours(passed.activity[l])),
-                "alignment": float(alignment.pooled_alignment(J, fit.basis)),
-                "random alignment": float(alignment.pooled_alignment(J, control)),
-            }
-            for index, (name, basis, most) in enumerate(
-                (
-                    ("NMNC", fit.basis, 8 * (self.dimension + 1)),
-                    ("VNC", None, self.width // 2 + 1),
-                    ("random", control, 8 * (self.dimension + 1)),
-                )
-            ):
-                noise_key = random.fold_in(key, 1 + index)
-                tail = factored.feedforward_tail(layers, seen, l, basis, activation.relu)
-                values[name] = _draws(lab, noise_key, tail, J if basis is None else J @ basis, norms, most)
-            for name, value in values.items():
+            for name, value in measured(lab, key, layers, passed, images, l, self.dimension, COSINE).items():
                 found.setdefault(name, []).append(value)
         return found
 
+    def units(self, layer: int) -> int:
+        """Return the number of units of a hidden layer."""
+        return self.width
 
-def _draws(
-    lab: Lab, key: Array, tail: factored.FeedforwardTail, jacobian: Array, norms: Array, most: int
+
+def measured(
+    lab: Lab,
+    key: Array,
+    layers: tuple,
+    passed: feedforward.Forward,
+    images: Array,
+    l: int,
+    components: int,
+    cosine: float,
+) -> dict[str, float | None]:
+    """Return of hidden layer l dimensions of its activity, α, and draws to a cosine with each kind of noise.
+
+    `passed` is the forward pass whose activity has the manifold, of which so many components are perturbed; "random"
+    noise is on a random subspace of as many dimensions. None stands for a cosine that many draws did not reach.
+    """
+    fit = manifold.fit(passed.activity[l], dimension=components)
+    spectrum = manifold.fit(passed.activity[l], dimension=1, centring="centred").spectrum
+    seen = feedforward.forward(layers, images, activation.relu)
+    J = feedforward.jacobian(layers, images, l, activation.relu)
+    norms = lab.xp.linalg.matrix_norm(J)
+    control = random_subspace(random.fold_in(key, 0), fit.basis)
+    found: dict[str, float | None] = {
+        "participation ratio": float(dimension.participation_ratio(spectrum)),
+        "90 % of variance": int(dimension.explained_variance_dimension(spectrum, EXPLAINED)),
+        "TwoNN": float(dimension.two_nearest_neighbours(passed.activity[l])),
+        "alignment": float(alignment.pooled_alignment(J, fit.basis)),
+        "random alignment": float(alignment.pooled_alignment(J, control)),
+    }
+    few = 8 * (components + 1)
+    many = int(1.5 * J.shape[-1] / (1 / cosine**2 - 1)) + 1  # isotropic noise needs two thirds of them (E6)
+    kinds = (("NMNC", fit.basis, few), ("VNC", None, many), ("random", control, few))
+    for index, (name, basis, most) in enumerate(kinds):
+        fresh = random.fold_in(key, 1 + index)
+        tail = factored.feedforward_tail(layers, seen, l, basis, activation.relu)
+        found[name] = draws_to_cosine(lab, fresh, tail, J if basis is None else J @ basis, norms, cosine, most)
+    return found
+
+
+def draws_to_cosine(
+    lab: Lab, key: Array, tail: factored.FeedforwardTail, jacobian: Array, norms: Array, cosine: float, most: int
 ) -> int | None:
-    """Return the smallest K at which the cosine of estimate and Jacobian, a mean over images and repetitions, reaches
-    0.5; None if `most` draws are not enough. Jacobian and estimate are in the coordinates of the noise.
+    """Return the smallest K at which the cosine of estimate and Jacobian, a mean over images and repetitions, is as
+    large; None if `most` draws are not enough. Jacobian and estimate are in the coordinates of the noise.
     """
     xp, total = lab.xp, 0.0
     for index in range(IMAGES):
@@ -89,5 +108,5 @@ def _draws(
             gram = (response @ response.T) * (noise @ noise.T)
             energy = xp.linalg.diagonal(xp.cumulative_sum(xp.cumulative_sum(gram, axis=0), axis=1))  # ‖Σ δy ξᵀ‖²
             total = total + progress / (norms[index] * xp.sqrt(energy))
-    reached = lab.numpy(total) >= COSINE * IMAGES * REPETITIONS
+    reached = lab.numpy(total) >= cosine * IMAGES * REPETITIONS
     return int(reached.argmax()) + 1 if reached.any() else None
