@@ -30,11 +30,13 @@ from paper_checks.data.supplied import Supplied
 from paper_checks.lab import Lab
 from paper_checks.learning import accuracy as accuracy_claims
 from paper_checks.learning import cells, cifar_grid, feedback, grid, neurons
+from paper_checks.learning import cifar as cifar_claims
 from paper_checks.learning import scale as claimed_scale
 from paper_checks.learning.experiments import gradient
 from paper_checks.learning.experiments.accuracy import CONTROLS, Learner
 from paper_checks.learning.experiments.alignment import Alignment
 from paper_checks.learning.experiments.cifar import STEPS, CifarLearner, pack
+from paper_checks.learning.experiments.cifar_width import CifarWidth
 from paper_checks.learning.experiments.dimension import DIMENSIONS, Dimensions
 from paper_checks.learning.experiments.gradient import Frozen
 from paper_checks.learning.experiments.representation import Resemblance
@@ -145,11 +147,12 @@ def invented(claim, spoilt=False, supplied=SUPPLIED):
             raised = [[0.0 if spoilt else value + 0.01 * noise() for value in row] for row in course]
             found[each] = {"uncentred": course, "centred": course, "mean-added": raised}
         elif isinstance(each, Width):
-            n, power = each.width, 1.0 if spoilt else 0.1
-            quantities = dict.fromkeys(("participation ratio", "90 % of variance", "TwoNN"), n**power)
-            quantities |= {"alignment": 0.5, "random alignment": 10 / n, "random": None}
-            quantities |= {"NMNC": 11 * n**power, "VNC": n / 3}
-            found[each] = {name: [value and value * noise()] * 2 for name, value in quantities.items()}
+            found[each] = _invented_width(each, 2, noise, spoilt)
+        elif isinstance(each, CifarWidth):
+            final = 0.02 if spoilt else 0.3 + 20 * each.decay
+            alphas = [0.02, *(final - 0.02 * (4 - look) for look in range(1, 5))]
+            course = [{"step": 240 * look, "alignment": [a * noise()] * 3} for look, a in enumerate(alphas)]
+            found[each] = {"course": course} | _invented_width(each, 3, noise, spoilt)
         elif isinstance(each, Learner):
             found[each] = _invented_learner(each, noise, spoilt)
         elif isinstance(each, Frozen):
@@ -169,6 +172,18 @@ def invented(claim, spoilt=False, supplied=SUPPLIED):
                 "peak": 3e9,
                 "mirrors": mirrors,
             }
+    return found
+
+
+def _invented_width(network, layers, noise, spoilt):
+    found = {}
+    for layer in range(1, layers + 1):
+        n, power = network.units(layer), 1.0 if spoilt else 0.1
+        quantities = dict.fromkeys(("participation ratio", "90 % of variance", "TwoNN"), n**power)
+        quantities |= {"alignment": 0.5, "random alignment": 10 / n, "random": None}
+        quantities |= {"NMNC": 11 * n**power, "VNC": n / 3}
+        for name, value in quantities.items():
+            found.setdefault(name, []).append(value and value * noise())
     return found
 
 
@@ -368,8 +383,8 @@ def test_the_grid_on_cifar_is_kept_and_its_dimensions_are_those_of_theory():
     asked = {tuple(getattr(each, name) for name in cifar_grid.PLACE) for each in cifar_grid.experiments(SUPPLIED.cifar)}
     assert set(kept) <= asked
     assert all(len(cell["validation"]) == len(cifar_grid.SEEDS) for cell in kept.values())
-    for rate, dimension in cifar_grid.DIMENSIONS.items():
-        cosines = cifar_grid.squared_cosines(rate)
+    for (rate, samples), dimension in cifar_grid.DIMENSIONS.items():
+        cosines = cifar_grid.squared_cosines(rate, samples)
         assert cosines[dimension] > 0.95 * max(cosines.values())
     assert cifar_grid.FILE.stat().st_size < 500_000
 
@@ -387,3 +402,17 @@ def test_stimuli_are_drawn_anew_with_the_pairs_that_they_are_in():
     got = found.correlations(np.stack([weights, weights]))
     assert got.shape == (2, 4, 4, 5, 2)  # samples, rules, layers, networks, references
     assert got[1, 1, 2, 3, 1] == pytest.approx(want)
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "wanted", "found"),
+    [
+        ((0.1, 0.2, 0.3), 0.2, 40.0),
+        ((0.1, 0.2, 0.3), 0.25, 80.0),  # half way in the logarithm
+        ((0.1, 0.05, 0.3), 0.2, 40 * 4**0.6),
+        ((0.1, 0.2, 0.3), 0.05, 10.0),  # no more than the least that was tried
+        ((0.1, 0.2, 0.3), 0.4, 160.0),  # no less than the most
+    ],
+)
+def test_perturbations_needed_lie_between_budgets(accuracies, wanted, found):
+    assert cifar_claims.needed((10, 40, 160), accuracies, wanted) == pytest.approx(found)

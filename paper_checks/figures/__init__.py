@@ -21,6 +21,7 @@ FIGURES: tuple[tuple[str, Callable[[Claim], Sheet]], ...] = (
     ("L2", learning.accuracy),
     ("L4", learning.accuracy),
     ("L2-CIFAR", learning.cifar),
+    ("L2-CIFAR", learning.advantage),
     ("L3", learning.perturbations_over_width),
     ("L5", learning.dimensions),
     ("L6-neurons", learning.neurons),

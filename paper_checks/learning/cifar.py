@@ -214,7 +214,8 @@ def sample_efficiency(
     ]
     logarithms = [math.log2(factor) for factor in factors]
     name = f"log₂ r: perturbations of {isotropic} to the accuracy of {manifold} from {fewer}"
-    yield exceeds(name, [math.log2(MANY_TIMES)] * len(logarithms), logarithms)
+    factor = exceeds(name, [math.log2(MANY_TIMES)] * len(logarithms), logarithms)
+    yield factor.at(quantity="factor", K=fewer)
     unreached = sum(max(each) < wanted for each, wanted in zip(by_network, accuracies[manifold][fewer], strict=True))
     yield shown(f"networks of {isotropic} that no budget was enough for, of {len(factors)}", unreached)
     for rule, budgets in cifar_grid.BUDGETS.items():
