@@ -141,9 +141,10 @@ def _map() -> Iterator[Comparison]:
         for rate, dimension in cifar_grid.feedback_rates(samples):
             manifold, isotropic = (cifar_grid.best(rule, budget, rate) for rule in NOISE)
             difference = _mean(manifold["validation"]) - _mean(isotropic["validation"])
-            window = round(samples / theory.feedback.averaging_gain(rate))
+            whole = _perturbations(budget)
+            window = min(whole, round(samples / theory.feedback.averaging_gain(rate)))
             for layer, target in enumerate(manifold["feedback"], start=1):
-                name = f"validation accuracy, NMNC − VNC, η = {rate}, {_perturbations(budget)} perturbations"
+                name = f"validation accuracy, NMNC − VNC, η = {rate}, {whole} perturbations"
                 yield shown(f"{name}, beside α of layer {layer}", difference).at(
                     quantity="accuracy difference",
                     layer=layer,
