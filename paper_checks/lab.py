@@ -63,7 +63,7 @@ class Lab:
         self.eps = float(np.finfo(dtype).eps)
         self.seed = seed
         self._key = random.key(seed, self.xp)
-        self._normal: dict[tuple[int, ...], Callable[[Array], Array]] = {}  # JAX compiles one for each shape
+        self._drawn: dict[tuple[int, ...], Callable[[Array], Array]] = {}  # JAX compiles one for each shape
 
     def key(self, name: str) -> Array:
         """Return a random key for a named purpose, the same in any order of asking."""
@@ -71,9 +71,13 @@ class Lab:
 
     def normal(self, name: str, *shape: int) -> Array:
         """Draw standard normal numbers for a named purpose."""
-        if shape not in self._normal:
-            self._normal[shape] = self.jit(functools.partial(random.normal, shape=shape, dtype=self.dtype))
-        return self._normal[shape](self.key(name))
+        return self.draw(self.key(name), *shape)
+
+    def draw(self, key: Array, *shape: int) -> Array:
+        """Draw standard normal numbers."""
+        if shape not in self._drawn:
+            self._drawn[shape] = self.jit(functools.partial(random.normal, shape=shape, dtype=self.dtype))
+        return self._drawn[shape](key)
 
     def orthonormal(self, name: str, n: int, d: int) -> Array:
         """Draw an orthonormal basis [n, d] for a named purpose."""

@@ -35,7 +35,8 @@ from paper_checks.learning import scale as claimed_scale
 from paper_checks.learning.experiments import gradient
 from paper_checks.learning.experiments.accuracy import CONTROLS, Learner
 from paper_checks.learning.experiments.alignment import Alignment
-from paper_checks.learning.experiments.cifar import STEPS, CifarLearner, pack
+from paper_checks.learning.experiments.cifar import STEPS, CifarLearner
+from paper_checks.learning.experiments.cifar_measures import pack
 from paper_checks.learning.experiments.cifar_width import CifarWidth
 from paper_checks.learning.experiments.dimension import DIMENSIONS, Dimensions
 from paper_checks.learning.experiments.gradient import Frozen

@@ -33,14 +33,18 @@ MANY_TIMES = 4.0
 
 def learners(supplied: Supplied, rule: str) -> list[CifarLearner]:
     """Return the networks of a rule in the cell of the grid that did best; controls learn as NMNC does."""
-    return _learners(supplied, rule, EVERY_STEP, supplied.neural if rule not in CONTROLS else None)
+    return _learners(supplied, rule, recording=supplied.neural if rule not in CONTROLS else None)
 
 
 def _learners(
-    supplied: Supplied, rule: str, budget: tuple[int, int], recording: Recording | None = None
+    supplied: Supplied,
+    rule: str,
+    budget: tuple[int, int] = EVERY_STEP,
+    recording: Recording | None = None,
+    mirrors: bool = False,
 ) -> list[CifarLearner]:
     control = rule in CONTROLS
-    cell, (every, samples) = cifar_grid.best("nmnc" if control else rule, budget), budget
+    cell, (every, samples) = cifar_grid.best("nmnc" if control else rule, budget, mirrors=mirrors), budget
     assert supplied.cifar is not None  # which the claims need
     return [
         CifarLearner(
@@ -52,6 +56,7 @@ def _learners(
             dimension=cell["dimension"],
             perturb_every=every,
             samples=samples,
+            mirrors=mirrors,
             recording=recording,
         )
         for seed in (SEEDS_OF_CONTROLS if control else SEEDS)
@@ -59,13 +64,17 @@ def _learners(
 
 
 def _compared(supplied: Supplied) -> list[CifarLearner]:
-    return [each for rule in (*NAMES, *CONTROLS) for each in learners(supplied, rule)]
+    direct = [each for rule in (*NAMES, *CONTROLS) for each in learners(supplied, rule)]
+    return direct + [each for rule in cifar_grid.MIRRORED for each in _learners(supplied, rule, mirrors=True)]
 
 
-def _of(results: Results, rule: str, budget: tuple[int, int] = EVERY_STEP) -> Results:
+def _of(results: Results, rule: str, budget: tuple[int, int] = EVERY_STEP, mirrors: bool = False) -> Results:
     """Return the runs of a rule with a budget, by seed."""
+    wanted = (rule, budget, mirrors)
     found = {
-        each: run for each, run in results.items() if each.rule == rule and (each.perturb_every, each.samples) == budget
+        each: run
+        for each, run in results.items()
+        if (each.rule, (each.perturb_every, each.samples), each.mirrors) == wanted
     }
     return dict(sorted(found.items(), key=lambda item: item[0].seed))
 
@@ -106,7 +115,23 @@ def classification(lab: Lab, results: Results, manifold: str = "nmnc", isotropic
         yield accuracy.at(quantity="test accuracy", rule=NAMES.get(rule, rule))
     for rule in NOISE:
         yield from _noise(lab, rule, feedback.sound(_of(results, rule)))
+    yield from _with_mirrors(results)
     yield from _map()
+
+
+def _with_mirrors(results: Results) -> Iterator[Comparison]:
+    """Report how well rules do whose feedback goes layer by layer, and what their mirrors are like."""
+    runs = {rule: _of(results, rule, mirrors=True) for rule in cifar_grid.MIRRORED}
+    test = {rule: _test(found) for rule, found in runs.items()}
+    pairs = zip(*(test[rule] for rule in NOISE), strict=True)
+    yield reported("mirrors: test accuracy, nmnc − vnc", [own - other for own, other in pairs])
+    for rule, found in runs.items():
+        yield reported(f"mirrors: test accuracy of {NAMES[rule]}", test[rule])
+        learned = zip(*(run["feedback"] for run in feedback.sound(found).values()), strict=True)
+        for layer, mirrors in enumerate(learned, start=2):
+            name = f"mirrors: {NAMES[rule]}, cosine with the weights of layer {layer}"
+            limit = _mean([mirror["cosine of its mean"] for mirror in mirrors]) if rule == "nmnc" else math.nan
+            yield reported(f"{name}, that of its mean predicted", [each["cosine"] for each in mirrors], limit)
 
 
 def _noise(lab: Lab, rule: str, runs: Results) -> Iterator[Comparison]:

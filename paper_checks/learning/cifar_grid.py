@@ -15,8 +15,8 @@ from nmnc_ref import theory, training
 from paper_checks.data.cifar import Archive
 from paper_checks.lab import Lab
 from paper_checks.learning import cells
-from paper_checks.learning.experiments.cifar import DIMENSIONS as DIMENSIONS_TRIED
 from paper_checks.learning.experiments.cifar import CifarLearner
+from paper_checks.learning.experiments.cifar_measures import DIMENSIONS as DIMENSIONS_TRIED
 
 SEEDS = (100,)
 """Of the networks of each cell, which no comparison uses."""
@@ -32,18 +32,30 @@ BUDGETS = {
 }
 """By rule, steps between perturbations and samples perturbed at once: a factor 4 apart. `EVERY_STEP` for the others."""
 FILE = Path(__file__).with_name("cifar_grid.json")
-PLACE = ("rule", "learning_rate", "feedback_rate", "dimension", "perturb_every", "samples")
+PLACE = ("rule", "learning_rate", "feedback_rate", "dimension", "perturb_every", "samples", "mirrors")
 """What distinguishes the cells."""
+MIRRORED = ("random feedback", *training.PERTURBING)
+"""Rules that learn layer by layer too, which to backpropagation makes no difference."""
 
 
 def experiments(archive: Archive) -> list[CifarLearner]:
-    """Return the whole grid: the same learning rates for every rule, the same η for both noises, at every budget."""
+    """Return the whole grid: the same learning rates for every rule, the same η for both noises, at every budget, and
+    once more with mirrors at one.
+    """
+    direct = [(rule, budget, False) for rule in training.RULES for budget in BUDGETS.get(rule, (EVERY_STEP,))]
     return [
         CifarLearner(
-            archive, rule, learning_rate, feedback_rate, seed, dimension=dimension, perturb_every=every, samples=samples
+            archive,
+            rule,
+            learning_rate,
+            feedback_rate,
+            seed,
+            dimension=dimension,
+            perturb_every=every,
+            samples=samples,
+            mirrors=mirrors,
         )
-        for rule in training.RULES
-        for every, samples in BUDGETS.get(rule, (EVERY_STEP,))
+        for rule, (every, samples), mirrors in (*direct, *((rule, EVERY_STEP, True) for rule in MIRRORED))
         for feedback_rate, dimension in (feedback_rates(samples) if rule in training.PERTURBING else NONE)
         for learning_rate in LEARNING_RATES
         for seed in SEEDS
@@ -75,7 +87,9 @@ def squared_cosines(feedback_rate: float, samples: int) -> dict[int, float]:
     return {d: each / (window + d + 1) for d, each in zip(DIMENSIONS_TRIED, sums, strict=True)}
 
 
-def best(rule: str, budget: tuple[int, int] = EVERY_STEP, feedback_rate: float | None = None) -> Mapping[str, Any]:
+def best(
+    rule: str, budget: tuple[int, int] = EVERY_STEP, feedback_rate: float | None = None, mirrors: bool = False
+) -> Mapping[str, Any]:
     """Return the cell of a rule that has the best validation accuracy with a budget, and with one η if it is given.
 
     Raises:
@@ -86,6 +100,7 @@ def best(rule: str, budget: tuple[int, int] = EVERY_STEP, feedback_rate: float |
         for cell in cells.read(FILE)
         if cell["rule"] == rule
         and (cell["perturb_every"], cell["samples"]) == budget
+        and cell["mirrors"] == mirrors
         and feedback_rate in (None, cell["feedback_rate"])
         and not cell["diverged"]
     ]

@@ -13,7 +13,8 @@ from paper_checks.data.supplied import Supplied
 from paper_checks.lab import Lab
 from paper_checks.learning.accuracy import NAMES
 from paper_checks.learning.cifar import learners
-from paper_checks.learning.experiments.cifar import CifarLearner, unpack
+from paper_checks.learning.experiments.cifar import CifarLearner
+from paper_checks.learning.experiments.cifar_measures import unpack
 
 TRAINED = ("backpropagation", "vnc", "nmnc")
 RULES = (*TRAINED, "untrained")

@@ -10,7 +10,8 @@ from nmnc_ref.nn import activation, feedforward
 from paper_checks.data.cifar import Archive
 from paper_checks.lab import Lab
 from paper_checks.learning.experiments import width
-from paper_checks.learning.experiments.cifar import DECAY, IMAGES, SITES, CifarLearner, jacobians
+from paper_checks.learning.experiments.cifar import DECAY, IMAGES, SITES, CifarLearner
+from paper_checks.learning.experiments.cifar_measures import jacobians
 from paper_checks.learning.experiments.course import SAMPLE
 
 LEARNING_RATE = 0.01

@@ -102,7 +102,7 @@ def draws_to_cosine(
         of_image = replace(tail, preactivation=tail.preactivation[index, :])
         for repetition in range(REPETITIONS):
             fresh = random.fold_in(key, index * REPETITIONS + repetition)
-            noise = SIGMA * random.normal(fresh, (most, jacobian.shape[-1]), lab.dtype)
+            noise = SIGMA * lab.draw(fresh, most, jacobian.shape[-1])
             response = estimator.antithetic_response(of_image, xp.zeros_like(noise[0, :]), noise)
             progress = xp.cumulative_sum(xp.sum((response @ jacobian[index, ...]) * noise, axis=-1))
             gram = (response @ response.T) * (noise @ noise.T)
