@@ -26,6 +26,7 @@ from paper_checks.lab import Lab
 from paper_checks.learning.experiments import (
     accuracy,
     cifar,
+    cifar_measures,
     course,
     dimension,
     gradient,
@@ -515,7 +516,7 @@ def test_a_small_network_learns_cifar(few, tmp_path, rule):
     assert [look["step"] for look in found["course"]] == [0, 4, 8]
     before = SmallLearner(Drawn(), "backpropagation", 0.01, None, 0, recording=recording).perform(LAB)["before"]
     assert found["before"] == before  # the same network, whatever the rule
-    assert [cifar.unpack(layer).shape for layer in found["after"]] == [(66,)] * 4
+    assert [cifar_measures.unpack(layer).shape for layer in found["after"]] == [(66,)] * 4
     for by_layer in found["alignments"]:
         assert 0 <= by_layer["mean"][0] <= by_layer["mean"][-1] <= 1.0001
     if rates[1] is None:
@@ -529,9 +530,30 @@ def test_a_small_network_learns_cifar(few, tmp_path, rule):
 
 def test_feedback_is_scaled_as_theory_says(few):
     for rule, sizes in (("vnc", (512, 192, 64)), ("nmnc", (5, 5, 5))):
-        learner = SmallLearner(Drawn(), rule, 0.01, 0.1, 0, dimension=5, scaled=True)
+        learner = SmallLearner(Drawn(), rule, 0.01, 0.1, 0, dimension=5, delivery=cifar.SCALED)
         assert learner.window == 19  # (2 − η)/η
         assert learner.route.scales == pytest.approx([1 / (1 + (size + 1) / 19) for size in sizes])
+
+
+@pytest.mark.parametrize("rule", ["random feedback", "vnc", "nmnc"])
+def test_a_small_network_learns_cifar_with_mirrors(few, rule):
+    rate = None if rule == "random feedback" else 0.1
+    found = SmallLearner(Drawn(), rule, 0.01, rate, 0, dimension=3, delivery=cifar.MIRRORS).perform(LAB)
+    assert found["diverged"] is None
+    assert [mirror["cosine"] for mirror in found["feedback"]] == found["course"][-1]["cosine"]
+    assert len(found["feedback"]) == 3  # of all layers but the first
+    assert all(("cosine of its mean" in mirror) == (rule != "random feedback") for mirror in found["feedback"])
+
+
+def test_the_mean_of_a_mirror_is_on_the_manifold():
+    network = dense_network(LAB.key("mirrors"), (5, 9, 7, 4), LAB.dtype)
+    bases = tuple(LAB.orthonormal(f"mirrors {n}", n, d) for n, d in ((9, 3), (7, 2)))
+    learned = tuple(LAB.normal("mirrors", *layer.weight.shape) for layer in network[1:])
+    found = cifar_measures.mirrors(LAB, None, training.State(network, network, learned, bases, None))
+    for each, layer, basis, mirror in zip(found, network[1:], bases, learned, strict=True):
+        weight = layer.weight
+        assert each["cosine of its mean"] == pytest.approx(accuracy.cosine(LAB, weight @ basis @ basis.T, weight))
+        assert each["cosine"] == pytest.approx(accuracy.cosine(LAB, mirror, weight))
 
 
 def test_a_training_that_diverges_has_the_accuracy_of_guessing(few):

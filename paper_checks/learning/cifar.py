@@ -17,7 +17,7 @@ from paper_checks.learning import cifar_grid, feedback
 from paper_checks.learning.accuracy import NAMES, NOISE
 from paper_checks.learning.cifar_grid import EVERY_STEP
 from paper_checks.learning.experiments.accuracy import CONTROLS
-from paper_checks.learning.experiments.cifar import STEPS, CifarLearner
+from paper_checks.learning.experiments.cifar import DIRECT, MIRRORS, SCALED, STEPS, CifarLearner
 
 SEEDS = range(5)
 SEEDS_OF_CONTROLS = range(2)
@@ -41,10 +41,10 @@ def _learners(
     rule: str,
     budget: tuple[int, int] = EVERY_STEP,
     recording: Recording | None = None,
-    mirrors: bool = False,
+    delivery: str = DIRECT,
 ) -> list[CifarLearner]:
     control = rule in CONTROLS
-    cell, (every, samples) = cifar_grid.best("nmnc" if control else rule, budget, mirrors=mirrors), budget
+    cell, (every, samples) = cifar_grid.best("nmnc" if control else rule, budget, delivery=delivery), budget
     assert supplied.cifar is not None  # which the claims need
     return [
         CifarLearner(
@@ -56,7 +56,7 @@ def _learners(
             dimension=cell["dimension"],
             perturb_every=every,
             samples=samples,
-            mirrors=mirrors,
+            delivery=delivery,
             recording=recording,
         )
         for seed in (SEEDS_OF_CONTROLS if control else SEEDS)
@@ -65,16 +65,17 @@ def _learners(
 
 def _compared(supplied: Supplied) -> list[CifarLearner]:
     direct = [each for rule in (*NAMES, *CONTROLS) for each in learners(supplied, rule)]
-    return direct + [each for rule in cifar_grid.MIRRORED for each in _learners(supplied, rule, mirrors=True)]
+    others = ((delivery, rule) for delivery in (SCALED, MIRRORS) for rule in cifar_grid.DELIVERED[delivery])
+    return direct + [each for delivery, rule in others for each in _learners(supplied, rule, delivery=delivery)]
 
 
-def _of(results: Results, rule: str, budget: tuple[int, int] = EVERY_STEP, mirrors: bool = False) -> Results:
+def _of(results: Results, rule: str, budget: tuple[int, int] = EVERY_STEP, delivery: str = DIRECT) -> Results:
     """Return the runs of a rule with a budget, by seed."""
-    wanted = (rule, budget, mirrors)
+    wanted = (rule, budget, delivery)
     found = {
         each: run
         for each, run in results.items()
-        if (each.rule, (each.perturb_every, each.samples), each.mirrors) == wanted
+        if (each.rule, (each.perturb_every, each.samples), each.delivery) == wanted
     }
     return dict(sorted(found.items(), key=lambda item: item[0].seed))
 
@@ -115,19 +116,26 @@ def classification(lab: Lab, results: Results, manifold: str = "nmnc", isotropic
         yield accuracy.at(quantity="test accuracy", rule=NAMES.get(rule, rule))
     for rule in NOISE:
         yield from _noise(lab, rule, feedback.sound(_of(results, rule)))
-    yield from _with_mirrors(results)
+    for delivery in (SCALED, MIRRORS):
+        yield from _delivered(results, delivery)
+    yield from _mirrors(results)
     yield from _map()
 
 
-def _with_mirrors(results: Results) -> Iterator[Comparison]:
-    """Report how well rules do whose feedback goes layer by layer, and what their mirrors are like."""
-    runs = {rule: _of(results, rule, mirrors=True) for rule in cifar_grid.MIRRORED}
-    test = {rule: _test(found) for rule, found in runs.items()}
+def _delivered(results: Results, delivery: str) -> Iterator[Comparison]:
+    """Report how well rules do with another delivery of the error."""
+    test = {rule: _test(_of(results, rule, delivery=delivery)) for rule in cifar_grid.DELIVERED[delivery]}
     pairs = zip(*(test[rule] for rule in NOISE), strict=True)
-    yield reported("mirrors: test accuracy, nmnc − vnc", [own - other for own, other in pairs])
-    for rule, found in runs.items():
-        yield reported(f"mirrors: test accuracy of {NAMES[rule]}", test[rule])
-        learned = zip(*(run["feedback"] for run in feedback.sound(found).values()), strict=True)
+    yield reported(f"{delivery}: test accuracy, nmnc − vnc", [own - other for own, other in pairs])
+    for rule, values in test.items():
+        yield reported(f"{delivery}: test accuracy of {NAMES[rule]}", values)
+
+
+def _mirrors(results: Results) -> Iterator[Comparison]:
+    """Report how like the weights mirrors are, and that of their mean on the manifold (F3)."""
+    for rule in NOISE:
+        runs = feedback.sound(_of(results, rule, delivery=MIRRORS))
+        learned = zip(*(run["feedback"] for run in runs.values()), strict=True) if len(runs) > 1 else ()
         for layer, mirrors in enumerate(learned, start=2):
             name = f"mirrors: {NAMES[rule]}, cosine with the weights of layer {layer}"
             limit = _mean([mirror["cosine of its mean"] for mirror in mirrors]) if rule == "nmnc" else math.nan

@@ -15,7 +15,7 @@ from nmnc_ref import theory, training
 from paper_checks.data.cifar import Archive
 from paper_checks.lab import Lab
 from paper_checks.learning import cells
-from paper_checks.learning.experiments.cifar import CifarLearner
+from paper_checks.learning.experiments.cifar import DIRECT, MIRRORS, SCALED, CifarLearner
 from paper_checks.learning.experiments.cifar_measures import DIMENSIONS as DIMENSIONS_TRIED
 
 SEEDS = (100,)
@@ -32,17 +32,14 @@ BUDGETS = {
 }
 """By rule, steps between perturbations and samples perturbed at once: a factor 4 apart. `EVERY_STEP` for the others."""
 FILE = Path(__file__).with_name("cifar_grid.json")
-PLACE = ("rule", "learning_rate", "feedback_rate", "dimension", "perturb_every", "samples", "mirrors")
+PLACE = ("rule", "learning_rate", "feedback_rate", "dimension", "perturb_every", "samples", "delivery")
 """What distinguishes the cells."""
-MIRRORED = ("random feedback", *training.PERTURBING)
-"""Rules that learn layer by layer too, which to backpropagation makes no difference."""
+DELIVERED = {DIRECT: training.RULES, SCALED: training.PERTURBING, MIRRORS: ("random feedback", *training.PERTURBING)}
+"""Rules by delivery of the error; what is not direct at one budget alone."""
 
 
 def experiments(archive: Archive) -> list[CifarLearner]:
-    """Return the whole grid: the same learning rates for every rule, the same η for both noises, at every budget, and
-    once more with mirrors at one.
-    """
-    direct = [(rule, budget, False) for rule in training.RULES for budget in BUDGETS.get(rule, (EVERY_STEP,))]
+    """Return the whole grid: the same learning rates for every rule, the same η for both noises, at every budget."""
     return [
         CifarLearner(
             archive,
@@ -53,9 +50,11 @@ def experiments(archive: Archive) -> list[CifarLearner]:
             dimension=dimension,
             perturb_every=every,
             samples=samples,
-            mirrors=mirrors,
+            delivery=delivery,
         )
-        for rule, (every, samples), mirrors in (*direct, *((rule, EVERY_STEP, True) for rule in MIRRORED))
+        for delivery, rules in DELIVERED.items()
+        for rule in rules
+        for every, samples in (BUDGETS.get(rule, (EVERY_STEP,)) if delivery == DIRECT else (EVERY_STEP,))
         for feedback_rate, dimension in (feedback_rates(samples) if rule in training.PERTURBING else NONE)
         for learning_rate in LEARNING_RATES
         for seed in SEEDS
@@ -88,7 +87,7 @@ def squared_cosines(feedback_rate: float, samples: int) -> dict[int, float]:
 
 
 def best(
-    rule: str, budget: tuple[int, int] = EVERY_STEP, feedback_rate: float | None = None, mirrors: bool = False
+    rule: str, budget: tuple[int, int] = EVERY_STEP, feedback_rate: float | None = None, delivery: str = DIRECT
 ) -> Mapping[str, Any]:
     """Return the cell of a rule that has the best validation accuracy with a budget, and with one η if it is given.
 
@@ -100,7 +99,7 @@ def best(
         for cell in cells.read(FILE)
         if cell["rule"] == rule
         and (cell["perturb_every"], cell["samples"]) == budget
-        and cell["mirrors"] == mirrors
+        and cell["delivery"] == delivery
         and feedback_rate in (None, cell["feedback_rate"])
         and not cell["diverged"]
     ]

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from nmnc_ref import random, training
+from nmnc_ref import random, theory, training
 from nmnc_ref.arrays import Array
 from nmnc_ref.nn import activation, loss
 from nmnc_ref.nn.convolution import Convolution
@@ -48,17 +48,20 @@ RANDOM_SCALE = 1 / 22
 """Of random feedback: its norm is then about that of the Jacobians before training, in place of 25 times as much."""
 DECAY = 5e-3
 GUESS = 0.1
+DELIVERIES = DIRECT, SCALED, MIRRORS = "direct", "scaled", "mirrors"
+"""Direct feedback, the same in the best scale for a network at rest, c* of E16, and mirrors, layer by layer."""
 
 
 @dataclass(frozen=True)
 class Scaled(Direct):
-    """Direct feedback that is scaled."""
+    """Direct feedback that is scaled for each layer."""
 
-    scale: float = RANDOM_SCALE
+    scales: tuple[float, ...] = (RANDOM_SCALE,) * len(CHANNELS)
 
     def credit(self, network: tuple, x: Array, passed: Any, error: Array, feedbacks: tuple) -> tuple:
         """Assign credit by c B."""
-        return super().credit(network, x, passed, error, tuple(self.scale * feedback for feedback in feedbacks))
+        scaled = tuple(scale * feedback for scale, feedback in zip(self.scales, feedbacks, strict=True))
+        return super().credit(network, x, passed, error, scaled)
 
 
 @dataclass(frozen=True)
@@ -67,8 +70,8 @@ class CifarLearner:
 
     `rule`: one of `training.RULES` or `CONTROLS`; `feedback_rate`: η, None for rules that learn no feedback;
     `dimension`: d of the manifold; `perturb_every`, `samples`: one antithetic pair for each of so many samples at every
-    so many steps; `mirrors`: whether feedback goes layer by layer and not to all layers at once; `recording`: with
-    stimuli for which the dissimilarities of all layers are kept; `channels`: of the convolutions.
+    so many steps; `delivery`: of the error, one of `DELIVERIES`; `recording`: with stimuli for which all layers'
+    dissimilarities are kept; `channels`: of the convolutions.
     """
 
     archive: Archive
@@ -79,7 +82,7 @@ class CifarLearner:
     dimension: int = 128
     perturb_every: int = 1
     samples: int = 1
-    mirrors: bool = False
+    delivery: str = DIRECT
     recording: Recording | None = None
     decay: float = DECAY
     channels: tuple[int, ...] = CHANNELS
@@ -95,7 +98,7 @@ class CifarLearner:
             data = self.archive.read(lab, IMAGES)
             with np.errstate(over="ignore", invalid="ignore"):
                 for step, state in self.states(lab, data):
-                    feedback = (mirrors if self.mirrors else direct_feedback)(lab, data, state)
+                    feedback = (mirrors if self.delivery == MIRRORS else direct_feedback)(lab, data, state)
                     found["course"].append(watched(lab, data, state, step) | _course(feedback))
             if self.rule != "backpropagation":
                 found |= {"cosines": self._cosines(lab, data, state), "feedback": feedback}
@@ -128,14 +131,22 @@ class CifarLearner:
     @property
     def route(self) -> Direct | Layerwise:
         """How credit is assigned."""
-        if self.mirrors:
+        if self.delivery == MIRRORS:
             return Layerwise(activation.relu)
+        if self.delivery == SCALED:
+            sizes = self.units if self.rule == "vnc" else (self.dimension,) * len(self.units)
+            return Scaled(activation.relu, tuple(theory.estimator.best_scaling(self.window, size) for size in sizes))
         return (Scaled if self.rule == "random feedback" else Direct)(activation.relu)
 
     @property
     def units(self) -> tuple[int, ...]:
         """The numbers n of units of the hidden layers."""
         return tuple(channels * (IMAGE // 2**layer) ** 2 for layer, channels in enumerate(self.channels, start=1))
+
+    @property
+    def window(self) -> int:
+        """The number K of perturbations whose plain mean has the variance of the running average (F1)."""
+        return max(1, round(self.samples / theory.feedback.averaging_gain(self.feedback_rate or 1.0)))
 
     def initial(self, lab: Lab) -> tuple:
         """Return the network before training, the same for every rule."""
