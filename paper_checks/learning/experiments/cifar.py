@@ -100,11 +100,12 @@ class CifarLearner:
                 for step, state in self.states(lab, data):
                     feedback = (mirrors if self.delivery == MIRRORS else direct_feedback)(lab, data, state)
                     found["course"].append(watched(lab, data, state, step) | _course(feedback))
-            if self.rule != "backpropagation":
+            if self.rule == "backpropagation":
+                found |= {"alignments": alignments(lab, data, state)}
+            else:
                 found |= {"cosines": self._cosines(lab, data, state), "feedback": feedback}
             if self.settings.rule in training.PERTURBING:
                 found |= {"perturbations": STEPS // self.perturb_every * self.samples}
-            found |= {"alignments": alignments(lab, data, state)}
             found |= {part: performance(lab, state, getattr(data, part), STEPS)[1] for part in ("validation", "test")}
             if self.recording is not None:
                 networks = {"before": self.initial(lab), "after": state.network}
