@@ -101,14 +101,14 @@ def validate(function: Callable, **arguments: Any) -> None:
     """
     if not is_checked(function):
         raise TypeError(f"function: expected a checked function, got {function!r}")
-    checks = {name: check for _, name, check in _arguments(function)}
-    known = ", ".join(inspect.signature(function).parameters)
+    plain = isinstance(function, types.FunctionType)  # and no object, which would be kept
+    checks, known = (_checks if plain else _checks.__wrapped__)(function)
     if not arguments:
-        raise TypeError(f"arguments: expected some of {known}, got none")
+        raise TypeError(f"arguments: expected some of {', '.join(known)}, got none")
     scope = Scope()
     for name, value in arguments.items():
-        if name not in inspect.signature(function).parameters:
-            raise TypeError(f"{name}: expected an argument among {known}, got another")
+        if name not in known:
+            raise TypeError(f"{name}: expected an argument among {', '.join(known)}, got another")
         if name in checks:
             checks[name](name, value, scope)
     scope.expect_values()
@@ -126,6 +126,12 @@ def is_checked(function: Any) -> bool:
     if isinstance(function, functools.partial):
         return is_checked(function.func)
     return hasattr(function, "is_checked") or hasattr(type(function).__call__, "is_checked")
+
+
+@functools.cache
+def _checks(function: Callable) -> tuple[dict[str, Check], tuple[str, ...]]:
+    """Return the checks of a function's arguments by name, and the names of all arguments."""
+    return {name: check for _, name, check in _arguments(function)}, tuple(inspect.signature(function).parameters)
 
 
 class _Argument(NamedTuple):
