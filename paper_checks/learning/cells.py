@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -40,6 +41,17 @@ def write(
     head = json.dumps({"backend": lab.backend, "dtype": lab.dtype_name, "seed": lab.seed})
     lines = ",\n  ".join(json.dumps(cell) for cell in cells.values())
     files.write(file, f'{head[:-1]}, "cells": [\n  {lines}\n]}}\n')
+
+
+def away_from_divergence(found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the cells, of one rule, that do not diverge, nor does the next larger learning rate with their η.
+
+    In the last cell before divergence other networks would now and then diverge.
+    """
+    places = {(cell["learning_rate"], cell["feedback_rate"]): cell for cell in found}
+    larger = dict(itertools.pairwise(sorted({learning_rate for learning_rate, _ in places})))
+    next_to = {place: places[larger.get(place[0], place[0]), place[1]] for place in places}
+    return [cell for place, cell in places.items() if not cell["diverged"] and not next_to[place]["diverged"]]
 
 
 def read(file: Path) -> list[dict[str, Any]]:

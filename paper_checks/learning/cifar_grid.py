@@ -89,10 +89,11 @@ def squared_cosines(feedback_rate: float, samples: int) -> dict[int, float]:
 def best(
     rule: str, budget: tuple[int, int] = EVERY_STEP, feedback_rate: float | None = None, delivery: str = DIRECT
 ) -> Mapping[str, Any]:
-    """Return the cell of a rule that has the best validation accuracy with a budget, and with one η if it is given.
+    """Return the cell of a rule that has the best validation accuracy with a budget, and with one η if it is given, of
+    the cells away from divergence.
 
     Raises:
-        ValueError: every training in the cells of the rule diverged, or there is none.
+        ValueError: there is no such cell.
     """
     found = [
         cell
@@ -101,8 +102,8 @@ def best(
         and (cell["perturb_every"], cell["samples"]) == budget
         and cell["delivery"] == delivery
         and feedback_rate in (None, cell["feedback_rate"])
-        and not cell["diverged"]
     ]
-    if not found:
-        raise ValueError(f"CIFAR-10: expected a cell of {rule} without divergence, got none")
-    return max(found, key=lambda cell: np.mean(cell["validation"]))
+    sound = cells.away_from_divergence(found)
+    if not sound:
+        raise ValueError(f"CIFAR-10: expected a cell of {rule} away from divergence, got none")
+    return max(sound, key=lambda cell: np.mean(cell["validation"]))

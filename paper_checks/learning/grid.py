@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -47,24 +46,21 @@ def write(results: Mapping[Learner, Mapping[str, Any]], lab: Lab) -> None:
 def best(task: str, rule: str, feedback_rates: tuple[float, ...] | None = None) -> tuple[float, float | None]:
     """Return learning rate and feedback rate of the cell whose worst network is best; of equal ones the smallest rates.
 
-    The worst, not the mean, and only of cells from where the next larger learning rate of the grid, if there is one,
-    does not diverge either: in the last cell before, other networks would now and then diverge. `feedback_rates` are
-    those to choose from, all if None.
+    The worst, not the mean, and only of cells away from divergence. `feedback_rates` are those to choose from, all if
+    None.
 
     Raises:
         ValueError: there is no such cell.
     """
-    found = {
-        (cell["learning_rate"], cell["feedback_rate"]): cell
+    found = [
+        cell
         for cell in cells.read(FILE)
         if (cell["task"], cell["rule"]) == (task, rule)
         and (feedback_rates is None or cell["feedback_rate"] in (None, *feedback_rates))
-    }
-    larger = dict(itertools.pairwise(sorted({learning_rate for learning_rate, _ in found})))
+    ]
     sound = [
-        (-min(cell["validation"]), *place)
-        for place, cell in found.items()
-        if not cell["diverged"] and not found[larger.get(place[0], place[0]), place[1]]["diverged"]
+        (-min(cell["validation"]), cell["learning_rate"], cell["feedback_rate"])
+        for cell in cells.away_from_divergence(found)
     ]
     if not sound:
         raise ValueError(f"grid of {task}: expected a cell of {rule} away from divergence, got none")
