@@ -59,6 +59,18 @@ def test_the_guide_states_the_tolerances():
     assert all(f"**{family}**" in guide for family in cases.FAMILIES)
 
 
+def test_the_guide_lists_the_strings_that_parameters_are():
+    guide = (Path(__file__).parents[1] / "PORTING.md").read_text(encoding="utf-8")
+    listed = re.search(r"- Strings are: ([^.]*)\.", " ".join(guide.split()))[1]
+    strings = {name: set(values.split(", ")) for name, values in re.findall(r"`(\w+)` ([^;]*)", listed)}
+    found: dict[str, set[str]] = {}
+    for _, stage in STAGES:
+        for name, value in stage.parameters.items():
+            if isinstance(value, str):
+                found.setdefault(name, set()).add(value)
+    assert strings == found
+
+
 def test_the_pack_is_small():
     assert sum(path.stat().st_size for path in pack.SHIPPED.iterdir()) < 1e6
 
