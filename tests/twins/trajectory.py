@@ -40,13 +40,36 @@ def learning(change: Callable[[training.State, training.State], training.State])
     return patched(training, "learn_feedback", wrong)
 
 
-def drawing(change: Callable[[list[np.ndarray]], list[np.ndarray]]) -> Slip:
-    """What becomes of the coefficients [K, B, d] of each activity."""
-    draw = training._draws
-    return patched(training, "_draws", lambda *arguments: change(draw(*arguments)))
+PERTURB, NOISE, STEP, LEARN, DESCEND = (
+    training.perturbations,
+    training._noise,
+    training.step,
+    training.learn_feedback,
+    sgd.step,
+)
 
 
-DRAW, NOISE, STEP, LEARN, DESCEND = training._draws, training._noise, training.step, training.learn_feedback, sgd.step
+def perturbing(change: Callable[[np.ndarray], np.ndarray]) -> Slip:
+    """What becomes of the noise [K, B, n] of each activity."""
+
+    def wrong(state, *, settings):
+        noises, sigmas, key = PERTURB(state, settings=settings)
+        return tuple(map(change, noises)), sigmas, key
+
+    return patched(training, "perturbations", wrong)
+
+
+def one_key(state, *, settings):
+    """The key of the first activity for all."""
+    alone = [PERTURB(state._replace(bases=(basis,)), settings=settings) for basis in state.bases]
+    noises, sigmas, keys = zip(*alone, strict=True)
+    return tuple(noise for (noise,) in noises), tuple(sigma for (sigma,) in sigmas), keys[0]
+
+
+def keys_in_reverse(state, *, settings):
+    """The key of the last activity for the first."""
+    noises, sigmas, key = PERTURB(state._replace(bases=state.bases[::-1]), settings=settings)
+    return noises[::-1], sigmas[::-1], key
 
 
 def credit_first(state, x, target, *, route, settings, **kind):
@@ -107,8 +130,8 @@ LEARNED = {
     "whole difference of a pair": patched(estimator, "antithetic_response", lambda f, x, xi: f(x + xi) - f(x - xi)),
     "the same noise at every step": learning(lambda before, after: after._replace(key=before.key)),
     "feedback that does not learn": learning(lambda before, after: after._replace(feedback=before.feedback)),
-    "samples share a draw": drawing(lambda draws: [np.broadcast_to(z[:, :1], z.shape).copy() for z in draws]),
-    "one draw for all": drawing(lambda draws: [np.broadcast_to(z[:1], z.shape).copy() for z in draws]),
+    "samples share a draw": perturbing(lambda noise: np.broadcast_to(noise[:, :1], noise.shape).copy()),
+    "one draw for all": perturbing(lambda noise: np.broadcast_to(noise[:1], noise.shape).copy()),
     "no decay of biases": patched(sgd, "step", weights_alone_decay),
     "no decay": factor(decay=0.0),
     "no momentum": factor(momentum=0.0),
@@ -120,8 +143,8 @@ LEARNED = {
     "key of the start": given(first=lambda i: 0, last=lambda i: i.last - i.first),
 }
 SITES = {
-    "one key for all activities": patched(training, "_draws", lambda keys, *rest: DRAW(0 * keys + keys[:1], *rest)),
-    "keys in reverse": patched(training, "_draws", lambda keys, *rest: DRAW(keys[::-1].copy(), *rest)),
+    "one key for all activities": patched(training, "perturbations", one_key),
+    "keys in reverse": patched(training, "perturbations", keys_in_reverse),
 }
 METHODS = {
     "σ of the other method": patched(training, "_noise", unmatched),
