@@ -285,6 +285,17 @@ def test_arrays_that_are_read_as_column_major_are_a_hint(written):
         assert {each.hints for each in failed_of(misread(name))} == {("column-major",)}
 
 
+@pytest.mark.parametrize(
+    ("name", "hints"), [("weight_gradient", ("transposed", "column-major")), ("correlation", ("transposed",))]
+)
+def test_a_product_that_is_transposed_and_has_the_right_shape_is_a_hint(name, hints):
+    def transposed_data(inputs):
+        right = getattr(on_numpy, name)(inputs)
+        return np.swapaxes(right, -1, -2).reshape(right.shape)
+
+    assert {each.hints for each in failed_of({name: transposed_data})} == {hints}
+
+
 def test_what_has_no_answer_is_named_and_may_be_required(capsys, tmp_path):
     one = ["vectors", "check", "--impl", f"{__name__}:one_function"]
     assert main(one) == 0

@@ -64,6 +64,7 @@ HINTED = (
     ("transposed", dict.fromkeys(("loss_gradient", "weight_gradient", "recurrent_loss_gradient"), "transposed")),
     ("transposed", {"convolution_weight_gradient": "rows of the kernel for columns"}),
     ("transposed", {"convolution_mirror": "rows of the kernel for columns"}),
+    ("transposed", {"split_keys": "words in columns"}),
 )
 """All twins that have hints, by hint: operation and slip."""
 

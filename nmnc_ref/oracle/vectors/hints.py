@@ -97,8 +97,9 @@ def _slips(case: Case, stage: Stage, inputs: Inputs, right: np.ndarray) -> Itera
 
 def _layouts(right: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
     if right.ndim >= 2:
-        yield "transposed", np.swapaxes(right, -1, -2)
-        yield "transposed", right.T
+        for transposed in (np.swapaxes(right, -1, -2), right.T):
+            yield "transposed", transposed
+            yield "transposed", transposed.reshape(right.shape)  # ξᵀδy for δyᵀξ, written with the shape that is wanted
         yield "column-major", _as_column_major(right)
 
 
