@@ -87,6 +87,10 @@ BAD_JSON = {
     ),
     "a huge integer": (WHOLE.replace(b"[3, 2, 5]", b"[" + b"9" * 5000 + b"]"), "expected JSON"),
     "an integer beyond floats": (altered(data=[10**400] * len(DATA)), "out of its range"),
+    "words with few digits": (
+        altered(dtype="uint32", data=[float(f"{2416971234:.6g}")] * len(DATA)),
+        "got 2416970000.0 at data[0]; an integer has no point or exponent: were digits lost in text?",
+    ),
     "words beyond 32 bits": (altered(dtype="uint32", data=[2**32] * len(DATA)), "out of its range"),
     "deep nesting": (b"[" * 10**6, "nested at most"),
     "deep objects": (b'{"a":' * 10**5, "nested at most"),

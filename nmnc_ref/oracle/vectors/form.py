@@ -119,7 +119,10 @@ def decode(name: str, value: Mapping[str, Any]) -> np.ndarray:
     kinds = (int, float, type(None)) if dtype.startswith("float") else (int,)
     for index, number in enumerate(data):
         if type(number) not in kinds:
-            raise FormError(f"{name}: expected numbers of {dtype}, got {_shown(number)} at data[{index}]")
+            rounded = (
+                "; an integer has no point or exponent: were digits lost in text?" if type(number) is float else ""
+            )
+            raise FormError(f"{name}: expected numbers of {dtype}, got {_shown(number)} at data[{index}]{rounded}")
     try:
         with np.errstate(over="ignore"):
             return np.array(data, dtype=dtype).reshape(shape)
