@@ -311,9 +311,19 @@ def test_what_has_no_answer_is_named_and_may_be_required(capsys, tmp_path):
     (tmp_path / "estimator_one_draw.json").write_text(json.dumps(content))
     assert main(["vectors", "check", "--answers", str(tmp_path)]) == 0
     out = " ".join(capsys.readouterr().out.split())
-    assert "unanswered 1: no answer in the file: estimator: correlation" in out
+    assert "unanswered 1: no answer in the file: estimator_one_draw · correlation" in out
     assert "no file of answers: all of random, network, " in out, "families that have no answer at all"
     assert "; estimator: isotropic_noise 2, one_sided_response 3, correlation 7, " in out, "operations, of one that has"
+
+
+def test_what_is_required_and_has_no_answer_is_named_even_where_all_is_quiet(capsys, tmp_path):
+    shutil.copytree(pack.SHIPPED, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "credit_direct.json").unlink()
+    quiet = ["vectors", "check", "--answers", str(tmp_path), "--quiet"]
+    assert main(quiet) == 0
+    assert "credit_direct" not in capsys.readouterr().out
+    assert main([*quiet, "--require", "all"]) == 1
+    assert re.match(r"unanswered \d+: no file of answers: credit_direct\n\d+ passed", capsys.readouterr().out)
 
 
 one_function = {"correlation": lambda inputs: on_numpy.correlation(inputs)}

@@ -17,6 +17,8 @@ from nmnc_ref.oracle.vectors.check import Result
 from nmnc_ref.oracle.vectors.operations import OPERATIONS
 
 STATUSES = ("passed", "failed", "unanswered", "skipped")
+FEW = 5
+"""How many of what is missing are named one by one."""
 ORDER = tuple(OPERATIONS)
 """Operations in the order in which they build on one another, the elementary ones first."""
 
@@ -90,9 +92,10 @@ def _number(value: float | int | None) -> str:
 
 
 def unanswered(results: list[Result]) -> list[str]:
-    """Return a line for each reason why stages have no answer: how many, of which operations.
+    """Return a line for each reason why stages have no answer: how many, and what is missing.
 
-    A family without any answer is named instead of its operations.
+    That is `FEW` cases, stages or operations at most, or else the operations of each family, and of one that has no
+    answer at all its name.
     """
     answered = {result.case.family for result in results if result.status in ("passed", "failed")}
     reasons: dict[str, list[Result]] = {}
@@ -101,14 +104,20 @@ def unanswered(results: list[Result]) -> list[str]:
             reasons.setdefault(result.note, []).append(result)
     lines = []
     for reason, found in reasons.items():
-        families = dict.fromkeys(each.case.family for each in found)
-        named = [f"all of {', '.join(whole)}"] if (whole := [each for each in families if each not in answered]) else []
-        for family in (each for each in families if each in answered):
-            counts = Counter(each.stage.operation for each in found if each.case.family == family)
-            missing = (f"{operation} {times}" if times > 1 else operation for operation, times in counts.items())
-            named.append(f"{family}: {', '.join(missing)}")
-        lines.append(f"unanswered {len(found)}: {reason}: {'; '.join(named)}")
+        missing = dict.fromkeys(each.missing for each in found)
+        named = ", ".join(missing) if len(missing) <= FEW else _by_family(found, answered)
+        lines.append(f"unanswered {len(found)}: {reason}: {named}")
     return lines
+
+
+def _by_family(found: list[Result], answered: set[str]) -> str:
+    families = dict.fromkeys(each.case.family for each in found)
+    named = [f"all of {', '.join(whole)}"] if (whole := [each for each in families if each not in answered]) else []
+    for family in (each for each in families if each in answered):
+        counts = Counter(each.stage.operation for each in found if each.case.family == family)
+        operations = (f"{operation} {times}" if times > 1 else operation for operation, times in counts.items())
+        named.append(f"{family}: {', '.join(operations)}")
+    return "; ".join(named)
 
 
 def unchecked(results: list[Result]) -> list[str]:
@@ -126,16 +135,16 @@ def summary(results: list[Result]) -> str:
     )
 
 
-def show(results: list[Result], console: Console, *, quiet: bool = False) -> None:
+def show(results: list[Result], console: Console, *, quiet: bool = False, required: bool = False) -> None:
     """Print the table, the first divergent stage, what has no answer, why stages were skipped, and the counts; where
-    that should be quiet, the stage and the counts.
+    that should be quiet, the stage, what has no answer if it is required, and the counts.
     """
     if not quiet:
         console.print(families(results))
     divergence = first_divergence(results)
     if divergence is not None:
         console.print(divergence)
-    for line in () if quiet else unchecked(results):
+    for line in unchecked(results) if not quiet else unanswered(results) if required else ():
         console.print(Text(line, style="dim"))
     if not quiet and any(result.status == "unanswered" for result in results):
         console.print(Text("--json FILE and --report DIR have every stage", style="dim"))
