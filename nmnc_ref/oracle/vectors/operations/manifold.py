@@ -42,16 +42,22 @@ ELEMENTARY = (
     operation("pooled_alignment", "E4", "α = Σ_i ‖J_i P‖² / Σ_i ‖J_i‖²", "nonlinear")(
         ("jacobian", "basis"), (), alignment.pooled_alignment
     ),
-    operation("principal_angles", "E5", "cos θ_i: singular values of U₁ᵀU₂, ascending θ", "nonlinear")(
-        ("basis", "other_basis"), (), alignment.principal_angles
-    ),
+    operation(
+        "principal_angles",
+        "E5",
+        "ascending θ: cos θ_i, the singular values of U₁ᵀU₂, or below 45° sin θ_i, those of U₂ - U₁U₁ᵀU₂ (d₁ ≥ d₂)",
+        "nonlinear",
+    )(("basis", "other_basis"), (), alignment.principal_angles),
     operation("participation_ratio", "D1", "(Σλ)² / Σλ²", "nonlinear")(
         ("spectrum",), (), dimensions.participation_ratio
     ),
     operation("explained_dimension", "D1", "the fewest leading λ whose share of Σλ is at least `explained`", "exact")(
         ("spectrum",), ("explained",), dimensions.explained_variance_dimension
     ),
-    operation("two_nearest_neighbours", "D2", "1 / mean log(r₂/r₁), each repeated point counted once", "nonlinear")(
-        ("points",), (), dimensions.two_nearest_neighbours
-    ),
+    operation(
+        "two_nearest_neighbours",
+        "D2",
+        "1 / mean log(r₂/r₁) of the distinct points, each once, r to the two nearest others",
+        "nonlinear",
+    )(("points",), (), dimensions.two_nearest_neighbours),
 )

@@ -27,13 +27,13 @@ ELEMENTARY = (
     operation(
         "uniform",
         "",
-        "u = (w + 1/2) 2^-p, w the first p bits: p = 23 of x0 ^ x1 (float32), 52 of x0 2^32 + x1",
+        "u = (w + 1/2) 2^-p, w the p most significant bits: p = 23 of x0 ^ x1 (float32), 52 of x0 2^32 + x1",
         "exact",
     )(("key",), ("draws", "dtype"), _real(random.uniform)),
-    operation("signs", "", "1 - 2 (first bit of bits_i)", "exact")(
+    operation("signs", "", "1 - 2 (most significant bit of bits_i)", "exact")(
         ("key",), ("draws", "dtype"), _real(random.rademacher)
     ),
-    operation("normal", "", "z = √(-2 ln u) cos(2πv), u and v uniform with the two keys of split(key, 2)", "nonlinear")(
-        ("key",), ("draws", "dtype"), _real(random.normal)
-    ),
+    operation(
+        "normal", "", "z = √(-2 ln u) cos(2πv), u uniform with key 0 of split(key, 2) and v with key 1", "nonlinear"
+    )(("key",), ("draws", "dtype"), _real(random.normal)),
 )
