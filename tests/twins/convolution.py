@@ -42,6 +42,25 @@ def shifted(flat, i, by):
     return np.roll(image, by, axis=(2, 3)).reshape(flat.shape)
 
 
+def padded(flat, i):
+    """Images with zeros around, which fill whole windows of the pool."""
+    image = flat.reshape(len(flat), -1, i.height, i.width)
+    edge = i.pool * i.padding
+    return np.pad(image, ((0, 0), (0, 0), (edge, edge), (edge, edge))).reshape(len(flat), -1)
+
+
+def cropped(flat, i):
+    """The images that were padded."""
+    edge = i.pool * i.padding
+    image = flat.reshape(len(flat), -1, i.height + 2 * edge, i.width + 2 * edge)
+    return image[:, :, edge : edge + i.height, edge : edge + i.width].reshape(len(flat), -1)
+
+
+UNPADDED = {
+    "height": lambda i: i.height + 2 * i.pool * i.padding,
+    "width": lambda i: i.width + 2 * i.pool * i.padding,
+    "padding": lambda i: 0,
+}
 OF_KERNELS = {
     "kernel flipped": given(weight=lambda i: i.weight[..., ::-1, ::-1]),
     "rows of the kernel for columns": given(weight=lambda i: i.weight.swapaxes(2, 3)),
@@ -55,6 +74,7 @@ def of_images(source: str) -> dict[str, Slip]:
         "channels last": given(**{source: lambda i: last_channels(getattr(i, source), i.weight.shape[1])}),
         "height for width": given(height=lambda i: i.width, width=lambda i: i.height),
         "padding on one side": given(**{source: lambda i: shifted(getattr(i, source), i, (1, 1))}),
+        "padded before it is pooled": given(**UNPADDED, **{source: lambda i: padded(getattr(i, source), i)}),
     }
 
 
@@ -93,6 +113,9 @@ TWINS = {
         "not shared out over the pool": then(lambda g, i: g * i.pool**2),
         "channels last": then(lambda g, i: last_channels(g, i.weight.shape[1])),
         "one pixel off": then(lambda g, i: shifted(g, i, (1, 1))),
+        "padded before it is pooled": Slip(
+            lambda right: lambda **inputs: cropped(given(**UNPADDED).of(right)(**inputs), SimpleNamespace(**inputs))
+        ),
     },
     "convolution_weight_gradient": OF_GRADIENTS
     | of_images("activity")

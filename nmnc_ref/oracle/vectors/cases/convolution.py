@@ -13,6 +13,8 @@ def drafts() -> Iterator[Draft]:
     yield _draft("convolution_strided", why, 2, 3, (2, 5, 4), 3, 2, 1, 1, places=6)
     why = "Averages before the kernel, which leave out the last column: a maximum, or a gradient not shared out."
     yield _draft("convolution_pooled", why, 2, 2, (3, 4, 7), 2, 1, 0, 2, places=2)
+    why = "Zeros around the averages: an image padded before it is pooled, in which the pixels left out fill windows."
+    yield _draft("convolution_pooled_and_padded", why, 2, 3, (2, 5, 7), 2, 1, 1, 2, places=12)
     why = "A kernel as large as the image: the dense layer."
     yield _draft("convolution_whole", why, 3, 4, (2, 3, 3), 3, 1, 0, 1, places=1)
 
