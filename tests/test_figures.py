@@ -81,7 +81,7 @@ def series_of(sheet, kind, panel=0):
     return {series.name: series for series in sheet.panels[panel].series if series.kind == kind}
 
 
-DERIVED = ("winners", "decay", "alignment", "dimension_over_width", "cifar")
+DERIVED = ("winners", "decay", "alignment", "dimension_over_width", "cifar", "advantage")
 """Figures whose points are not numbers of the document themselves: places, ratios, and means over experiments."""
 
 
@@ -195,9 +195,26 @@ def test_means_of_runs_are_those_of_their_results():
     want = np.mean([each["result"]["uncentred"] for each in runs], axis=0)[:, 1]
     assert np.allclose(series.y, want, rtol=1e-12)
     courses = series_of(found("L2-CIFAR", "cifar"), "course")
-    runs = [each for each in document("L2-CIFAR")["claims"][0]["experiments"] if each["parameters"]["rule"] == "vnc"]
-    want = np.mean([each["result"]["course"][1]["accuracy"] for each in runs])
+    runs = [(each["parameters"], each["result"]) for each in document("L2-CIFAR")["claims"][0]["experiments"]]
+    direct = [run for given, run in runs if (given["rule"], given["delivery"]) == ("vnc", "direct")]
+    want = np.mean([run["course"][1]["accuracy"] for run in direct])
     assert courses["VNC"].y[1] == pytest.approx(want)
+
+
+def test_the_map_of_the_advantage_has_every_cell_on_its_side():
+    *layers, distances = found("L2-CIFAR", "advantage").panels
+    every = points(document("L2-CIFAR")["claims"][0], quantity="accuracy difference")
+    assert len(layers) == 3
+    for layer, panel in enumerate(layers, start=1):
+        own = [each for each in every if each["coordinates"]["layer"] == layer]
+        assert len(own) == 8  # two η at each of four budgets
+        for series in panel.series[:2]:
+            wins = {True: "NMNC", False: "VNC"}
+            want = [each for each in own if series.name == f"{wins[each['measured'] > 0]} learns better"]
+            places = [each["coordinates"] for each in want]
+            assert series.x == [at["K"] / at["n"] for at in places]
+            assert series.y == [at["alpha"] for at in places]
+        assert distances.series[layer - 1].y == [each["measured"] for each in own]
 
 
 def test_the_mean_of_one_seed_has_no_interval():

@@ -88,7 +88,8 @@ def _task(place: Mapping[str, Any]) -> str:
 
 def cifar(claim: Claim) -> Sheet:
     """L2-CIFAR: learning curves and final accuracies."""
-    runs, courses, finals = list(experiments(claim, "CifarLearner")), [], []
+    runs = [each for each in experiments(claim, "CifarLearner") if each[0]["delivery"] == "direct"]
+    courses, finals = [], []
     for name in values(points(claim, quantity="test accuracy"), "rule"):
         looks = [look for about, run in runs if about["rule"].lower() == name.lower() for look in run["course"]]
         steps = sorted({look["step"] for look in looks})
@@ -140,7 +141,8 @@ def advantage(claim: Claim) -> Sheet:
             chosen = [at for at, value in zip(places, differences, strict=True) if better(value, 0)]
             x, y = [at["K"] / n for at in chosen], [at["alpha"] for at in chosen]
             series.append(Series(f"{rule} learns better", RULES[rule], "measured", x, y))
-        draws = np.geomspace(min(at["K"] for at in places) / 2, 2 * max(at["K"] for at in places), 50)
+        windows = [at["K"] for at in places]
+        draws = [round(K) for K in np.geomspace(min(windows) / 2, 2 * max(windows), 50)]
         for guide, d in zip((HORIZONTAL, GUIDE), sorted({at["d"] for at in places}), strict=False):
             boundary = [theory.estimator.cosine_threshold(K, d, n) for K in draws]
             series.append(Series(f"E6's boundary, d = {d}", guide, "predicted", [K / n for K in draws], boundary))
