@@ -140,7 +140,7 @@ def advantage(claim: Claim) -> Sheet:
         for rule, better in (("NMNC", operator.gt), ("VNC", operator.le)):
             chosen = [at for at, value in zip(places, differences, strict=True) if better(value, 0)]
             x, y = [at["K"] / n for at in chosen], [at["alpha"] for at in chosen]
-            series.append(Series(f"{rule} learns better", RULES[rule], "measured", x, y))
+            series += [Series(f"{rule} learns better", RULES[rule], "measured", x, y)] * bool(chosen)
         windows = [at["K"] for at in places]
         draws = [round(K) for K in np.geomspace(min(windows) / 2, 2 * max(windows), 50)]
         for guide, d in zip((HORIZONTAL, GUIDE), sorted({at["d"] for at in places}), strict=False):
