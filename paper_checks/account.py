@@ -60,7 +60,7 @@ def _about(outcome: Outcome) -> Table:
         ("asserted at", f"{claim.place}, {claim.measure.__name__}"),
         ("derived in", f"THEORY.md, {claim.id}"),
         ("measured", claim.notes),
-        ("computed with", f"{lab.backend}, {lab.dtype_name}, seed {lab.seed}, {outcome.seconds:.1f} s"),
+        ("computed with", f"{lab.backend}, {lab.dtype_name}, seed {lab.seed}, {report.seconds([outcome])}"),
         *(("parameters", line) for line in _common(each.coordinates for each in outcome.comparisons)),
         *(("trained", line) for line in _experiments(outcome.results)),
         *(("wrong twin", _twin(twin.name, twin.caught)) for twin in outcome.twins),

@@ -105,7 +105,7 @@ class Twin(NamedTuple):
 class Outcome(NamedTuple):
     """What running a claim on a lab gave; `status` is "pass", "fail", "skipped" or "needs-data".
 
-    `results` are those of its experiments, if it has any.
+    `seconds` are those of the comparisons; `results` are those of its experiments, if it has any.
     """
 
     claim: Claim
@@ -125,6 +125,12 @@ class Outcome(NamedTuple):
             key=lambda each: each.used if each.used == each.used else float("inf"),
             default=None,
         )
+
+
+def in_training(outcomes: Sequence[Outcome]) -> float:
+    """Return the seconds that all experiments of outcomes took, each counted once."""
+    runs = {experiment: run for outcome in outcomes for experiment, run in outcome.results.items()}
+    return sum(run.get("seconds", 0.0) for run in runs.values())
 
 
 REGISTER: dict[str, Claim] = {}

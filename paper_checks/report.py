@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nmnc_ref.oracle.command_line import style
-from paper_checks.claim import Claim, Outcome
+from paper_checks.claim import Claim, Outcome, in_training
 from paper_checks.comparison import Comparison
 from paper_checks.lab import BACKENDS
 from paper_checks.learning.notebook import description
@@ -82,6 +82,12 @@ def false_alarm(outcomes: Sequence[Outcome]) -> float:
     return sum(each.false_alarm or 0 for outcome in outcomes for each in outcome.comparisons)
 
 
+def seconds(outcomes: Sequence[Outcome]) -> str:
+    """Return how long the comparisons took, and the training runs that they rest on, each counted once."""
+    compared, trained = sum(outcome.seconds for outcome in outcomes), in_training(outcomes)
+    return f"{compared:.1f} s" + (f" after {trained:.0f} s of training runs" if trained else "")
+
+
 def summary(outcomes: Sequence[Outcome]) -> str:
     """Return the verdict of a run in one line."""
     number = Counter(outcome.status for outcome in outcomes)
@@ -89,7 +95,7 @@ def summary(outcomes: Sequence[Outcome]) -> str:
     text = (
         f"{number['pass']} of {len(outcomes)} claims passed, {number['fail']} failed, {number['skipped']} skipped, "
         f"{number['needs-data']} need data; {sum(twin.caught for twin in twins)} of {len(twins)} wrong twins caught; "
-        f"{sum(outcome.seconds for outcome in outcomes):.0f} s"
+        f"{seconds(outcomes)}"
     )
     chance = false_alarm(outcomes)
     return f"{text}; probability of a false alarm at most {chance:.0e}" if chance else text
@@ -133,6 +139,7 @@ def _claim_document(outcome: Outcome) -> dict[str, Any]:
         **{field: numbers.get(field) for field in ("predicted", "measured", "tolerance", "used")},
         "twins": [twin._asdict() for twin in outcome.twins],
         "seconds": round(outcome.seconds, 3),
+        "training": round(in_training([outcome]), 1),
         "notes": [claim.notes, *outcome.notes],
         "tier": claim.tier,
         "dtype": outcome.lab.dtype_name,

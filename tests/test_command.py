@@ -124,7 +124,7 @@ def test_the_json_document(tmp_path, capsys):
     passed, skipped, _ = document["claims"]
     assert [claim["id"] for claim in document["claims"]] == ["E1", "E8", "A1"]
     fields = ["id", "family", "statement", "source", "status", "predicted", "measured", "tolerance", "used", "twins"]
-    fields += ["seconds", "notes", "tier", "dtype"]
+    fields += ["seconds", "training", "notes", "tier", "dtype"]
     for claim in document["claims"]:
         assert list(claim)[: len(fields)] == fields
         assert (claim["tier"], claim["dtype"]) == ("theory", "float32")
@@ -168,6 +168,14 @@ def test_a_quiet_run_shows_what_failed(sabotaged, capsys):
 @pytest.mark.parametrize("words", [["e3", "d1"], ["E3,D1"], ["e3,", "D1"]])
 def test_ids_are_understood_as_people_write_them(words):
     assert catalogue.named(words) == ["E3", "D1"]
+
+
+def test_the_time_of_training_runs_is_told_and_each_counted_once():
+    claim = REGISTER["E3"]
+    shared, others = {"shared": {"seconds": 20.0}}, {"one": {"seconds": 3.0}, "other": {}}
+    outcomes = [Outcome(claim, LAB, "pass", (), (), 0.25, (), runs) for runs in (shared, shared | others)]
+    assert report.summary(outcomes).endswith("; 0.5 s after 23 s of training runs")
+    assert report.summary([Outcome(claim, LAB, "pass", (), (), 0.25, (), {})]).endswith("caught; 0.2 s")
 
 
 def test_tables_have_a_line_for_a_claim_and_fit_80_columns(monkeypatch, capsys):

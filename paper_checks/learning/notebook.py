@@ -1,9 +1,9 @@
 """Finished experiments on disk: what has been run once is not run again, an interrupted run continues.
 
-An experiment is a frozen dataclass of parameters with a method `perform`, whose result is a dictionary for JSON. The
-name of its file is a digest of everything that determines the result: kind, parameters, seed of the run, array library,
-dtype, versions, and the sources of the library, of the data and of the experiments. A file that is damaged, changed or
-of another experiment is ignored: its experiment is run again.
+An experiment is a frozen dataclass of parameters with a method `perform`, whose result is a dictionary for JSON; the
+time that it took, "seconds", is added. The name of its file is a digest of everything that determines the result: kind,
+parameters, seed of the run, array library, dtype, versions, and the sources of the library, of the data and of the
+experiments. A file that is damaged, changed or of another experiment is ignored: its experiment is run again.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import json
 import platform
 import signal
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from importlib import metadata
@@ -133,9 +134,10 @@ def _workers(processes: int) -> Iterator[ProcessPoolExecutor]:
 
 
 def _perform(experiment: Any, place: tuple[str, str, int]) -> Result:
-    lab = Lab(*place)
+    lab, begun = Lab(*place), time.perf_counter()
     with threadpool_limits(1):  # one process for each core; only now, as it reaches no library that is loaded later
-        return experiment.perform(lab)
+        result = experiment.perform(lab)
+    return result | {"seconds": round(time.perf_counter() - begun, 1)}
 
 
 @functools.cache
