@@ -6,7 +6,8 @@ XLA_FLAGS=--xla_force_host_platform_device_count=2, and PyTorch where it has a G
 
 from __future__ import annotations
 
-import importlib
+import functools
+import importlib.util
 
 import numpy as np
 import pytest
@@ -19,17 +20,27 @@ from paper_checks.lab import BACKENDS
 CALLS = [call for call in calls() if call.arrays]
 
 
+@functools.cache
 def devices(backend: str) -> tuple:
-    """Return the default device of a library and another, or skip."""
-    xp = library(backend)
+    """Return the default device of a library and another, if there is one."""
+    if importlib.util.find_spec(BACKENDS[backend].package) is None:
+        return ()
     if backend == "strict":
+        xp = library(backend)
         return device(xp.ones(1)), xp.Device("device1")
     host = importlib.import_module(BACKENDS[backend].package)
     gpus = host.cuda.device_count() if backend == "torch" else 0
-    found = host.devices() if backend == "jax" else ["cpu", *(f"cuda:{index}" for index in range(gpus))]
-    if len(found) < 2:
-        pytest.skip(f"{backend} has one device")
-    return found[0], found[1]
+    return tuple(host.devices()[:2]) if backend == "jax" else ("cpu", *(f"cuda:{index}" for index in range(gpus)))[:2]
+
+
+def cases():
+    """Yield every call on every library with a second device, and why others are left out."""
+    for backend in ("strict", "jax", "torch"):
+        if len(devices(backend)) == 2:
+            yield from (pytest.param(call, backend, id=f"{call}-{backend}") for call in CALLS)
+        else:
+            lacking = pytest.mark.skip(reason=f"{backend} is not installed, or has one device")
+            yield pytest.param(None, backend, id=backend, marks=lacking)
 
 
 def on(where, value):
@@ -47,8 +58,7 @@ def arrays(value):
     return [value] if is_array_api_obj(value) else []
 
 
-@pytest.mark.parametrize("call", CALLS, ids=str)
-@pytest.mark.parametrize("backend", ["strict", "jax", "torch"])
+@pytest.mark.parametrize(("call", "backend"), list(cases()))
 def test_results_stay_on_the_device_of_the_arguments(call, backend):
     default, other = devices(backend)
     arguments = call.build(library(backend), "float64")
