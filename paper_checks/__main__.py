@@ -63,7 +63,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     which.add_argument(
         "--tier",
         choices=(*TIERS, catalogue.ALL),
-        help="the claims about the theory (default, in half a minute), or about training (many minutes), or all",
+        help="the claims about the theory (default, in a minute), or about training (many minutes), or all",
     )
     which.add_argument("--family", choices=FAMILIES, help="the claims of one family only")
     ids = which.add_mutually_exclusive_group()
