@@ -212,6 +212,8 @@ def _tell(
     """
     show = account.show if options.show else report.show
     show(outcomes, console, quiet=options.quiet)
+    if unfinished:
+        console.print(f"not reached: {len(unfinished)} of {len(outcomes) + len(unfinished)} claims", style="bold")
     document = report.document(outcomes, unfinished)
     if options.json:
         command_line.write_json(options.json, document)

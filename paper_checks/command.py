@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import nmnc_ref.__main__ as oracle
+from nmnc_ref.oracle.command_line import INTERRUPTED
 
 PROG = "nmnc-ref"
 
@@ -20,7 +21,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words[:1] == ["verify"]:
-        from paper_checks.__main__ import main as verify  # it needs more than the others do
+        try:
+            from paper_checks.__main__ import main as verify  # it needs more than the others do
 
-        return verify(words[1:], f"{PROG} verify")
+            return verify(words[1:], f"{PROG} verify")
+        except KeyboardInterrupt:  # before the first claim
+            print(f"{PROG} verify: interrupted", file=sys.stderr)
+            return INTERRUPTED
     return oracle.main(words, PROG, (sys.modules[__name__], *oracle.COMMANDS))

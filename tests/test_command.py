@@ -146,6 +146,16 @@ def test_an_interrupted_run_shows_what_was_finished(sabotaged, capsys):
     assert "interrupted after 1 of 2 claims" in shown.err
     assert "VNC is unbiased" in shown.out
     assert "1 of 1 claims passed" in shown.out
+    assert "not reached: 1 of 2 claims" in shown.out
+
+
+def test_ctrl_c_before_the_first_claim_is_no_traceback(monkeypatch, capsys):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("paper_checks.__main__.main", interrupted)
+    assert command.main(["verify"]) == 130
+    assert capsys.readouterr().err == "nmnc-ref verify: interrupted\n"
 
 
 def test_progress_goes_to_a_pipe_too_unless_the_run_is_quiet(monkeypatch, capsys):
