@@ -74,13 +74,13 @@ def responses(
         if h is None:
             h = begun  # [t, signs, K, B, n]
         else:
-            recurrent_drive = xp.reshape(h, (-1, h.shape[-1])) @ cell.weight.T  # as one matrix: one product, not many
-            s = xp.reshape(recurrent_drive, h.shape) + of_rank(drive[:, t, :], 5)
+            carried = xp.reshape(h, (-1, h.shape[-1])) @ cell.weight.T  # as one matrix: one product, not many
+            s = xp.reshape(carried, h.shape) + of_rank(drive[:, t, :], 5)
             h = xp.concat([(1 - route.leak) * h + route.leak * route.activation.value(s), begun], axis=0)
         if route.every or t == last:
             y = read_out.preactivation(h)
-            clean = of_rank(read_out.preactivation(state), 4)
-            response = (y[:, 0, ...] - y[:, 1, ...]) / 2 if antithetic else y[:, 0, ...] - clean
+            other = y[:, 1, ...] if antithetic else of_rank(read_out.preactivation(state), 4)
+            response = (y[:, 0, ...] - other) / (2 if antithetic else 1)
             found[t] = xp.reshape(response, (t + 1, -1, response.shape[-1]))
     return tuple(
         xp.concat([rows[site, ...] for t, rows in found.items() if t >= site], axis=-1) for site in range(last + 1)

@@ -95,9 +95,7 @@ def dimension_over_channels(
     """Three strided convolutions with c, 2c and 4c channels for c from 4 to 64, three seeds; activity of 500 images,
     centred, of 1,024 to 16,384 units in the first layer.
     """
-    yield from _dimensions(
-        results, sorted(results, key=lambda each: (each.channels, each.seed)), cifar.SITES, exponents
-    )
+    yield from _dimensions(results, _by_width(results), cifar.SITES, exponents)
 
 
 def _predicted(alignment: float, dimension: int, cosine: float) -> float:
