@@ -220,5 +220,5 @@ def _simplest(cell: list[Scale]) -> tuple[Law, float] | None:
 
 def _constant(best: float, error: float) -> float:
     """Return a constant: the simplest fraction that is within the error, or itself."""
-    near = (Fraction(best).limit_denominator(most) for most in range(1, 9))
-    return next((float(each) for each in near if each and abs(each - best) <= error), best)
+    near = (round(best * denominator) / denominator for denominator in range(1, 9))
+    return next((each for each in near if each and abs(each - best) <= error), best)
