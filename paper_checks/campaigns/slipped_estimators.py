@@ -141,7 +141,7 @@ def _run(problem, moved, declared, slip=""):
     phi, last = PHI[problem.activation][0], len(problem.weights) - 1
     activities, preactivations = [problem.x], []
     for l, (W, b) in enumerate(zip(problem.weights, problem.biases, strict=True)):
-        s = activities[-1] @ W.T + b
+        s = _times(activities[-1], W.T) + b
         late = declared.perturbs == "activity" and slip != "noise before the activation" and l < last
         if l in moved and declared.perturbs == "weights":
             weights, biases = moved[l]
@@ -157,6 +157,11 @@ def _run(problem, moved, declared, slip=""):
     if slip == "outputs in half precision":
         activities[-1] = activities[-1].astype(np.float16).astype(float)
     return activities, preactivations
+
+
+def _times(arrays, matrix):
+    """Return arrays [..., n] times a matrix [n, m], as one product of matrices and not as many small ones."""
+    return (arrays.reshape(-1, len(matrix)) @ matrix).reshape(*arrays.shape[:-1], -1)
 
 
 def _losses(problem, y):
@@ -220,7 +225,7 @@ def _estimate(problem, rng, declared, slip, antithetic):
             weights = xi[..., : problem.weights[l].size].reshape(K, len(xi[0]), *problem.weights[l].shape)
             moved[l] = weights, xi[..., problem.weights[l].size :]
         elif l < last and declared.perturbs == "activity":
-            moved[l] = xi @ _carrier(problem, l, slip, activities[l + 1]).T
+            moved[l] = _times(xi, _carrier(problem, l, slip, activities[l + 1]).T)
         else:
             moved[l] = xi
     seen = dict(moved)  # what responses are correlated with
