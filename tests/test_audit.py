@@ -27,6 +27,7 @@ from nmnc_ref import manifold, oracle, theory
 from nmnc_ref.__main__ import main
 from nmnc_ref.nn import feedforward
 from nmnc_ref.oracle.audit import adapters, process, resolution, run, statistics, terminal
+from nmnc_ref.oracle.audit import diagnosis as explaining
 from nmnc_ref.oracle.audit import probes as probing
 from nmnc_ref.oracle.audit.check import ALL, MEAN, Measurement, defects
 from nmnc_ref.oracle.audit.comparison import compare
@@ -72,17 +73,18 @@ RIGHT = stranger("jacobian")
 
 @pytest.fixture(scope="module", autouse=True)
 def expectations():
-    """Compute once what many audits of the same problems expect: a mean at large σ takes a second to integrate."""
+    """Compute once what many audits of the same problems expect, of every kind that a diagnosis considers."""
     known = {}
 
-    def remembered(problem, declaration, smoothing, points):
+    def remembered(problem, declaration, smoothing=None, *points):
         key = (form(problem), fingerprint(problem), declaration, smoothing is None, points)
         if key not in known:
-            known[key] = expected_parts(problem, declaration, smoothing, points)
+            known[key] = expected_parts(problem, declaration, smoothing, *points)
         return known[key]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(probing, "expected_parts", remembered)
+        for module in (probing, explaining):
+            patch.setattr(module, "expected_parts", remembered)
         yield
 
 
@@ -857,7 +859,7 @@ def estimate(problem, seed):
 @pytest.mark.parametrize("deed", ["time.sleep(1000)", "ctypes.PyDLL(None).sleep(1000)"])  # which keeps the global lock
 def test_a_call_that_hangs_is_killed(deed, unruly, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(process, "PATIENCE", 2.0)
-    assert unruly(deed, "--budget", "6", "--json", "out.json") == 1
+    assert unruly(deed, "--budget", "2", "--json", "out.json") == 1
     out = capsys.readouterr().out
     assert re.match(r"Defect: the estimator hangs: a call had not returned after \d+\.\d s, past the budget\.", out)
     document = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
