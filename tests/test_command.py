@@ -363,7 +363,7 @@ def test_the_environment_sets_the_seed(monkeypatch, tmp_path, capsys):
 def test_the_command_enables_64_bits_in_jax_by_itself(tmp_path):
     environment = {name: value for name, value in os.environ.items() if name != "JAX_ENABLE_X64"}
     file = tmp_path / "run.json"
-    command = [sys.executable, "-m", "paper_checks", "--backend", "jax", "--only", "A1", "--json", str(file)]
+    command = [sys.executable, "-m", "paper_checks", "--backend", "jax", "--only", "E1", "--json", str(file)]
     result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stdout + result.stderr
     assert json.loads(file.read_text(encoding="utf-8"))["claims"][0]["tolerance"] < 1e-11
