@@ -74,6 +74,7 @@ def meshes():
     return json.loads(said.stdout.splitlines()[-1])
 
 
+@pytest.mark.xdist_group("meshes")
 @pytest.mark.parametrize("what", ["estimates", "step", "moments"])
 def test_any_number_of_devices_gives_the_same(meshes, what):
     assert len(meshes[what]) == (2 if what != "estimates" else len(fast_devices.MESHES))
@@ -81,6 +82,7 @@ def test_any_number_of_devices_gives_the_same(meshes, what):
         assert difference <= 4 * np.finfo(np.float64).eps * (DRAWS * BATCH) ** 0.5 * 4.0 / SIGMA, name
 
 
+@pytest.mark.xdist_group("meshes")
 def test_many_devices_give_the_readable_estimate(meshes):
     _, _, _, bases = problem()
     for coordinates, basis, want in zip(meshes["alone"], bases, by_the_readable_functions(), strict=True):
