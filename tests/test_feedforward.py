@@ -8,11 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from conftest import to_library
 
 from nmnc_ref import random
 from nmnc_ref.nn import activation, feedforward, initialisation, loss
 from nmnc_ref.nn.dense import Dense
 from nmnc_ref.nn.initialisation import dense_network, glorot, he, lecun
+from nmnc_ref.nn.layer import each_parameter
 
 ACTIVATIONS = [activation.identity, activation.relu, activation.tanh, activation.softplus]
 LOSSES = [loss.squared_error, loss.softmax_cross_entropy]
@@ -20,14 +22,12 @@ WIDTHS = (5, 7, 6, 3)
 
 
 def problem(xp, batch=4):
-    layers = dense_network(random.key(1, xp), WIDTHS, xp.float64, lecun)
-    layers = tuple(
-        Dense(layer.weight, random.normal(random.key(10 + l, xp), (layer.bias.shape[0],), xp.float64))
-        for l, layer in enumerate(layers)
-    )
-    x = random.normal(random.key(2, xp), (batch, WIDTHS[0]), xp.float64)
-    target = xp.asarray(np.eye(3)[[0, 2, 1, 1][:batch]].tolist(), dtype=xp.float64)
-    return layers, x, target
+    layers = dense_network(random.key(1, np), WIDTHS, np.float64, lecun)
+    biases = [random.normal(random.key(10 + l, np), layer.bias.shape, np.float64) for l, layer in enumerate(layers)]
+    layers = [layer._replace(bias=bias) for layer, bias in zip(layers, biases, strict=True)]
+    layers = tuple(each_parameter(lambda values: to_library(values, xp, "float64"), layer) for layer in layers)
+    x = random.normal(random.key(2, np), (batch, WIDTHS[0]), np.float64)
+    return layers, *(to_library(each, xp, "float64") for each in (x, np.eye(3)[[0, 2, 1, 1][:batch]]))
 
 
 @pytest.mark.parametrize("function", ACTIVATIONS, ids=lambda each: each.name)
