@@ -19,6 +19,7 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # all workers share that of t
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
     os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 
+import functools
 import importlib
 
 import numpy as np
@@ -75,6 +76,16 @@ def lab(request, dtype_name: str) -> Lab:
     """Return a lab for each library but JAX and each dtype."""
     library(request.param)
     return Lab(request.param, dtype_name, int(os.environ.get("NMNC_SEED", "0")))
+
+
+@pytest.fixture(scope="session")
+def packs_read_once():
+    """Keep what was read of the golden vectors: reading and validating all takes most of the time of a check."""
+    from nmnc_ref.oracle.vectors import pack
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pack, "read_pack", functools.cache(pack.read_pack))
+        yield
 
 
 def to_library(values, xp, dtype):

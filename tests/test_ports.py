@@ -15,6 +15,8 @@ import pytest
 from nmnc_ref.__main__ import main
 from nmnc_ref.oracle.vectors import pack
 
+pytestmark = pytest.mark.usefixtures("packs_read_once")
+
 GUIDE = (Path(__file__).parents[1] / "PORTING.md").read_text(encoding="utf-8")
 PORTS = Path(__file__).parent / "ports"
 PYTORCH, JAVASCRIPT = PORTS / "port.py", PORTS / "port.js"

@@ -24,6 +24,8 @@ from nmnc_ref.oracle.vectors.implementation import UnknownOperation, implemented
 from nmnc_ref.oracle.vectors.operations import OPERATIONS
 from nmnc_ref.oracle.vectors.tolerance import CLASSES, PRECISIONS
 
+pytestmark = pytest.mark.usefixtures("packs_read_once")
+
 REFERENCE = "nmnc_ref.oracle.vectors.adapter:on_numpy"
 PACK = pack.read_pack()
 STAGES = [(case, stage) for case in PACK.cases for stage in case.stages]

@@ -17,6 +17,8 @@ import pytest
 from nmnc_ref.__main__ import main
 from nmnc_ref.oracle.vectors import form, pack
 
+pytestmark = pytest.mark.usefixtures("packs_read_once")
+
 CASE = "perturbation_isotropic"
 SCHEMA = json.loads((pack.SHIPPED / pack.CASE_SCHEMA).read_bytes())
 REFERENCE = "nmnc_ref.oracle.vectors.adapter:on_numpy"
