@@ -76,8 +76,7 @@ def factored_against_dense() -> Finding:
         tail, c = factored.feedforward_tail(network, passed, 1, basis, relu), sigma * z
 
         def estimate(start: int, stop: int) -> np.ndarray:
-            response = estimator.antithetic_response(tail, 0 * z[0], c[start:stop])
-            return estimator.correlation(response, c[start:stop], sigma)
+            return estimator.correlation(tail.antithetic(c[start:stop]), c[start:stop], sigma)
 
         return estimator.in_chunks(estimate, DRAWS, CHUNK)
 

@@ -32,13 +32,12 @@ def learned(state: State, passed: feedforward.Forward, route: Direct, settings: 
     for site, (own, basis, old) in enumerate(zip(keys, state.bases, state.feedback, strict=True)):
         (n, d), isotropic = basis.shape, settings.rule == "vnc"
         sigma = perturbation.matched_sigma(settings.sigma, d, n) if isotropic else settings.sigma
-        noise = sigma * random.normal(own, (settings.draws, samples, n if isotropic else d), basis.dtype)
+        z = random.normal(own, (settings.draws, samples, n if isotropic else d), basis.dtype)
         few = settings.draws * samples < d  # perturbations: W ξ of each takes less than W U
-        if few and not isotropic:
-            noise = noise @ basis.T
         coordinates = None if few or isotropic else basis
+        noise = perturbation.on_manifold(z, basis, sigma) if few and not isotropic else perturbation.isotropic(z, sigma)
         tail = factored.feedforward_tail(state.network, passed, site + 1, coordinates, route.activation)
-        response = (tail(noise) - tail(-noise)) / 2 if settings.antithetic else tail(noise) - passed.output[None, ...]
+        response = tail.antithetic(noise) if settings.antithetic else tail(noise) - passed.output[None, ...]
         estimate = estimator.batch_correlation(response, noise, sigma)
         new = estimate if coordinates is None else factored.lifted(estimate, basis)
         feedbacks.append(feedback.running_average(old, new, settings.feedback_rate))

@@ -54,7 +54,16 @@ class FeedforwardTail:
     @checked
     def __call__(self, coordinates: Float[Array, "*draws d"]) -> Float[Array, "*draws o"]:
         """y at the coordinates c."""
-        s = of_rank(self.preactivation, coordinates.ndim) + self.lower.preactivation(coordinates)
+        return self._read(self.lower.preactivation(coordinates))
+
+    @checked
+    def antithetic(self, coordinates: Float[Array, "*draws d"]) -> Float[Array, "*draws o"]:
+        """½[y(c) − y(−c)]: `estimator.antithetic_response` around 0, with (W U) c taken once for both (E9)."""
+        change = self.lower.preactivation(coordinates)
+        return (self._read(change) - self._read(-change)) / 2
+
+    def _read(self, change: Array) -> Array:
+        s = of_rank(self.preactivation, change.ndim) + change
         return feedforward.Tail(self.above, self.activation)(self.activation.value(s)) if self.above else s
 
 

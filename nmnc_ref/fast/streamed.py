@@ -89,11 +89,7 @@ def estimates(
                 each = random.fold_in(random.fold_in(key, site), (first + place).astype(key.dtype))
                 z = random.normal(random.fold_in(each[:, None, :], samples), total.shape[1:], x.dtype)
                 z = jnp.where(counted[:, None, None], z, 0)  # [chunk, B, d]
-                response = (
-                    (tail(sigma * z) - tail(-sigma * z)) / 2
-                    if antithetic
-                    else tail(sigma * z) - passed.output[None, ...]
-                )
+                response = tail.antithetic(sigma * z) if antithetic else tail(sigma * z) - passed.output[None, ...]
                 found.append(total + jnp.tensordot(response, z, axes=((0, 1), (0, 1))))
             return tuple(found), None
 

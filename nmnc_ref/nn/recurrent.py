@@ -151,19 +151,45 @@ def jacobian(
         leak: a.
         every: read out at every step from t on, side by side, not at the last alone.
     """
+    at_most("step", step, x.shape[1], "the number of steps of x")
+    return _jacobians(network, x, step, activation, leak, every)[-1]
+
+
+@checked
+def jacobians(
+    network: Network,
+    x: Float[Array, "B T m"],
+    activation: Activation,
+    *,
+    leak: PositiveFraction = 1.0,
+    every: bool = False,
+) -> tuple[Float[Array, "B _ n"], ...]:
+    """(∂y/∂h_T, …, ∂y/∂h_1): `jacobian` of each state, by lag, as feedback through time is kept, in one sweep (A1).
+
+    Args:
+        network: cell and read-out.
+        x: inputs.
+        activation: φ.
+        leak: a.
+        every: read out at every step, side by side, not at the last alone.
+    """
+    return _jacobians(network, x, 1, activation, leak, every)
+
+
+def _jacobians(
+    network: Network, x: Array, first: int, activation: Activation, leak: Any, every: bool
+) -> tuple[Array, ...]:
+    """Return ∂y/∂h_t for t from T down to the first."""
     cell, read_out = network
     xp = namespace(x)
-    at_most("step", step, x.shape[1], "the number of steps of x")
     passed = forward(network, x, activation, leak=leak, every=every)
     read = read_out.pull_back(xp.eye(read_out.outputs, dtype=x.dtype, device=device(x)))
-    read = xp.broadcast_to(read, (x.shape[0], *read.shape))
-    rows = read
-    for index in reversed(range(step, x.shape[1])):  # from h_{index+1} to h_index, through s_{index+1}
+    found = [xp.broadcast_to(read, (x.shape[0], *read.shape))]
+    for index in reversed(range(first, x.shape[1])):  # from h_{index+1} to h_index, through s_{index+1}
         slope = activation.slope(passed.preactivation[index])[:, None, :]
-        rows = (1 - leak) * rows + leak * (rows * slope) @ cell.weight
-        if every:
-            rows = xp.concat([read, rows], axis=1)
-    return rows
+        rows = (1 - leak) * found[-1] + leak * (found[-1] * slope) @ cell.weight
+        found.append(xp.concat([found[0], rows], axis=1) if every else rows)
+    return tuple(found)
 
 
 @checked

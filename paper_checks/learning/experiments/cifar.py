@@ -12,6 +12,7 @@ import numpy as np
 
 from nmnc_ref import random, theory, training
 from nmnc_ref.arrays import Array
+from nmnc_ref.fast import training as fast_training
 from nmnc_ref.nn import activation, loss
 from nmnc_ref.nn.convolution import Convolution
 from nmnc_ref.nn.initialisation import Kernel, convolutional_network
@@ -31,7 +32,7 @@ from paper_checks.learning.experiments.cifar_measures import (
     performance,
     watched,
 )
-from paper_checks.learning.experiments.course import SAMPLE
+from paper_checks.learning.experiments.course import SAMPLE, fitted
 
 CHANNELS = (32, 64, 128)
 """Of three convolutions 3×3 with stride 2: 8,192, 4,096 and 2,048 units."""
@@ -170,7 +171,9 @@ class CifarLearner:
         state = training.init(random.fold_in(key, 0), self.initial(lab), sample, **given)
         for start in range(0, STEPS, STRETCH):
             if start and settings.rule == "nmnc":  # isotropic noise needs no more than the dimension
-                state = training.fit_manifolds(state, sample, **given)
+                passed = route.forward(state.network, sample)
+                bases = route.bases(passed, lambda activity: fitted(lab, activity, self.dimension).basis)
+                state = state._replace(bases=bases)
             state = self._controlled(random.fold_in(random.fold_in(key, 1), start), state)
             if not start:
                 yield 0, state
@@ -210,4 +213,4 @@ def _learning_rate(first: float, start: int, index: int) -> float:
 @functools.cache  # what is compiled serves every learning rate and seed
 def _advance(backend: str, route: Direct | Layerwise, settings: training.Settings) -> Callable:
     bound: dict[str, Any] = {"route": route, "loss": loss.softmax_cross_entropy, "settings": settings}
-    return Lab(backend).jit(functools.partial(training.step, **bound))
+    return Lab(backend).jit(functools.partial(fast_training.step, **bound))

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from nmnc_ref import alignment, manifold, random
+from nmnc_ref import alignment, random
 from nmnc_ref.nn import activation, feedforward
 from paper_checks.data.cifar import Archive
 from paper_checks.lab import Lab
 from paper_checks.learning.experiments import width
 from paper_checks.learning.experiments.cifar import DECAY, IMAGES, SITES, CifarLearner
 from paper_checks.learning.experiments.cifar_measures import jacobians
-from paper_checks.learning.experiments.course import SAMPLE
+from paper_checks.learning.experiments.course import SAMPLE, fitted
 
 LEARNING_RATE = 0.01
 DIMENSION = 32
@@ -36,7 +36,7 @@ class CifarWidth:
         sample, few = data.train.inputs[:SAMPLE, :], data.validation.inputs[: width.IMAGES, :]
         for step, state in self._learner.states(lab, data):
             passed = feedforward.forward(state.network, sample, activation.relu)
-            bases = [manifold.fit(passed.activity[l], dimension=self.dimension).basis for l in SITES]
+            bases = [fitted(lab, passed.activity[l], self.dimension).basis for l in SITES]
             pairs = zip(jacobians(lab, data, state), bases, strict=True)
             course.append({"step": step, "alignment": [float(alignment.pooled_alignment(*pair)) for pair in pairs]})
         found: dict[str, list[float | None]] = {}

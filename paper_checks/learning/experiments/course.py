@@ -7,10 +7,12 @@ import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 from array_api_compat import array_namespace
 
-from nmnc_ref import random, training
+from nmnc_ref import manifold, random, training
 from nmnc_ref.arrays import Array
+from nmnc_ref.fast import gram
 from nmnc_ref.fast import training as fast_training
 from nmnc_ref.nn import loss
 from nmnc_ref.route import Route
@@ -34,6 +36,12 @@ def complement(key: Array, basis: Array) -> Array:
     for _ in range(2):  # once more, as the first projection leaves rounding errors inside the manifold
         drawn = array_namespace(basis).linalg.qr(drawn - basis @ (basis.T @ drawn))[0]
     return drawn
+
+
+def fitted(lab: Lab, activity: Array, dimension: int, centring: str = "uncentred") -> manifold.Manifold:
+    """Return the manifold of activity as `gram.fit` finds it in NumPy: in float64, which JAX has not by default."""
+    found = gram.fit(np.asarray(activity), dimension=dimension, centring=centring)
+    return manifold.Manifold(*map(lab.array, found))
 
 
 def course(

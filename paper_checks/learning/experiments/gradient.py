@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from nmnc_ref import estimator, manifold, random
+from nmnc_ref import manifold, random
 from nmnc_ref.alignment import pooled_alignment
 from nmnc_ref.arrays import Array
 from nmnc_ref.fast import factored
@@ -131,7 +131,7 @@ class Site:
         for start in range(0, repetitions, CHUNK):
             shape = (CHUNK * DRAWS, IMAGES, self.dimension)
             coordinates = SIGMA * random.normal(random.fold_in(key, start), shape, self.lab.dtype)
-            response = estimator.antithetic_response(self.tail, xp.zeros_like(coordinates[0, ...]), coordinates)
+            response = self.tail.antithetic(coordinates)
             signal = xp.sum(response * self.error, axis=-1) / (DRAWS * SIGMA**2)
             each = xp.reshape(signal[..., None] * coordinates, (CHUNK, DRAWS, IMAGES, -1))
             estimates = xp.sum(each, axis=1)

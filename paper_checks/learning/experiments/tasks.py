@@ -73,8 +73,7 @@ def _jacobians(layers: tuple, x: Array) -> list[Array]:
 def _by_lag(leak: float) -> Callable[[tuple, Array], list[Array]]:
     def jacobians(layers: tuple, x: Array) -> list[Array]:
         """Return what feedback through time estimates: J of the activity 0, 1, … steps before the end."""
-        steps = reversed(range(1, x.shape[1] + 1))
-        return [recurrent.jacobian(layers, x, step, activation.tanh, leak=leak) for step in steps]
+        return list(recurrent.jacobians(layers, x, activation.tanh, leak=leak))
 
     return jacobians
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from nmnc_ref import alignment, dimension, estimator, manifold, random
+from nmnc_ref import alignment, dimension, random
 from nmnc_ref.arrays import Array
 from nmnc_ref.fast import factored
 from nmnc_ref.nn import activation, feedforward
 from paper_checks.lab import Lab
-from paper_checks.learning.experiments.course import SAMPLE, random_subspace
+from paper_checks.learning.experiments.course import SAMPLE, fitted, random_subspace
 from paper_checks.learning.experiments.trained import classifier
 
 LAYERS = (1, 2)
@@ -19,6 +19,8 @@ EXPLAINED = 0.9
 COSINE = 0.5
 """To be reached."""
 IMAGES, REPETITIONS = 5, 4
+CHUNK = 128
+"""Draws at a time."""
 SIGMA = 0.01
 
 
@@ -68,8 +70,8 @@ def measured(
     `passed` is the forward pass whose activity has the manifold, of which so many components are perturbed; "random"
     noise is on a random subspace of as many dimensions. None stands for a cosine that many draws did not reach.
     """
-    fit = manifold.fit(passed.activity[l], dimension=components)
-    spectrum = manifold.fit(passed.activity[l], dimension=1, centring="centred").spectrum
+    fit = fitted(lab, passed.activity[l], components)
+    spectrum = fitted(lab, passed.activity[l], 1, "centred").spectrum
     seen = feedforward.forward(layers, images, activation.relu)
     J = feedforward.jacobian(layers, images, l, activation.relu)
     norms = lab.xp.linalg.matrix_norm(J)
@@ -97,16 +99,39 @@ def draws_to_cosine(
     """Return the smallest K at which the cosine of estimate and Jacobian, a mean over images and repetitions, is as
     large; None if `most` draws are not enough. Jacobian and estimate are in the coordinates of the noise.
     """
-    xp, total = lab.xp, 0.0
-    for index in range(IMAGES):
-        of_image = replace(tail, preactivation=tail.preactivation[index, :])
-        for repetition in range(REPETITIONS):
-            fresh = random.fold_in(key, index * REPETITIONS + repetition)
-            noise = SIGMA * lab.draw(fresh, most, jacobian.shape[-1])
-            response = estimator.antithetic_response(of_image, xp.zeros_like(noise[0, :]), noise)
-            progress = xp.cumulative_sum(xp.sum((response @ jacobian[index, ...]) * noise, axis=-1))
-            gram = (response @ response.T) * (noise @ noise.T)
-            energy = xp.linalg.diagonal(xp.cumulative_sum(xp.cumulative_sum(gram, axis=0), axis=1))  # ‖Σ δy ξᵀ‖²
-            total = total + progress / (norms[index] * xp.sqrt(energy))
-    reached = lab.numpy(total) >= cosine * IMAGES * REPETITIONS
-    return int(reached.argmax()) + 1 if reached.any() else None
+    courses = []
+    for image in range(IMAGES):
+        of_image = replace(tail, preactivation=tail.preactivation[image, :])
+        keys = [random.fold_in(key, image * REPETITIONS + repetition) for repetition in range(REPETITIONS)]
+        courses += [Course(lab, fresh, of_image, jacobian[image, ...], norms[image]) for fresh in keys]
+    for start in range(0, most, CHUNK):
+        reached = lab.numpy(sum(course.cosines(start) for course in courses)) >= cosine * len(courses)
+        if reached.any():
+            draws = start + int(reached.argmax()) + 1
+            return draws if draws <= most else None
+    return None
+
+
+class Course:
+    """The sum Σ δy ξᵀ over more and more draws of noise at one image, its product with the Jacobian, and its energy.
+
+    `norm`: of the Jacobian, that part included which is not in the coordinates of the noise.
+    """
+
+    def __init__(self, lab: Lab, key: Array, tail: factored.FeedforwardTail, jacobian: Array, norm: Array) -> None:
+        self.lab, self.key, self.tail, self.jacobian, self.norm = lab, key, tail, jacobian, norm
+        self.sum, self.progress, self.energy = 0 * jacobian, 0.0, 0.0
+
+    def cosines(self, start: int) -> Array:
+        """Return ⟨Σ δy ξᵀ, J⟩/(‖Σ δy ξᵀ‖ norm) after each of the next draws."""
+        xp = self.lab.xp
+        noise = SIGMA * self.lab.draw(random.fold_in(self.key, start), CHUNK, self.jacobian.shape[-1])
+        response = self.tail.antithetic(noise)
+        progress = self.progress + xp.cumulative_sum(xp.sum((response @ self.jacobian) * noise, axis=-1))
+        before = 2 * xp.cumulative_sum(xp.sum((response @ self.sum) * noise, axis=-1))
+        gram = (response @ response.T) * (noise @ noise.T)
+        among = xp.linalg.diagonal(xp.cumulative_sum(xp.cumulative_sum(gram, axis=0), axis=1))
+        energy = self.energy + before + among
+        self.sum = self.sum + response.T @ noise
+        self.progress, self.energy = progress[-1], energy[-1]
+        return progress / (self.norm * xp.sqrt(energy))
