@@ -13,7 +13,8 @@ from paper_checks.learning.experiments.accuracy import CONTROLS, Learner
 from paper_checks.learning.experiments.tasks import FRESH, TASKS
 
 SEEDS = range(5)
-SEEDS_OF_CONTROLS = range(3)
+FEW = range(3)
+"""Seeds of what no claim compares in pairs: the controls, random feedback, running averages."""
 PAIRS = {"dense": 5, "narrow": 5, "convolutional": 10, "rows": 5, "memory": 15, "crowded": 5}
 """Networks that NMNC and VNC train: more where the differences of pairs spread more."""
 NAMES = {"backpropagation": "backpropagation", "random feedback": "random feedback", "vnc": "VNC", "nmnc": "NMNC"}
@@ -40,14 +41,14 @@ def _learners(task: str, rule: str, feedback_rates: tuple[float, ...] | None = N
     """Return the networks of a rule in the cell of the grid that did best; controls learn as NMNC does."""
     control = rule in CONTROLS
     rates = grid.best(task, "nmnc" if control else rule, feedback_rates)
-    seeds = range(PAIRS[task]) if rule in NOISE else SEEDS_OF_CONTROLS if control else SEEDS
+    seeds = range(PAIRS[task]) if rule in NOISE else SEEDS if rule == "backpropagation" else FEW
     return [Learner(task, rule, *rates, seed) for seed in seeds]
 
 
 def _averaging(task: str, rule: str) -> list[Learner]:
-    """Return the networks of a rule with the best running average, as many as of the rules that learn no feedback."""
+    """Return the networks of a rule with the best running average."""
     averages = tuple(rate for rate in TASKS[task].feedback_rates if rate not in FRESH)
-    return [each for each in _learners(task, rule, averages) if each.seed in SEEDS]
+    return [each for each in _learners(task, rule, averages) if each.seed in FEW]
 
 
 def _noise(lab: Lab, task: str, rule: str, runs: feedback.Runs, kind: str = "") -> Iterator[Comparison]:
@@ -104,7 +105,7 @@ def _crowded(rule: str, gain: float = 1.0) -> list[Learner]:
     """Return the networks of a rule on the crowded task."""
     learning_rate, feedback_rate = RATES
     rate = feedback_rate if rule in (*NOISE, *CONTROLS) else None
-    seeds = SEEDS_OF_CONTROLS if rule in CONTROLS else SEEDS
+    seeds = SEEDS if rule in NOISE else FEW
     return [Learner("crowded", rule, learning_rate, rate, seed, gain=gain) for seed in seeds]
 
 
