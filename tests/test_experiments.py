@@ -14,9 +14,11 @@ import pytest
 import scipy.io
 
 from nmnc_ref import manifold, perturbation, random, training
+from nmnc_ref.fast import factored
 from nmnc_ref.fast import training as fast_training
 from nmnc_ref.feedback import mirror_estimate
-from nmnc_ref.nn import convolution
+from nmnc_ref.nn import convolution, feedforward
+from nmnc_ref.nn.activation import relu
 from nmnc_ref.nn.dense import Dense
 from nmnc_ref.nn.initialisation import dense_network
 from paper_checks.claim import REGISTER
@@ -33,6 +35,7 @@ from paper_checks.learning.experiments import (
     representation,
     scale,
     tasks,
+    width,
 )
 from paper_checks.learning.experiments.accuracy import Learner
 from paper_checks.learning.experiments.alignment import LAYERS, Alignment
@@ -85,6 +88,23 @@ def test_a_small_width():
         assert 10 < found["VNC"][layer] < 40  # E6: 22
         assert found["NMNC"][layer] < found["VNC"][layer]
         assert found["random"][layer] is None
+
+
+def test_the_cosine_after_each_draw_is_that_of_the_sum(monkeypatch):
+    monkeypatch.setattr(width, "CHUNK", 7)
+    lab = Lab("numpy", "float64", 0)
+    network = dense_network(lab.key("network"), (5, 30, 9, 4), lab.dtype)
+    passed = feedforward.forward(network, lab.normal("x", 5), relu)
+    J, norm = feedforward.jacobian(network, passed.activity[0], 1, relu), 3.0
+    tail = factored.feedforward_tail(network, passed, 1, None, relu)
+    key = lab.key("noise")
+    run = width.Course(lab, key, tail, J, norm)
+    starts = (0, 7, 14)
+    got = np.concatenate([run.cosines(start) for start in starts])
+    noise = width.SIGMA * np.concatenate([lab.draw(random.fold_in(key, start), 7, 30) for start in starts])
+    sums = np.cumsum(tail.antithetic(noise)[:, :, None] * noise[:, None, :], axis=0)
+    want = [np.sum(each * J) / (norm * np.linalg.norm(each)) for each in sums]
+    assert np.allclose(got, want, rtol=1e-12)
 
 
 def test_a_short_course_of_alignment():

