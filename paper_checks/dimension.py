@@ -49,7 +49,7 @@ def participation_ratio(
     yield exact(lab, "geometric spectrum", want, measure(spectrum), terms=50).at(n=50, q=q)
     variances, samples = lab.array([1.0, 3.0]), 3
     points, probabilities = lab.independent(*[lab.gaussian(2)] * samples)
-    data = lab.xp.stack(points, axis=1) * variances**0.5  # [S, N, n]
+    data = lab.xp.stack(points, axis=1) * (variances**0.5)[None, None, :]  # [S, N, n]
     for name, data_, freedom in (
         ("uncentred", data, samples),
         ("centred", data - lab.xp.mean(data, axis=1, keepdims=True), samples - lost),
