@@ -12,7 +12,7 @@ from nmnc_ref.checked import checked
 from nmnc_ref.numerics import of_rank, scaled
 from nmnc_ref.scalars import Share
 
-ROWS = 128
+ROWS = 32
 """Rows of the distance matrix that are held at a time."""
 DIFFERENCES = 2**21
 """Differences of coordinates that are held at a time, or one for each pair in these rows if that is more."""

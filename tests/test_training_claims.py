@@ -36,6 +36,7 @@ from paper_checks.learning.experiments import gradient
 from paper_checks.learning.experiments.accuracy import CONTROLS, Learner
 from paper_checks.learning.experiments.alignment import Alignment
 from paper_checks.learning.experiments.cifar import MIRRORS, STEPS, CifarLearner
+from paper_checks.learning.experiments.cifar_alignment import CifarAlignment
 from paper_checks.learning.experiments.cifar_measures import pack
 from paper_checks.learning.experiments.cifar_width import CifarWidth
 from paper_checks.learning.experiments.dimension import DIMENSIONS, Dimensions
@@ -150,10 +151,12 @@ def invented(claim, spoilt=False, supplied=SUPPLIED):
         elif isinstance(each, Width):
             found[each] = _invented_width(each, 2, noise, spoilt)
         elif isinstance(each, CifarWidth):
+            found[each] = _invented_width(each, 3, noise, spoilt)
+        elif isinstance(each, CifarAlignment):
             final = 0.02 if spoilt else 0.3 + 20 * each.decay
             alphas = [0.02, *(final - 0.02 * (4 - look) for look in range(1, 5))]
             course = [{"step": 240 * look, "alignment": [a * noise()] * 3} for look, a in enumerate(alphas)]
-            found[each] = {"course": course} | _invented_width(each, 3, noise, spoilt)
+            found[each] = {"course": course}
         elif isinstance(each, Learner):
             found[each] = _invented_learner(each, noise, spoilt)
         elif isinstance(each, Frozen):

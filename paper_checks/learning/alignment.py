@@ -13,8 +13,8 @@ from paper_checks.comparison import Comparison, exceeds, reported
 from paper_checks.data.supplied import Supplied
 from paper_checks.lab import Lab
 from paper_checks.learning.experiments.alignment import DIMENSION, LAYERS, WIDTH, Alignment
-from paper_checks.learning.experiments.cifar import CHANNELS, SITES
-from paper_checks.learning.experiments.cifar_width import CifarWidth
+from paper_checks.learning.experiments.cifar import SITES
+from paper_checks.learning.experiments.cifar_alignment import CifarAlignment
 
 SEEDS = range(5)
 DECAYS = (0.0, 1e-3, 5e-3)
@@ -75,11 +75,9 @@ def alignment_over_training(
         )
 
 
-def _experiments_on_cifar(supplied: Supplied) -> list[CifarWidth]:
+def _experiments_on_cifar(supplied: Supplied) -> list[CifarAlignment]:
     assert supplied.cifar is not None  # which the claim needs
-    return [
-        CifarWidth(supplied.cifar, CHANNELS[0], seed, decay) for decay in DECAYS_ON_CIFAR for seed in SEEDS_ON_CIFAR
-    ]
+    return [CifarAlignment(supplied.cifar, decay, seed) for decay in DECAYS_ON_CIFAR for seed in SEEDS_ON_CIFAR]
 
 
 @claim(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from nmnc_ref import alignment, dimension, random
 from nmnc_ref.arrays import Array
 from nmnc_ref.fast import factored
@@ -79,7 +81,7 @@ def measured(
     found: dict[str, float | None] = {
         "participation ratio": float(dimension.participation_ratio(spectrum)),
         "90 % of variance": int(dimension.explained_variance_dimension(spectrum, EXPLAINED)),
-        "TwoNN": float(dimension.two_nearest_neighbours(passed.activity[l])),
+        "TwoNN": float(dimension.two_nearest_neighbours(np.asarray(passed.activity[l]))),
         "alignment": float(alignment.pooled_alignment(J, fit.basis)),
         "random alignment": float(alignment.pooled_alignment(J, control)),
     }
@@ -99,13 +101,16 @@ def draws_to_cosine(
     """Return the smallest K at which the cosine of estimate and Jacobian, a mean over images and repetitions, is as
     large; None if `most` draws are not enough. Jacobian and estimate are in the coordinates of the noise.
     """
+    starts = range(0, most, CHUNK)
     courses = []
     for image in range(IMAGES):
         of_image = replace(tail, preactivation=tail.preactivation[image, :])
-        keys = [random.fold_in(key, image * REPETITIONS + repetition) for repetition in range(REPETITIONS)]
-        courses += [Course(lab, fresh, of_image, jacobian[image, ...], norms[image]) for fresh in keys]
-    for start in range(0, most, CHUNK):
-        reached = lab.numpy(sum(course.cosines(start) for course in courses)) >= cosine * len(courses)
+        courses += [Course(lab, of_image, jacobian[image, ...], norms[image]) for _ in range(REPETITIONS)]
+    keys = random.split(key, len(starts) * len(courses))
+    for chunk, start in enumerate(starts):
+        fresh = keys[chunk * len(courses) : (chunk + 1) * len(courses), :]
+        total = sum(course.cosines(fresh[index, :]) for index, course in enumerate(courses))
+        reached = lab.numpy(total) >= cosine * len(courses)
         if reached.any():
             draws = start + int(reached.argmax()) + 1
             return draws if draws <= most else None
@@ -118,14 +123,14 @@ class Course:
     `norm`: of the Jacobian, that part included which is not in the coordinates of the noise.
     """
 
-    def __init__(self, lab: Lab, key: Array, tail: factored.FeedforwardTail, jacobian: Array, norm: Array) -> None:
-        self.lab, self.key, self.tail, self.jacobian, self.norm = lab, key, tail, jacobian, norm
+    def __init__(self, lab: Lab, tail: factored.FeedforwardTail, jacobian: Array, norm: Array) -> None:
+        self.lab, self.tail, self.jacobian, self.norm = lab, tail, jacobian, norm
         self.sum, self.progress, self.energy = 0 * jacobian, 0.0, 0.0
 
-    def cosines(self, start: int) -> Array:
+    def cosines(self, key: Array) -> Array:
         """Return ⟨Σ δy ξᵀ, J⟩/(‖Σ δy ξᵀ‖ norm) after each of the next draws."""
         xp = self.lab.xp
-        noise = SIGMA * self.lab.draw(random.fold_in(self.key, start), CHUNK, self.jacobian.shape[-1])
+        noise = SIGMA * self.lab.draw(key, CHUNK, self.jacobian.shape[-1])
         response = self.tail.antithetic(noise)
         progress = self.progress + xp.cumulative_sum(xp.sum((response @ self.jacobian) * noise, axis=-1))
         before = 2 * xp.cumulative_sum(xp.sum((response @ self.sum) * noise, axis=-1))
