@@ -227,6 +227,7 @@ CALLS: dict[str, dict[str, Any]] = {
     "nn.feedforward.tail": {"layer": count(0, 3, least=0)},
     "nn.feedforward.jacobian": {"layer": count(0, 3, least=0)},
     "nn.feedforward.backpropagation": {"target": floats("B q")},
+    "nn.recurrent.Cell.drive": {"self": RECURRENT[0], "x": floats("B 3 m")},
     "nn.recurrent.forward": {"network": RECURRENT},
     "nn.recurrent.tail": {"network": RECURRENT, "step": count(2, 4)},
     "nn.recurrent.jacobian": {"network": RECURRENT, "step": count(2, 4)},

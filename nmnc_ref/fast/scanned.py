@@ -41,7 +41,7 @@ def forward(
         leak: a.
     """
     cell, read_out = network
-    drive = _drive(cell, x)
+    drive = jnp.moveaxis(cell.drive(x), 1, 0)  # [T, B, n]
 
     def step(h: Array, here: Array) -> tuple[Array, tuple[Array, Array]]:
         s = h @ cell.weight.T + here
@@ -76,7 +76,7 @@ def responses(
         antithetic: pairs of perturbations, or one-sided.
     """
     cell, read_out = network
-    drive = _drive(cell, x)
+    drive = jnp.moveaxis(cell.drive(x), 1, 0)  # [T, B, n]
 
     def tail(step: Any, h: Array) -> Array:
         def advance(t: Any, h: Array) -> Array:
@@ -95,8 +95,3 @@ def responses(
 
     steps = jnp.arange(1, drive.shape[0] + 1)
     return jax.lax.map(response, (steps, passed.activity[1:], noise))
-
-
-def _drive(cell: recurrent.Cell, x: Array) -> Array:
-    """Return what the inputs add to s, x_t Vᵀ + b, [T, B, n]."""
-    return jnp.moveaxis(x @ cell.input_weight.T + cell.bias[None, None, :], 1, 0)

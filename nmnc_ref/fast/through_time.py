@@ -67,7 +67,7 @@ def responses(
         antithetic: pairs of perturbations, or one-sided.
     """
     (cell, read_out), last = network, len(hidden) - 1
-    xp, drive = namespace(x), x @ cell.input_weight.T + cell.bias[None, None, :]
+    xp, drive = namespace(x), cell.drive(x)
     h, found = None, {}
     for t, (state, noise) in enumerate(zip(hidden, noises, strict=True)):
         begun = of_rank(state, 5) + (xp.stack([noise, -noise]) if antithetic else noise[None, ...])[None, ...]

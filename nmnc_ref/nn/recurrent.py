@@ -30,6 +30,11 @@ class Cell(NamedTuple):
     input_weight: Float[Array, "n m"]
     bias: Float[Array, "n"]
 
+    @checked
+    def drive(self, x: Float[Array, "B T m"]) -> Float[Array, "B T n"]:
+        """x_t Vᵀ + b: what the inputs add to s_t."""
+        return x @ self.input_weight.T + self.bias[None, None, :]
+
 
 Network = tuple[Cell, Layer]
 """A cell, and the read-out from h_t to y_t."""
@@ -82,7 +87,7 @@ def forward(
         every: read out at every step, not at the last alone.
     """
     cell, read_out = network
-    drive = _drive(cell, x)
+    drive = cell.drive(x)
     activities, preactivations = _run(cell, drive, 0 * drive[:, 0, :], 0, activation, leak)
     output = _read(read_out, activities[1:], every)
     return Forward(tuple(activities), tuple(preactivations), output)
@@ -128,7 +133,7 @@ def tail(
         every: read out at every step, not at the last alone.
     """
     at_most("step", step, x.shape[1], "the number of steps of x")
-    return Tail(network, _drive(network[0], x), step, activation, leak, every)
+    return Tail(network, network[0].drive(x), step, activation, leak, every)
 
 
 @checked
@@ -303,11 +308,6 @@ def by_step(error: Float[Array, "B _"], steps: Count, outputs: Count, every: boo
     if not every:
         return [None] * (steps - 1) + [error]
     return [error[:, t * outputs : (t + 1) * outputs] for t in range(steps)]
-
-
-def _drive(cell: Cell, x: Array) -> Array:
-    """Return what the inputs add to s, x_t Vᵀ + b, [B, T, n]."""
-    return x @ cell.input_weight.T + cell.bias[None, None, :]
 
 
 def _run(
