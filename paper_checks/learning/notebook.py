@@ -13,10 +13,12 @@ import dataclasses
 import functools
 import hashlib
 import json
+import os
 import platform
 import signal
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from importlib import metadata
@@ -57,8 +59,9 @@ class Notebook:
     def run(self, experiments: Sequence[Any], processes: int, done: Callable[[Any], Any]) -> dict[Any, str]:
         """Perform experiments side by side, keep each result as soon as it is there, and call `done` with each.
 
-        What measures the peak of its memory has a process of its own: a class with `alone` true. Ctrl-C ends the run at
-        once; finished results stay. A process that is killed takes those that wait with it.
+        What measures the peak of its memory has a process of its own: a class with `alone` true. Others go by seed, so
+        that those that compile the same are not begun together: what one has compiled serves the next. Ctrl-C ends the
+        run at once; finished results stay. A process that is killed takes those that wait with it.
 
         Returns:
             What experiments raised, in words, by experiment.
@@ -67,7 +70,8 @@ class Notebook:
             ModuleNotFoundError: an experiment needs what is not installed.
         """
         alone = [each for each in experiments if getattr(each, "alone", False)]
-        together = [each for each in experiments if each not in alone]
+        others = (each for each in experiments if each not in alone)
+        together = sorted(others, key=lambda each: getattr(each, "seed", 0))
         failures: dict[Any, str] = {}
         for group in (*([each] for each in alone), together):
             with _workers(processes) as pool:
@@ -123,14 +127,24 @@ def _digest(document: Any) -> str:
 @contextlib.contextmanager
 def _workers(processes: int) -> Iterator[ProcessPoolExecutor]:
     """Have up to so many new processes for a block, and end them at once where it raises, as on Ctrl-C."""
-    unheard = (signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is answered by the parent alone
-    with ProcessPoolExecutor(processes, get_context("spawn"), signal.signal, unheard) as pool:
+    with (
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as compiled,
+        ProcessPoolExecutor(processes, get_context("spawn"), _begin, (compiled,)) as pool,
+    ):
         try:
             yield pool
         except BaseException:
             for worker in active_children():
                 worker.terminate()
             raise
+
+
+def _begin(compiled: str) -> None:
+    """Prepare a process: Ctrl-C is answered by the parent alone, and JAX keeps what it compiles in a directory."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", compiled)
+    # of a file that another process is still writing: it is compiled once more
+    warnings.filterwarnings("ignore", "Error reading persistent compilation cache", UserWarning)
 
 
 def _perform(experiment: Any, place: tuple[str, str, int]) -> Result:
