@@ -113,7 +113,15 @@ class Divergence(ArithmeticError):
 
 
 @checked
-def init(key: Key, network: Layers, sample: Float[Array, "B _ ..."], *, route: Route, settings: Settings) -> State:
+def init(
+    key: Key,
+    network: Layers,
+    sample: Float[Array, "B _ ..."],
+    *,
+    route: Route,
+    settings: Settings,
+    fit: Callable | None = None,
+) -> State:
     """The state to begin with: velocity 0, manifolds of `sample`, and feedback B_0 = 0, or drawn at random.
 
     Random feedback [r, c, …] is N(0, c/size), with as many numbers to a unit: that of e B has the mean square of e's.
@@ -124,6 +132,7 @@ def init(key: Key, network: Layers, sample: Float[Array, "B _ ..."], *, route: R
         sample: inputs whose activities give the first manifolds.
         route: kind of network and of feedback.
         settings: how it learns.
+        fit: what fits the manifolds, `fit_manifolds` or another function with its arguments.
     """
     hidden = route.forward(network, sample).hidden
     nothing = tuple(0 * activity[:1, :] for activity in hidden)
@@ -138,7 +147,7 @@ def init(key: Key, network: Layers, sample: Float[Array, "B _ ..."], *, route: R
             for index, each in enumerate(blank)
         )
     state = State(network, sgd.zero_velocity(network), blank, (), random.fold_in(key, len(blank)))
-    return fit_manifolds(state, sample, route=route, settings=settings)
+    return (fit or fit_manifolds)(state, sample, route=route, settings=settings)
 
 
 @checked

@@ -32,7 +32,7 @@ from paper_checks.learning.experiments.cifar_measures import (
     performance,
     watched,
 )
-from paper_checks.learning.experiments.course import SAMPLE, fitted
+from paper_checks.learning.experiments.course import SAMPLE, fit_manifolds
 
 CHANNELS = (32, 64, 128)
 """Of three convolutions 3×3 with stride 2: 8,192, 4,096 and 2,048 units."""
@@ -166,14 +166,13 @@ class CifarLearner:
         route, settings = self.route, self.settings
         sample, key = data.train.inputs[:SAMPLE, ...], random.fold_in(self._key(lab), 1)
         given: dict[str, Any] = {"route": route, "settings": settings}
+        fit = functools.partial(fit_manifolds, lab)
         epochs = (batches(data.train, random.fold_in(key, 2 + epoch), BATCH) for epoch in itertools.count())
         steps = itertools.chain.from_iterable(epochs)
-        state = training.init(random.fold_in(key, 0), self.initial(lab), sample, **given)
+        state = training.init(random.fold_in(key, 0), self.initial(lab), sample, fit=fit, **given)
         for start in range(0, STEPS, STRETCH):
             if start and settings.rule == "nmnc":  # isotropic noise needs no more than the dimension
-                passed = route.forward(state.network, sample)
-                bases = route.bases(passed, lambda activity: fitted(lab, activity, self.dimension).basis)
-                state = state._replace(bases=bases)
+                state = fit(state, sample, **given)
             state = self._controlled(random.fold_in(random.fold_in(key, 1), start), state)
             if not start:
                 yield 0, state

@@ -44,6 +44,17 @@ def fitted(lab: Lab, activity: Array, dimension: int, centring: str = "uncentred
     return manifold.Manifold(*map(lab.array, found))
 
 
+def fit_manifolds(
+    lab: Lab, state: training.State, sample: Array, *, route: Any, settings: training.Settings
+) -> training.State:
+    """Return the state with manifolds that are `fitted` to the activities at a sample, for the rules that use them."""
+    if settings.rule not in training.PERTURBING:
+        return state
+    assert settings.dimension is not None  # as in all experiments
+    fit = functools.partial(fitted, lab, dimension=settings.dimension)
+    return state._replace(bases=route.bases(route.forward(state.network, sample), lambda each: fit(each).basis))
+
+
 def course(
     lab: Lab,
     key: Array,
@@ -81,19 +92,22 @@ def course(
         fresh = random.fold_in(control_key, index)
         return state._replace(bases=tuple(control(fresh, basis) for basis in state.bases))
 
-    state = training.init(random.fold_in(key, 0), layers, sample, route=route, settings=settings)
+    given: dict[str, Any] = {"route": route, "settings": settings}
+    fit = functools.partial(fit_manifolds, lab)
+    state = training.init(random.fold_in(key, 0), layers, sample, fit=fit, **given)
     yield state
     for index in itertools.count():
         chunk = list(itertools.islice(steps, settings.fit_every))
         if not chunk:
             return
         if index:
-            state = fast_training.fit_manifolds(state, sample, route=route, settings=settings)
+            state = fit(state, sample, **given)
         start = index * settings.fit_every
         annealing = functools.partial(_factor, start=start, total=total if annealed else None)
-        given: dict[str, Any] = {"route": route, "settings": settings, "advance": advance, "annealing": annealing}
         try:
-            state = training.train(controlled(state, index), chunk, sample, **given)
+            state = training.train(
+                controlled(state, index), chunk, sample, advance=advance, annealing=annealing, **given
+            )
         except training.Divergence as error:
             raise training.Divergence(start + error.step, error.what) from error
         yield state
