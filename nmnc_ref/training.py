@@ -113,6 +113,26 @@ class Divergence(ArithmeticError):
 
 
 @checked
+def fit_manifolds(state: State, sample: Float[Array, "B _ ..."], *, route: Route, settings: Settings) -> State:
+    """The state with the manifolds of the activities at `sample`, for the rules that use them.
+
+    Isotropic noise needs their dimension alone, to have their energy.
+
+    Args:
+        state: of `init`.
+        sample: inputs.
+        route: kind of network and of feedback.
+        settings: how it learns.
+    """
+    if settings.rule not in PERTURBING:
+        return state
+    fit = functools.partial(
+        manifold.fit, dimension=settings.dimension, explained=settings.explained, centring=settings.centring
+    )
+    return state._replace(bases=route.bases(route.forward(state.network, sample), lambda activity: fit(activity).basis))
+
+
+@checked
 def init(
     key: Key,
     network: Layers,
@@ -120,7 +140,7 @@ def init(
     *,
     route: Route,
     settings: Settings,
-    fit: Callable | None = None,
+    fit: Callable = fit_manifolds,
 ) -> State:
     """The state to begin with: velocity 0, manifolds of `sample`, and feedback B_0 = 0, or drawn at random.
 
@@ -147,27 +167,7 @@ def init(
             for index, each in enumerate(blank)
         )
     state = State(network, sgd.zero_velocity(network), blank, (), random.fold_in(key, len(blank)))
-    return (fit or fit_manifolds)(state, sample, route=route, settings=settings)
-
-
-@checked
-def fit_manifolds(state: State, sample: Float[Array, "B _ ..."], *, route: Route, settings: Settings) -> State:
-    """The state with the manifolds of the activities at `sample`, for the rules that use them.
-
-    Isotropic noise needs their dimension alone, to have their energy.
-
-    Args:
-        state: of `init`.
-        sample: inputs.
-        route: kind of network and of feedback.
-        settings: how it learns.
-    """
-    if settings.rule not in PERTURBING:
-        return state
-    fit = functools.partial(
-        manifold.fit, dimension=settings.dimension, explained=settings.explained, centring=settings.centring
-    )
-    return state._replace(bases=route.bases(route.forward(state.network, sample), lambda activity: fit(activity).basis))
+    return fit(state, sample, route=route, settings=settings)
 
 
 @checked

@@ -173,6 +173,7 @@ ARGUMENTS: dict[str, Any] = {
     "law": given(random.rademacher),
     "estimate": Given(lambda xp, dtype: lambda a, b: xp.full((2, 3), (a + b) / 2, dtype=dtype)),
     "batches": given([]),
+    "fit": given(nmnc_ref.training.fit_manifolds),
     "advance": given(print),
     "annealing": given(lambda index: 1.0),
 }
