@@ -50,9 +50,10 @@ def fit_manifolds(
     """Return the state with manifolds that are `fitted` to the activities at a sample, for the rules that use them."""
     if settings.rule not in training.PERTURBING:
         return state
-    assert settings.dimension is not None  # as in all experiments
-    fit = functools.partial(fitted, lab, dimension=settings.dimension)
-    return state._replace(bases=route.bases(route.forward(state.network, sample), lambda each: fit(each).basis))
+    dimension = settings.dimension
+    assert dimension is not None  # as in all experiments
+    passed = route.forward(state.network, sample)
+    return state._replace(bases=route.bases(passed, lambda activity: fitted(lab, activity, dimension).basis))
 
 
 def course(
