@@ -108,9 +108,12 @@ def test_the_cosine_after_each_draw_is_that_of_the_sum(monkeypatch):
 
 def test_a_short_course_of_alignment():
     found = Alignment(5e-3, 0, epochs=1).perform(LAB)
-    for before, after in found.values():
-        assert len(before) == len(LAYERS)
-        assert all(later > 3 * earlier for earlier, later in zip(before, after, strict=True))
+    before, after = found["course"]
+    assert len(before) == len(LAYERS)
+    assert all(later > 3 * earlier for earlier, later in zip(before, after, strict=True))
+    assert found["end"].pop("uncentred") == after
+    for alphas in found["end"].values():
+        assert all(later > 3 * earlier for earlier, later in zip(before, alphas, strict=True))
 
 
 @pytest.mark.parametrize("kind", ["dense", "strided", "padded and pooled"])

@@ -192,7 +192,7 @@ def test_means_of_runs_are_those_of_their_results():
     claim = document("A3-trained")["claims"][0]
     runs = [each for each in claim["experiments"] if each["parameters"]["decay"] == 1e-3]
     series = series_of(found("A3-trained", "alignment"), "course", panel=1)["decay 0.001"]
-    want = np.mean([each["result"]["uncentred"] for each in runs], axis=0)[:, 1]
+    want = np.mean([each["result"]["course"] for each in runs], axis=0)[:, 1]
     assert np.allclose(series.y, want, rtol=1e-12)
     courses = series_of(found("L2-CIFAR", "cifar"), "course")
     runs = [(each["parameters"], each["result"]) for each in document("L2-CIFAR")["claims"][0]["experiments"]]

@@ -146,8 +146,9 @@ def invented(claim, spoilt=False, supplied=SUPPLIED):
         if isinstance(each, Alignment):
             final = 0.02 if spoilt else 0.3 + 20 * each.decay
             course = [[0.02 * noise()] * 3] + [[(final - 0.01 * (10 - t)) * noise()] * 3 for t in range(1, 11)]
-            raised = [[0.0 if spoilt else value + 0.01 * noise() for value in row] for row in course]
-            found[each] = {"uncentred": course, "centred": course, "mean-added": raised}
+            raised = [0.0 if spoilt else value + 0.01 * noise() for value in course[-1]]
+            end = {"uncentred": course[-1], "centred": course[-1], "mean-added": raised}
+            found[each] = {"course": course, "end": end}
         elif isinstance(each, Width):
             found[each] = _invented_width(each, 2, noise, spoilt)
         elif isinstance(each, CifarWidth):

@@ -31,6 +31,7 @@ SLIPS = (
     "sum for mean over the batch, in biases only",
     "mean over the batch taken twice",
     "norm 1 for norm √d, of the noise or of the basis",
+    "norm 1 for norm √n, of the noise",
     "energy mismatch: noise of σ√(d/n), estimate divided by σ²",
     "energy mismatch: noise of σ, estimate divided by σ²d/n",
     "loss averaged over outputs",
@@ -53,6 +54,7 @@ SLIPS = (
     "basis not orthonormal: rows normalised for columns",
 )
 KIND_OF: dict[str, dict[str, Any]] = {
+    "norm 1 for norm √n, of the noise": {"target": "full", "noise": "fixed-norm"},
     "propagated noise at the output": {"simultaneous": True, "output_layer": True},
     "activation derivative twice": {"target": "full", "perturbs": "preactivation", "response": "loss"},
 }
@@ -107,7 +109,9 @@ def _coefficients(rng, shape, noise, slip):
         return rng.uniform(-np.sqrt(3), np.sqrt(3), size=shape)
     z = rng.normal(size=shape)
     if noise in ("fixed-norm", "sphere"):
-        z = np.sqrt(shape[-1]) * z / np.linalg.norm(z, axis=-1, keepdims=True)
+        z = z / np.linalg.norm(z, axis=-1, keepdims=True)
+        if slip != "norm 1 for norm √n, of the noise":
+            z = np.sqrt(shape[-1]) * z
     if slip == "draws centred on their mean":
         z = z - z.mean(axis=0)
     if slip == "one draw counted K times":

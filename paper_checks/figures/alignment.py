@@ -82,10 +82,10 @@ def course(claim: Claim) -> Sheet:
     runs, panels = list(experiments(claim, "Alignment")), []
     decays = list(dict.fromkeys(parameters["decay"] for parameters, _ in runs))
     chance = theory.estimator.random_alignment(place["d"], place["n"])
-    for layer in range(1, len(runs[0][1]["uncentred"][0]) + 1):
+    for layer in range(1, len(runs[0][1]["course"][0]) + 1):
         series = []
         for look, strength in zip(LEVELS, decays, strict=True):
-            courses = [run["uncentred"] for parameters, run in runs if parameters["decay"] == strength]
+            courses = [run["course"] for parameters, run in runs if parameters["decay"] == strength]
             samples = {epoch: [row[layer - 1] for row in rows] for epoch, rows in enumerate(zip(*courses, strict=True))}
             series.append(over_seeds(f"decay {strength:g}", look, samples, "course"))
         series.append(Series("d/n", VERTICAL, "reference", [], [chance]))

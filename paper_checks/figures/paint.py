@@ -94,6 +94,10 @@ def pdf(drawing: Figure) -> bytes:
 def _draw(axes: Axes, panel: Panel) -> None:
     axes.set(title=panel.title, xlabel=panel.x, ylabel=panel.y)
     axes.set(**{f"{axis}scale": "log" for axis in panel.log})
+    if panel.x_limits:
+        axes.set_xlim(*panel.x_limits)
+    if panel.y_limits:
+        axes.set_ylim(*panel.y_limits)
     categories = list(dict.fromkeys(x for series in panel.series for x in series.x if isinstance(x, str)))
     dodged = [series for series in panel.series if series.kind in POINTS]
     for series in panel.series:
@@ -105,10 +109,6 @@ def _draw(axes: Axes, panel: Panel) -> None:
     if categories:
         axes.set_xticks(range(len(categories)), [each.replace(" ", "\n") for each in categories])
         axes.set_xlim(-0.5, len(categories) - 0.5)
-    if panel.x_limits:
-        axes.set_xlim(*panel.x_limits)
-    if panel.y_limits:
-        axes.set_ylim(*panel.y_limits)
     for name in panel.log:
         _label_powers({"x": axes.xaxis, "y": axes.yaxis}[name])
     if panel.bare:

@@ -28,8 +28,8 @@ def _experiments() -> list[Alignment]:
     return [Alignment(decay, seed) for decay in DECAYS for seed in SEEDS]
 
 
-def _alphas(results: Results, decay: float, epoch: int, layer: int, centring: str = "uncentred") -> list[float]:
-    return [results[Alignment(decay, seed)][centring][epoch][layer - 1] for seed in SEEDS]
+def _alphas(results: Results, decay: float, epoch: int, layer: int) -> list[float]:
+    return [results[Alignment(decay, seed)]["course"][epoch][layer - 1] for seed in SEEDS]
 
 
 @claim(
@@ -148,13 +148,16 @@ def mean_direction(
     """The classifiers of A3-trained: α of the first ten centred components, the same with the mean direction, and the
     first ten uncentred ones. The gain is a mean over layers and decays.
     """
+
+    def alphas(decay: float, layer: int, centring: str) -> list[float]:
+        return [results[Alignment(decay, seed)]["end"][centring][layer - 1] for seed in SEEDS]
+
     gains = []
-    for decay in DECAYS:
-        for layer in LAYERS:
-            less, more = (_alphas(results, decay, -1, layer, centring) for centring in (centred, whole))
-            gains.append([b - a for a, b in zip(less, more, strict=True)])
-            yield reported(f"α_{layer} centred, decay {decay}", less)
-            yield reported(f"α_{layer} mean-added, decay {decay}", more)
-            yield reported(f"α_{layer} uncentred, decay {decay}", _alphas(results, decay, -1, layer))
+    for decay, layer in itertools.product(DECAYS, LAYERS):
+        less, more = alphas(decay, layer, centred), alphas(decay, layer, whole)
+        gains.append([b - a for a, b in zip(less, more, strict=True)])
+        yield reported(f"α_{layer} centred, decay {decay}", less)
+        yield reported(f"α_{layer} mean-added, decay {decay}", more)
+        yield reported(f"α_{layer} uncentred, decay {decay}", alphas(decay, layer, "uncentred"))
     by_seed = [float(np.mean(each)) for each in zip(*gains, strict=True)]
     yield exceeds("gain of α by the mean direction", [0.0] * len(by_seed), by_seed)

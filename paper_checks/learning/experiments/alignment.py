@@ -7,6 +7,7 @@ from typing import Any
 
 from nmnc_ref import alignment, manifold, moments
 from nmnc_ref.nn import activation, feedforward
+from paper_checks.data.dataset import Dataset
 from paper_checks.lab import Lab
 from paper_checks.learning.experiments.course import SAMPLE
 from paper_checks.learning.experiments.trained import course_of_classifier
@@ -27,18 +28,23 @@ class Alignment:
     epochs: int = 10
 
     def perform(self, lab: Lab) -> dict[str, Any]:
-        """Return α of each hidden layer before training and after each epoch, {centring: [epochs + 1][layers]}."""
-        found: dict[str, list[list[float]]] = {centring: [] for centring in manifold.CENTRINGS}
+        """Return α by hidden layer: of uncentred manifolds before training and after each epoch, `course`
+        [epochs + 1][layers], and of those of each centring at the end, `end` {centring: [layers]}.
+        """
         data, states = course_of_classifier(
             lab, "dense", (WIDTH,) * len(LAYERS), decay=self.decay, seed=self.seed, epochs=self.epochs
         )
-        for state in states:
-            passed = feedforward.forward(state.network, data.train.inputs[:SAMPLE, :], activation.relu)
-            images = data.test.inputs[:IMAGES, :]
-            jacobians = [feedforward.jacobian(state.network, images, l, activation.relu) for l in LAYERS]
-            seen = [moments.of(passed.activity[l]) for l in LAYERS]
-            parts = [(each.mean, moments.covariance(each)) for each in seen]
-            for centring, course in found.items():
-                bases = [manifold.from_moments(*each, dimension=DIMENSION, centring=centring).basis for each in parts]
-                course.append([float(alignment.pooled_alignment(*pair)) for pair in zip(jacobians, bases, strict=True)])
-        return found
+        networks = [state.network for state in states]
+        course = [_alphas(data, network, "uncentred") for network in networks]
+        return {"course": course, "end": {each: _alphas(data, networks[-1], each) for each in manifold.CENTRINGS}}
+
+
+def _alphas(data: Dataset, network: tuple, centring: str) -> list[float]:
+    passed = feedforward.forward(network, data.train.inputs[:SAMPLE, :], activation.relu)
+    found = []
+    for l in LAYERS:
+        seen = moments.of(passed.activity[l])
+        fitted = manifold.from_moments(seen.mean, moments.covariance(seen), dimension=DIMENSION, centring=centring)
+        jacobian = feedforward.jacobian(network, data.test.inputs[:IMAGES, :], l, activation.relu)
+        found.append(float(alignment.pooled_alignment(jacobian, fitted.basis)))
+    return found
