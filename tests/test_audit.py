@@ -40,6 +40,7 @@ from nmnc_ref.oracle.audit.probes import probes
 from nmnc_ref.oracle.audit.problem import (
     ACTIVATIONS,
     LOSSES,
+    PERTURBED,
     Declaration,
     Problem,
     basis,
@@ -497,6 +498,31 @@ def test_a_kind_that_is_not_declared_is_named_and_no_defect(name):
     assert report.headline.startswith("Of another kind: mean correct within")
     with pytest.raises(AssertionError, match="Of another kind"):
         report.assert_ok()
+
+
+@pytest.mark.parametrize("declared", [False, True])
+def test_the_variance_of_losses_without_a_baseline_is_not_judged(declared):
+    words = KINDS["node perturbation without a baseline"]
+    how = words if declared else {"returns": words["returns"]}
+    report = oracle.audit(stranger(**words), activations=("tanh",), calls=40_000, seed=1, **how)
+    assert report.verdict == ("sound" if declared else "other kind"), (report.headline, report.advice)
+    assert ("variance not judged" if declared else "variance, where it is predicted, that of") in report.headline
+    assert {check.question for check in report.checks}.isdisjoint({"variance", "independence of layers"})
+
+
+@pytest.mark.parametrize("response", ["loss", "batch-loss"])
+@pytest.mark.parametrize("perturbs", PERTURBED)
+def test_responses_are_linear_where_variances_are_judged(perturbs, response):
+    """Of a one-sided difference, with as many directions as any kind has; what is even in the noise adds variance."""
+    kind = declare("weight-gradient", response=response, perturbs=perturbs, simultaneous=True, output_layer=True)
+    for seed in range(5):
+        for probe in probes(kind, seed):
+            made = experiment(probe.problem, kind)
+            z = made.draw(np.random.default_rng(seed), 200)
+            linear = z @ made.slopes.T
+            curved = respond(made, kind, z) - respond(made, kind, 0 * z[:1]) - linear
+            excess = np.mean(curved**2, axis=0) / np.mean(linear**2, axis=0)
+            assert bool(np.max(excess) < 0.002) is probe.linear, (probe.name, seed)
 
 
 def test_every_kind_is_asked_once_and_the_declared_one_first():

@@ -46,6 +46,12 @@ KINDS: dict[str, dict[str, Any]] = {
     "forward gradient": {"returns": "activity-gradient", "response": "loss", "measures": "derivative"},
     "one loss of the batch": {"returns": "activity-gradient", "response": "batch-loss"},
     "no baseline": {"returns": "jacobian", "measures": "value"},
+    "node perturbation without a baseline": {
+        "returns": "weight-gradient",
+        "perturbs": "preactivation",
+        "response": "loss",
+        "measures": "value",
+    },
     "uniform noise": {"returns": "jacobian", "noise": "uniform"},
     "noise on the sphere": {"returns": "jacobian", "noise": "sphere"},
     "all layers at once": {"returns": "jacobian", "simultaneous": True},
@@ -264,7 +270,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--activations", nargs="+", choices=ACTIVATIONS, default=list(ACTIVATIONS))
     parser.add_argument("--first", type=int, default=0, help="first seed")
     parser.add_argument("--seeds", type=int, default=50, help="how many")
-    parser.add_argument("--calls", type=int, default=30_000, help="of each audit, at most")
+    parser.add_argument("--calls", type=int, default=60_000, help="of each audit, at most")
     parser.add_argument("--processes", type=int, default=1, help="audits at a time")
     parser.add_argument("--file", type=Path, help="append results to these JSON lines, and skip those already there")
     options = parser.parse_args(arguments)

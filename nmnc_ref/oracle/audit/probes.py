@@ -20,7 +20,7 @@ from nmnc_ref.oracle.audit.problem import ACTIVATIONS, Declaration, Problem, for
 from nmnc_ref.oracle.audit.smoothing import POINTS
 from nmnc_ref.scalars import Index
 
-SIGMA = 0.01
+SIGMA = 0.0005
 """Small enough for a linear response: one-sided and antithetic variances differ by far less than 1 %."""
 LARGE_SIGMA = 1.0
 """Large enough for the mean of non-linear tails to change by a fifth or more."""
@@ -34,12 +34,15 @@ class Probe(NamedTuple):
     """A problem and what may be judged on it.
 
     `linear`: σ is so small that responses are linear, whose moments have closed forms and are those of any difference.
+    `curved`: losses are read as small as σ makes them, and curve as much as they slope: means are as before, variances
+    are not predicted.
     """
 
     name: str
     why: str
     problem: Problem
     linear: bool = True
+    curved: bool = False
 
 
 def expected_at(probe: Probe, declaration: Declaration, seed: int, points: int = POINTS) -> tuple[Part, ...]:
@@ -92,7 +95,8 @@ def _of_activation(draw: _Draw, activation: str) -> list[Probe]:
         found.append(
             Probe("large σ", "the mean is that of the smoothed network (E8), or not (E21)", curved, linear=False)
         )
-    return [probe._replace(name=f"{activation}, {probe.name}") for probe in found]
+    curved = declared.measures == "value" and declared.response != "output"
+    return [probe._replace(name=f"{activation}, {probe.name}", curved=curved and probe.linear) for probe in found]
 
 
 def _large(declared: Declaration) -> float:

@@ -83,7 +83,8 @@ class Report(NamedTuple):
         if self.verdict == OTHER_KIND:
             kind, declared = self.kinds[0].kind, self.declaration.kind
             more = f" (or {len(self.kinds) - 1} others)" if len(self.kinds) > 1 else ""
-            return f"Of another kind: {self._mean}; {self._variance} of that of {kind}{more}, not of {declared}."
+            seen = f"{self._variance} of" if "variance" in self.visible_errors else "variance, where it is predicted,"
+            return f"Of another kind: {self._mean}; {seen} that of {kind}{more}, not of {declared}."
         if self.verdict == UNDECIDED:
             open_questions = ", ".join(dict.fromkeys(check.question for check in self.findings))
             if not open_questions:

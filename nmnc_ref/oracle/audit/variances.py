@@ -19,14 +19,19 @@ def kind_checks(measurement: Measurement, declaration: Declaration) -> Iterator[
     """Compare variance and correlations with the kind's."""
     if not measurement.probe.linear or measurement.calls < FEWEST or declaration.noise == "other":
         return
+    if not measurement.probe.curved:
+        yield from _variances(measurement)
+        yield from _independence(measurement, declaration)
+    yield from _confinement(measurement, declaration)
+
+
+def _variances(measurement: Measurement) -> Iterator[Check]:
     for part, sample in measurement.pairs:
         if np.any(part.covariance):
             yield _variance(measurement.probe, part, sample)
         elif not is_constant(sample, part):
             spread = math.sqrt(np.sum(np.var(sample, axis=0))) / (float(np.linalg.norm(part.mean)) or 1.0)
             yield vanishing("variance", measurement.probe, part, spread)
-    yield from _independence(measurement, declaration)
-    yield from _confinement(measurement, declaration)
 
 
 def _variance(probe: Probe, part: Part, sample: np.ndarray) -> Check:
