@@ -540,10 +540,18 @@ def test_a_slip_is_named_that_few_calls_do_not_tell_from_many_kinds():
     assert [each.name for each in report.explanations] == ["noise shared over the batch"]
 
 
-@pytest.mark.parametrize("slip", [*SLIPS, *SCALES])
-def test_slips_are_named(slip):
+@pytest.mark.parametrize(
+    ("slip", "activation"),
+    [
+        *((slip, "relu" if "threshold" in slip else "tanh") for slip in (*SLIPS, *SCALES)),
+        ("noise before the activation", "relu"),
+        ("isotropic noise where the manifold was claimed", "identity"),
+        ("basis of another layer", "identity"),
+        ("basis not orthonormal: rows normalised for columns", "identity"),
+    ],
+)
+def test_slips_are_named(slip, activation):
     returns = "jacobian" if (slip, "tanh") in HARMLESS and (slip, "relu") in HARMLESS else "weight-gradient"
-    activation = "relu" if "threshold" in slip else "tanh"
     report = perform(Task("slips", slip, returns, "projected", (activation,), "numpy", 0, 1_200))
     assert report.verdict == "defect"
     assert right_first({"trial": "slips", "name": slip, "explanations": [each.name for each in report.explanations]})

@@ -131,7 +131,10 @@ def _downstream(problem: Problem, declaration: Declaration, l: int, before_activ
     J = feedforward.jacobian(layers(problem), problem.x, l + 1, ACTIVATIONS[problem.activation])
     if declaration.perturbs == "activity" and not before_activation:
         return J
-    return J * own_slope(problem, l)[:, None, :]
+    slope = own_slope(problem, l)
+    if before_activation and problem.activation == "relu":  # noise of both signs goes on by half at the kink
+        slope = slope + (forward(problem).preactivation[l] == 0) / 2
+    return J * slope[:, None, :]
 
 
 def _readouts(
