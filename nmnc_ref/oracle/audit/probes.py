@@ -95,8 +95,8 @@ def _of_activation(draw: _Draw, activation: str) -> list[Probe]:
         found.append(
             Probe("large σ", "the mean is that of the smoothed network (E8), or not (E21)", curved, linear=False)
         )
-    curved = declared.measures == "value" and declared.response != "output"
-    return [probe._replace(name=f"{activation}, {probe.name}", curved=curved and probe.linear) for probe in found]
+    small = declared.measures == "value" and declared.response != "output"
+    return [probe._replace(name=f"{activation}, {probe.name}", curved=small and probe.linear) for probe in found]
 
 
 def _large(declared: Declaration) -> float:
