@@ -6,6 +6,7 @@ How often it is right on many seeds is measured by `paper_checks.campaigns.audit
 from __future__ import annotations
 
 import contextlib
+import gc
 import itertools
 import json
 import math
@@ -17,6 +18,7 @@ import sys
 import threading
 import time
 import warnings
+import weakref
 from pathlib import Path
 from typing import NamedTuple
 
@@ -1014,6 +1016,15 @@ def test_the_adapter_of_the_guide_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     options = ["--returns", "jacobian", "--target", "projected", "--budget", "1", "--activations", "identity"]
     assert command("my_adapter:estimate", *options) in (0, 3), capsys.readouterr().out
+
+
+def test_nothing_of_an_audit_is_held_after_it():
+    drawing = Drawing(Session(RIGHT, Budget(calls=3)), declare("jacobian"), 0, ("identity",), "mean")
+    drawing.extend(0, 2)
+    held = weakref.ref(drawing)
+    del drawing
+    gc.collect()
+    assert held() is None
 
 
 # the examples of the guide

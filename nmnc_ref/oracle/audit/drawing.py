@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 from typing import Any
 
@@ -31,6 +30,7 @@ class Drawing:
         self._activations = activations
         self._pristine = tuple(fingerprint(probe.problem) for probe in self.probes)
         self._drawn: dict[Any, list[list[np.ndarray]]] = {}
+        self._expected: dict[int, tuple[Part, ...]] = {}
         step, offset = map(int, np.random.default_rng([seed, 0x73656564]).integers(2**31, size=2))
         self._seeds = (((2 * step + 1) * issued + offset) % 2**32 for issued in itertools.count(1))
 
@@ -40,10 +40,11 @@ class Drawing:
         other._drawn, other._seeds = self._drawn, self._seeds
         return other
 
-    @functools.cache  # noqa: B019 — as long as the audit lives
     def parts(self, index: int) -> tuple[Part, ...]:
         """Return what is expected of a probe."""
-        return expected_at(self.probes[index], self.declaration, self.seed)
+        if index not in self._expected:
+            self._expected[index] = expected_at(self.probes[index], self.declaration, self.seed)
+        return self._expected[index]
 
     def extend(self, index: int, calls: int) -> None:
         """Draw from a probe until it has so many calls.
