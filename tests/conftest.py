@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
-import importlib.util
 import os
 import tempfile
 
@@ -13,9 +13,10 @@ os.environ["COLUMNS"] = "132"  # which pytest-xdist sets to 80
 os.environ["JAX_ENABLE_X64"] = "1"
 os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"  # which users may ask of JAX
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # compiling small arrays takes longer than running them
-if "XLA_FLAGS" not in os.environ and importlib.util.find_spec("jaxlib"):
-    if tuple(map(int, importlib.metadata.version("jaxlib").split(".")[:2])) < (0, 11):  # later ones know no such flag
-        os.environ["XLA_FLAGS"] = "--xla_cpu_use_fusion_emitters=false"  # which take half of the time of compiling
+with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+    if importlib.metadata.version("jaxlib").startswith(tuple(f"0.{minor}." for minor in range(6, 11))):
+        # what takes half of the time of compiling; later ones know no such flag
+        os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
 os.environ.setdefault("JAX_TRACEBACK_FILTERING", "off")  # which takes most of the time of a refusal under jax.jit
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # all workers share that of the process that starts them
     COMPILED = tempfile.TemporaryDirectory(prefix="nmnc_ref-compiled-")  # for one run: it cannot be stale
@@ -24,6 +25,7 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # all workers share that of t
     os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 
 import functools
+import importlib
 
 import numpy as np
 import pytest

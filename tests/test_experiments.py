@@ -363,8 +363,9 @@ def test_resemblance_of_small_networks(monkeypatch):
     [
         ({"stimuli": np.zeros((12, 784))}, r"expected stimuli \[N, H, W\] or \[N, H, W, 3\], got shape \[12, 784\]"),
         ({"stimuli": np.zeros((12, 9, 9, 4))}, r"got shape \[12, 9, 9, 4\]"),
-        ({"stimuli": np.full((12, 28, 28), 255)}, "expected stimuli from 0 to 1, or bytes, got 255.0 to 255.0"),
-        ({"stimuli": np.full((12, 28, 28), np.nan)}, "expected finite stimuli, got NaN or infinity"),
+        ({"stimuli": np.full((12, 28, 28), 255)}, "expected stimuli from 0 to 1, or uint8, got int64, 255.0 to 255.0"),
+        ({"stimuli": np.full((12, 28, 28), np.nan)}, "expected finite stimuli, got NaN, infinity"),
+        ({"stimuli": np.eye(28, dtype=np.uint8) + np.zeros((12, 1, 1), dtype=np.uint8)}, "got bytes from 0 to 1"),
         ({"stimuli": np.zeros((0, 28, 28))}, "expected finite stimuli, got none"),
         ({"stimuli": np.array(["a"])}, "expected stimuli of real numbers, got <U1"),
         ({"stimuli": np.array([{}], dtype=object)}, "expected an .npz file with stimuli and responses or rdm"),
@@ -375,8 +376,10 @@ def test_resemblance_of_small_networks(monkeypatch):
             {"responses": np.ones((12, 3))},
             "expected responses that differ between neurons, got equal ones in row 0",
         ),
+        ({"responses": 0.1 + np.arange(12)[:, None] + np.array([0, 1e-16, 2e-16])}, "got equal ones in row"),
+        ({"responses": np.outer(np.arange(1, 13), [0.3, 0.7, 0.1])}, "that differ in more than scale and offset"),
         ({"stimuli": np.full((12, 28, 28), 0.5)}, "expected stimuli that differ, got the same image 12 times"),
-        ({"responses": np.tile(np.arange(4.0), (12, 1))}, "that differ between pairs, got 0.0 for all"),
+        ({"responses": np.tile(np.arange(4.0), (12, 1))}, "that differ in more than scale and offset"),
         ({"rdm": np.ones(66)}, "stimuli and either responses or rdm, got rdm, responses, stimuli"),
     ],
 )
@@ -449,13 +452,15 @@ def test_recordings_may_be_dissimilarities(tmp_path):
     pairs = np.arange(66.0)
     square = np.zeros((12, 12))
     square[np.triu_indices(12, 1)] = pairs
-    for rdm in (pairs, square + square.T):
+    rounded = square + square.T * (1 + 1e-15) + 1e-15 * np.eye(12)
+    for rdm in (pairs, square + square.T, rounded):
         np.savez(tmp_path / "rdm.npz", stimuli=stimuli, rdm=rdm)
         found = neural.recording(tmp_path / "rdm.npz").read()
         np.testing.assert_array_equal(found.dissimilarities["rdm"], pairs)
         np.testing.assert_allclose(found.stimuli, stimuli / 255)
     for rdm, message in (
-        (square, "expected rdm symmetric with a diagonal of 0"),
+        (square, r"expected rdm symmetric, got 65.0 at \[10, 11\], 0.0 at \[11, 10\]"),
+        (square + square.T + np.diag(np.arange(12.0)), r"expected rdm with a diagonal of 0, got 11.0 at \[11, 11\]"),
         (pairs[1:], r"expected rdm \[12, 12\] or \[66\], pairs of 12 stimuli, got shape \[65\]"),
         (np.where(pairs == 3, np.nan, pairs), "expected finite rdm, got NaN"),
         (np.ones(66), "expected rdm that differ between pairs, got 1.0 for all"),
@@ -465,12 +470,12 @@ def test_recordings_may_be_dissimilarities(tmp_path):
             neural.recording(tmp_path / "rdm.npz")
 
 
-def published(file, stimuli=12, pairs=66, value=0.0, **changed):
+def published(file, stimuli=12, pairs=66, value=0.0, names=("monkey", "human"), **changed):
     """Write a file like the published one."""
     image, rdm = np.dtype([("image", "O")]), np.dtype([("name", "O"), ("RDM", "O")])
     rng = np.random.default_rng(0)
     images = np.array([(rng.integers(0, 256, (9, 9, 3), dtype=np.uint8),) for _ in range(stimuli)], image)
-    matrices = np.array([(name, np.arange(pairs) + value) for name in ("monkey", "human")], rdm)
+    matrices = np.array([(name, np.arange(pairs) / pairs + value) for name in names], rdm)
     fields = {"stimuli_92objs": images, "RDMs_mIT_hIT_fig1": matrices} | changed
     scipy.io.savemat(file, {name: field for name, field in fields.items() if field is not None})
     return file
@@ -490,6 +495,10 @@ def test_the_published_recordings_are_read_as_they_are(tmp_path):
         ({"RDMs_mIT_hIT_fig1": np.zeros(3)}, "expected fields stimuli_92objs"),
         ({"pairs": 65}, r"expected monkey \[12, 12\] or \[66\], pairs of 12 stimuli, got shape \[65\]"),
         ({"value": np.nan}, "expected finite monkey, got NaN"),
+        ({"value": -0.5}, "expected monkey from 0 to 2, 1 − correlation, got -0.5 to"),
+        ({"names": ()}, "expected one or more records of distinct names in RDMs_mIT_hIT_fig1, got \\[\\]"),
+        ({"names": ("IT", "IT")}, r"distinct names in RDMs_mIT_hIT_fig1, got \['IT', 'IT'\]"),
+        ({"names": ("", 3)}, "distinct names in RDMs_mIT_hIT_fig1"),
         ({"stimuli": 9, "pairs": 36}, "expected at least 10 stimuli, got 9"),
     ):
         with pytest.raises(ValueError, match=message):

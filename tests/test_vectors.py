@@ -334,7 +334,7 @@ one_function = {"correlation": lambda inputs: on_numpy.correlation(inputs)}
 class Helped:
     """A port with functions of its own."""
 
-    correlation = functools.partial(on_numpy.correlation)
+    correlation = staticmethod(functools.partial(on_numpy.correlation))
 
     def correlations(self, inputs):
         """Not a misspelling: what it resembles is there."""

@@ -10,7 +10,7 @@ import hashlib
 import io
 import pickle
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +31,9 @@ IMAGES_PER_FILE = 10_000
 
 @dataclass(frozen=True)
 class Archive:
-    """A folder of CIFAR-10, and a digest of its images and labels, the same for both formats."""
+    """A folder of CIFAR-10, and a digest of its images and labels, the same for both formats and in any folder."""
 
-    folder: str
+    folder: str = field(compare=False)
     digest: str
 
     def read(self, lab: Lab, training: int | None = None) -> Dataset:
@@ -49,9 +49,17 @@ def archive(folder: str | Path) -> Archive:
     """Return the CIFAR-10 of a folder, after checking it.
 
     Raises:
-        OSError, ValueError: as `cifar10`.
+        OSError, ValueError: as `cifar10`; ValueError also for classes that are not of equal size.
     """
-    return Archive(str(folder), _digest(*_pictures(Path(folder), IMAGES_PER_FILE)))
+    parts = _pictures(Path(folder), IMAGES_PER_FILE)
+    for what, part in zip(("training", "test"), parts, strict=True):
+        counts = np.bincount(part.labels, minlength=CLASSES)
+        if np.any(counts != counts.mean()):
+            wanted = f"{counts.mean():.0f} {what} images of each class"
+            raise ValueError(
+                f"{folder}: expected {wanted}, got {counts.min()} to {counts.max()}; is a file there twice?"
+            )
+    return Archive(str(folder), _digest(*parts))
 
 
 @functools.lru_cache(maxsize=1)
@@ -127,11 +135,10 @@ def read_binary(path: Path, images: int) -> Pictures:
     Raises:
         FileNotFoundError, ValueError: as `cifar10`.
     """
-    content = _content(path)
-    if len(content) != images * (1 + PIXELS):
-        raise ValueError(
-            f"{path}: expected {images * (1 + PIXELS)} bytes, {images} images of {1 + PIXELS}, got {len(content)}"
-        )
+    size = images * (1 + PIXELS)
+    content = _content(path, size)
+    if len(content) != size:
+        raise ValueError(f"{path}: expected {size} bytes, {images} images of {1 + PIXELS}, got {len(content)}")
     records = np.frombuffer(content, dtype=np.uint8).reshape(images, 1 + PIXELS)
     return Pictures(records[:, 1:], _expect_labels(path, records[:, 0]), SHAPE, 255)
 
@@ -144,7 +151,7 @@ def read_python(path: Path, images: int) -> Pictures:
     Raises:
         FileNotFoundError, ValueError: as `cifar10`.
     """
-    content = _content(path)
+    content = _content(path, images * 4 * PIXELS)
     try:
         batch = _Unpickler(io.BytesIO(content), encoding="bytes").load()
     except Exception as error:  # a corrupt pickle may fail in any way
@@ -167,13 +174,14 @@ def read_python(path: Path, images: int) -> Pictures:
     return Pictures(values, _expect_labels(path, np.array(labels, dtype=object)), SHAPE, 255)
 
 
-def _content(path: Path) -> bytes:
-    if path.is_dir():
-        raise ValueError(f"{path}: expected a file of CIFAR-10, got a folder")
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{path}: expected a file of CIFAR-10, got none") from None
+def _content(path: Path, most: int) -> bytes:
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: expected a file of CIFAR-10, got none")
+    if not path.is_file():
+        raise ValueError(f"{path}: expected a file of CIFAR-10, got something else, such as a folder or a pipe")
+    if path.stat().st_size > most:
+        raise ValueError(f"{path}: expected at most {most} bytes, got {path.stat().st_size}")
+    return path.read_bytes()
 
 
 def _expect_labels(path: Path, labels: np.ndarray) -> np.ndarray:

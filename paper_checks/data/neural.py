@@ -2,7 +2,8 @@
 
 An `.npz` file of NumPy: `stimuli`, [N, H, W] or [N, H, W, 3], from 0 to 1 or bytes; and in the same order either
 `responses`, [N, neurons], such as mean rates, or `rdm`, dissimilarities, [N, N] or their upper triangle row by row,
-[N (N − 1)/2]. Or the `.mat` file that was published with Kriegeskorte et al. 2008 (Neuron 60:1126), as it is.
+[N (N − 1)/2], which may be negative, as cross-validated distances are. Or the `.mat` file that was published with
+Kriegeskorte et al. 2008 (Neuron 60:1126), as it is.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import io
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +23,8 @@ STIMULI = 10
 """The least number that dissimilarities are compared over."""
 KINDS = "expected an .npz file with stimuli and responses or rdm, or the .mat file of Kriegeskorte et al. 2008"
 MATLAB = b"MATLAB"
+ROUNDING = 1e-9
+"""What is taken for it, relative to the largest value."""
 IMAGES, MATRICES = "stimuli_92objs", "RDMs_mIT_hIT_fig1"
 """Fields of the `.mat` file."""
 
@@ -35,9 +38,9 @@ class Recorded(NamedTuple):
 
 @dataclass(frozen=True)
 class Recording:
-    """A file, and a digest of its content."""
+    """A file, and a digest of its content, wherever it is."""
 
-    file: str
+    file: str = field(compare=False)
     digest: str
 
     def read(self) -> Recorded:
@@ -64,8 +67,11 @@ def recording(file: str | Path) -> Recording:
     """
     if Path(file).exists() and not Path(file).is_file():
         raise ValueError(f"{file}: expected a file, got something else, such as a directory or a pipe")
-    content = Path(file).read_bytes()
-    _recorded(str(file), content)
+    try:
+        content = Path(file).read_bytes()
+        _recorded(str(file), content)
+    except MemoryError:
+        raise ValueError(f"{file}: expected what fits in memory, got {Path(file).stat().st_size} bytes") from None
     return Recording(str(file), _digest(content))
 
 
@@ -127,7 +133,7 @@ def _published(content: bytes) -> Recorded:
         raise ValueError(f"{KINDS}, got a .mat file that cannot be read: {type(error).__name__}: {error}") from None
     try:
         images = [np.asarray(each.image) for each in np.atleast_1d(found[IMAGES])]
-        matrices = {str(each.name): np.asarray(each.RDM) for each in np.atleast_1d(found[MATRICES])}
+        matrices = [(each.name, np.asarray(each.RDM)) for each in np.atleast_1d(found[MATRICES])]
     except (KeyError, AttributeError):
         names = ", ".join(sorted(name for name in found if not name.startswith("__"))) or "none"
         wanted = f"fields {IMAGES}, with image, and {MATRICES}, with name and RDM"
@@ -135,18 +141,31 @@ def _published(content: bytes) -> Recorded:
     shapes = sorted({each.shape for each in images})
     if len(shapes) != 1:
         raise ValueError(f"expected images of one shape in {IMAGES}, got {', '.join(map(str, shapes)) or 'none'}")
+    names = [name for name, _ in matrices]
+    if not names or not all(isinstance(name, str) and name for name in names) or len(set(names)) < len(names):
+        raise ValueError(f"expected one or more records of distinct names in {MATRICES}, got {names}")
     stimuli = _stimuli(np.stack(images))
-    return Recorded(stimuli, {name: _dissimilarities(name, each, len(images)) for name, each in matrices.items()})
+    found = {name: _dissimilarities(name, each, len(images)) for name, each in matrices}
+    for name, each in found.items():
+        if each.min() < -ROUNDING or each.max() > 2 + ROUNDING:
+            raise ValueError(f"expected {name} from 0 to 2, 1 − correlation, got {each.min()} to {each.max()}")
+    return Recorded(stimuli, found)
 
 
 def _stimuli(images: np.ndarray) -> np.ndarray:
-    values = _numbers("stimuli", images) / (255 if images.dtype == np.uint8 else 1)
+    values = _numbers("stimuli", images)
+    if images.dtype == np.uint8:
+        if values.max() <= 1:
+            raise ValueError("expected stimuli as bytes from 0 to 255, or floats from 0 to 1, got bytes from 0 to 1")
+        values = values / 255
     if values.ndim == 3:
         values = np.repeat(values[..., None], 3, axis=-1)
     if values.ndim != 4 or values.shape[-1] != 3:
         raise ValueError(f"expected stimuli [N, H, W] or [N, H, W, 3], got shape {list(images.shape)}")
     if values.min() < 0 or values.max() > 1:
-        raise ValueError(f"expected stimuli from 0 to 1, or bytes, got {values.min()} to {values.max()}")
+        raise ValueError(
+            f"expected stimuli from 0 to 1, or uint8, got {images.dtype}, {values.min()} to {values.max()}"
+        )
     if values.shape[0] < STIMULI:
         raise ValueError(f"expected at least {STIMULI} stimuli, got {values.shape[0]}")
     if not np.any(np.ptp(values, axis=0)):
@@ -157,8 +176,15 @@ def _stimuli(images: np.ndarray) -> np.ndarray:
 def _dissimilarities(name: str, given: np.ndarray, stimuli: int) -> np.ndarray:
     values, pairs = _numbers(name, given), stimuli * (stimuli - 1) // 2
     if values.shape == (stimuli, stimuli):
-        if np.any(values != values.T) or np.any(np.diagonal(values)):
-            raise ValueError(f"expected {name} symmetric with a diagonal of 0, got another matrix")
+        for what, off in (
+            ("symmetric", abs(values - values.T)),
+            ("with a diagonal of 0", np.diag(np.diagonal(values))),
+        ):
+            i, j = np.unravel_index(np.argmax(abs(off)), off.shape)
+            if abs(off[i, j]) > ROUNDING * abs(values).max():
+                raise ValueError(
+                    f"expected {name} {what}, got {values[i, j]} at [{i}, {j}], {values[j, i]} at [{j}, {i}]"
+                )
         values = upper_triangle(values)
     if values.shape != (pairs,):
         wanted = f"[{stimuli}, {stimuli}] or [{pairs}], pairs of {stimuli} stimuli"
@@ -172,20 +198,25 @@ def _of_responses(given: np.ndarray, stimuli: int) -> np.ndarray:
     responses = _numbers("responses", given)
     if responses.ndim != 2 or responses.shape[0] != stimuli or responses.shape[1] < 2:
         raise ValueError(f"expected responses [{stimuli}, neurons], two or more, got shape {list(responses.shape)}")
-    constant = np.flatnonzero(np.ptp(responses, axis=1) == 0)
+    constant = np.flatnonzero(np.ptp(responses, axis=1) <= ROUNDING * abs(responses).max(axis=1))
     if constant.size:
         raise ValueError(f"expected responses that differ between neurons, got equal ones in row {constant[0]}")
     try:
         found = similarity.dissimilarity(responses / np.abs(responses).max())
     except ValueError as error:
         raise ValueError(f"expected responses that can be compared, got: {error}") from None
+    if found.max() <= ROUNDING:
+        raise ValueError("expected responses that differ in more than scale and offset, got such for all stimuli")
     return _dissimilarities("dissimilarities of responses", found, stimuli)
 
 
 def _numbers(name: str, array: Any) -> np.ndarray:
     if array.dtype.kind not in "fiub":
         raise ValueError(f"expected {name} of real numbers, got {array.dtype}")
-    values = array.astype(np.float64)
+    with np.errstate(over="ignore"):  # of what is longer than float64
+        values = array.astype(np.float64)
     if not values.size or not np.all(np.isfinite(values)):
-        raise ValueError(f"expected finite {name}, got {'none' if not values.size else 'NaN or infinity'}")
+        raise ValueError(
+            f"expected finite {name}, got {'none' if not values.size else 'NaN, infinity, or what is beyond float64'}"
+        )
     return values

@@ -93,8 +93,7 @@ class Notebook:
 
     def _file(self, experiment: Any) -> Path:
         determines = [
-            type(experiment).__name__,
-            dataclasses.asdict(experiment),
+            description(experiment),
             self._place,
             _software(self.lab.backend),
         ]
@@ -116,8 +115,14 @@ class Notebook:
 
 
 def description(experiment: Any) -> dict[str, Any]:
-    """Return kind and parameters of an experiment, for JSON."""
-    return {"experiment": type(experiment).__name__, "parameters": dataclasses.asdict(experiment)}
+    """Return kind and parameters of an experiment, for JSON; not those in which equal ones may differ, as folders."""
+    return {"experiment": type(experiment).__name__, "parameters": _compared(experiment)}
+
+
+def _compared(value: Any) -> Any:
+    if not dataclasses.is_dataclass(value):
+        return value
+    return {each.name: _compared(getattr(value, each.name)) for each in dataclasses.fields(value) if each.compare}
 
 
 def _digest(document: Any) -> str:
