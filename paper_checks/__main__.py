@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from nmnc_ref.oracle import command_line
 from nmnc_ref.oracle.command_line import INTERRUPTED, USAGE, Help, UsageError
@@ -226,10 +226,14 @@ def main(arguments: Sequence[str] | None = None, prog: str = "python -m paper_ch
     parser = _parser(prog)
     options = parser.parse_args(arguments)
     console = command_line.console()
+
+    def refuse(message: object) -> NoReturn:
+        parser.exit(USAGE, f"{parser.prog}: {command_line.printable(message)}\n")
+
     if missing := [name for name in NEEDED if importlib.util.find_spec(name) is None]:
-        parser.error(f"{' and '.join(missing)} not installed; install with: {command_line.install('checks')}")
+        refuse(f"{' and '.join(missing)} not installed; install with: {command_line.install('checks')}")
     if options.processes < 1:
-        parser.error(f"--processes: expected at least 1, got {options.processes}")
+        refuse(f"--processes: expected at least 1, got {options.processes}")
     try:
         claims = catalogue.claims(catalogue.named(options.only or options.show), options.family, _tier(options))
         if options.list:
@@ -244,7 +248,7 @@ def main(arguments: Sequence[str] | None = None, prog: str = "python -m paper_ch
             page.expect_formulas(claims)
         supplied = _supplied(options, claims)
     except (UsageError, ValueError, ModuleNotFoundError) as error:
-        parser.error(str(error))
+        refuse(error)
     outcomes: list[Outcome] = []
     interrupted = False
     try:
@@ -252,17 +256,17 @@ def main(arguments: Sequence[str] | None = None, prog: str = "python -m paper_ch
     except KeyboardInterrupt:
         interrupted = True
     except ModuleNotFoundError as error:
-        parser.error(str(error))
+        refuse(error)
     except RuntimeError as error:
         print(f"{parser.prog}: the grid is not whole, nothing was chosen: {error}", file=sys.stderr)
         return 1
     except OSError as error:
-        parser.error(f"--runs: cannot keep runs in {error.filename or options.runs}: {error.strerror}")
+        refuse(f"--runs: cannot keep runs in {error.filename or options.runs}: {error.strerror}")
     try:
         if outcomes:
             _tell(outcomes, claims[len(outcomes) :], options, console)
     except UsageError as error:
-        parser.error(str(error))
+        refuse(error)
     except KeyboardInterrupt:
         interrupted = True
     if interrupted:

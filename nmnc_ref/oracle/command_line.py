@@ -106,6 +106,11 @@ def in_one_line(error: BaseException) -> str:
     return f"{name}{colon}{line if len(line) <= 200 else f'{line[:197]}...'}".removesuffix(": ")
 
 
+def printable(message: object) -> str:
+    """Return a message in one line, whatever characters are in the names of files that it shows."""
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in str(message))
+
+
 def console(*, stderr: bool = False) -> Console:
     """Return where results are printed, or progress, whatever characters it knows, and whether or not anyone reads."""
     from rich.console import Console

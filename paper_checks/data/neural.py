@@ -141,9 +141,9 @@ def _published(content: bytes) -> Recorded:
     shapes = sorted({each.shape for each in images})
     if len(shapes) != 1:
         raise ValueError(f"expected images of one shape in {IMAGES}, got {', '.join(map(str, shapes)) or 'none'}")
-    names = [name for name, _ in matrices]
-    if not names or not all(isinstance(name, str) and name for name in names) or len(set(names)) < len(names):
-        raise ValueError(f"expected one or more records of distinct names in {MATRICES}, got {names}")
+    called = [name for name, _ in matrices]
+    if not called or not all(isinstance(name, str) and name for name in called) or len(set(called)) < len(called):
+        raise ValueError(f"expected one or more records of distinct names in {MATRICES}, got {called}")
     stimuli = _stimuli(np.stack(images))
     found = {name: _dissimilarities(name, each, len(images)) for name, each in matrices}
     for name, each in found.items():
