@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, NamedTuple
 
 from nmnc_ref import estimator, feedback, manifold, perturbation, random
-from nmnc_ref.arrays import Array, Basis, Float, Key, Layers, expect, namespace
+from nmnc_ref.arrays import Array, Basis, Float, Key, Layers, expect, expect_number, namespace
 from nmnc_ref.checked import check_fields, checked, validate
 from nmnc_ref.nn import sgd
 from nmnc_ref.nn.loss import Loss
@@ -185,12 +185,9 @@ def learn_feedback(
         route: kind of network and of feedback.
         settings: how it learns.
     """
-    rule, samples = settings.rule, settings.samples
-    expect(rule in PERTURBING, f"settings.rule: expected vnc or nmnc, which perturb, got {rule}")
-    expect(samples <= x.shape[0], f"x: expected at least {samples} samples to perturb, got {x.shape[0]}")
-    x = x[:samples, ...]
+    x = x[: settings.samples, ...]
     hidden = route.forward(state.network, x).hidden
-    _expect_of_rule(state, settings, len(hidden))
+    expect_to_learn(state, settings, hidden)
     noises, sigmas, key = perturbations(state, settings=settings)
     respond = estimator.antithetic_response if settings.antithetic else estimator.one_sided_response
     responses = tuple(
@@ -345,9 +342,16 @@ def _rows(array: Array) -> Array:
     return namespace(array).reshape(array, (-1, array.shape[-1]))
 
 
-def _expect_of_rule(state: State, settings: Settings, hidden: int) -> None:
-    if len(state.bases) != hidden:
+def expect_to_learn(state: State, settings: Settings, hidden: tuple[Array, ...]) -> None:
+    """Refuse to learn feedback where the rule, the state or the batch of the hidden activities does not allow it."""
+    rule, samples = settings.rule, settings.samples
+    given = hidden[0].shape[0] if hidden else samples
+    expect(rule in PERTURBING, f"settings.rule: expected vnc or nmnc, which perturb, got {rule}")
+    expect(samples <= given, f"x: expected at least {samples} samples to perturb, got {given}")
+    expect(state.key is not None, "state.key: expected a random key, got None")
+    if len(state.bases) != len(hidden):
         raise TypeError(
-            f"state: expected a basis for each of {hidden} hidden activities, as `init` gives for the rule "
-            f"{settings.rule}, got {len(state.bases)}"
+            f"state: expected a basis for each of {len(hidden)} hidden activities, as `init` gives for the rule "
+            f"{rule}, got {len(state.bases)}"
         )
+    expect_number("state.feedback", state.feedback, len(hidden), "the hidden activities")

@@ -136,6 +136,25 @@ def test_a_recurrent_network(backend, dtype_name, every, leak):
             assert_linear(got, want, 6 * 5, max(growth, 1) * float(xp.max(xp.abs(passed.output))))
 
 
+def test_coordinates_and_passes_of_another_size_are_refused():
+    network = initialisation.dense_network(random.key(6, np), (5, 8, 7, 3), np.float64)
+    x, basis = np.ones((4, 5)), basis_of(2, 8, 3, np.float64, np)
+    passed = feedforward.forward(network, x, tanh)
+    tail = factored.feedforward_tail(network, passed, 1, basis, tanh)
+    for shape in ((3,), (2, 3), (6, 1, 3)):
+        with pytest.raises(ValueError, match=r"coordinates: expected batch axes that end in \[4\] as in passed, got"):
+            tail(np.ones(shape))
+    with pytest.raises(ValueError, match="passed.hidden: expected 2 as in the hidden layers of network, got 1"):
+        factored.feedforward_tail(network, feedforward.forward(network[:2], x, tanh), 1, basis, tanh)
+    cells = (
+        Cell(np.eye(6), np.ones((6, 3)), np.zeros(6)),
+        *initialisation.dense_network(random.key(1, np), (6, 2), float),
+    )
+    ran = recurrent.forward(cells, np.ones((4, 5, 3)), tanh)
+    with pytest.raises(ValueError, match="passed.hidden: expected 4 as in the steps of x, got 5"):
+        factored.recurrent_tail(cells, np.ones((4, 4, 3)), ran, 2, basis_of(1, 6, 2, np.float64, np), tanh)
+
+
 @pytest.mark.parametrize("backend", UNCOMPILED)
 def test_the_method_in_one_call_takes_the_same_draws(backend, dtype_name):
     """`estimate_jacobian` with the factored tail and no basis draws what it draws with the basis."""

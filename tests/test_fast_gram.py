@@ -56,3 +56,13 @@ def test_what_it_does_not_offer_is_refused():
         gram.fit(activity_of(9, 40, np, np.float64), dimension=2, centring="mean-added")
     with pytest.raises(ValueError, match="dimension: expected at most n = 9 units, got 10"):
         gram.fit(activity_of(40, 9, np, np.float64), dimension=10)
+    for samples, centring in ((3, "uncentred"), (4, "centred")):
+        with pytest.raises(ValueError, match=f"activity: expected enough samples for d = 4 {centring} components"):
+            gram.fit(activity_of(samples, 9, np, np.float64), dimension=4, centring=centring)
+
+
+def test_columns_beyond_the_rank_are_finite_under_jit():
+    jax = pytest.importorskip("jax")
+    flat = np.outer(np.arange(1.0, 5.0), np.ones(7))
+    basis = np.asarray(jax.jit(lambda activity: gram.fit(activity, dimension=3))(flat).basis)
+    np.testing.assert_allclose(basis.T @ basis, np.diag([1.0, 0.0, 0.0]), atol=1e-12)

@@ -94,3 +94,15 @@ def test_samples_that_cannot_be_shared_out_are_refused():
     key, network, x, bases = jax.tree.map(jnp.asarray, problem())
     with pytest.raises(ValueError, match="expected a multiple of 3 samples, got 8"):
         streamed.estimates(key, network, x, bases, activation=tanh, sigma=0.1, draws=2, mesh=mesh)
+
+
+def test_other_meshes_are_refused():
+    key, network, x, bases = jax.tree.map(jnp.asarray, problem())
+    for mesh, kind, message in (
+        (None, TypeError, "mesh: expected a mesh of jax.sharding, got NoneType"),
+        (jax.sharding.AbstractMesh((1,), ("draws",)), ValueError, r"mesh: expected the axes .* got \('draws',\)"),
+    ):
+        with pytest.raises(kind, match=message):
+            streamed.estimates(key, network, x, bases, activation=tanh, sigma=0.1, draws=2, mesh=mesh)
+        with pytest.raises(kind, match=message):
+            streamed.moments_of(x, mesh=mesh)

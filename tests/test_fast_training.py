@@ -13,9 +13,11 @@ from test_fast_factored import assert_linear
 
 from nmnc_ref import random, training
 from nmnc_ref.__main__ import main
+from nmnc_ref.fast import direct, through_time
 from nmnc_ref.fast import training as fast_training
-from nmnc_ref.nn import convolution, initialisation
+from nmnc_ref.nn import convolution, feedforward, initialisation, recurrent
 from nmnc_ref.nn.activation import tanh
+from nmnc_ref.nn.dense import Dense
 from nmnc_ref.nn.layer import parameters
 from nmnc_ref.nn.loss import softmax_cross_entropy, squared_error
 from nmnc_ref.route import Direct, Layerwise, ThroughTime
@@ -196,9 +198,36 @@ def test_what_it_cannot_do_is_refused():
     )
     with pytest.raises(ValueError, match="expected at least 6 samples to perturb, got 5"):
         fast_training.step(state, x, target, loss=squared_error, **given)
+    passed = feedforward.forward(state.network, x, tanh)
+    settings = training.Settings("nmnc", dimension=2, samples=3)
+    for changed, kind, message in (
+        ({"key": None}, ValueError, "state.key: expected a random key, got None"),
+        ({"bases": state.bases[:1]}, TypeError, "state: expected a basis for each of 2 hidden activities"),
+        ({"feedback": state.feedback[:1]}, ValueError, "state.feedback: expected 2 as in the hidden activities, got 1"),
+    ):
+        with pytest.raises(kind, match=message):
+            direct.learned(state._replace(**changed), passed, Direct(tanh), settings)
+        with pytest.raises(kind, match=message):
+            training.learn_feedback(state._replace(**changed), x, route=Direct(tanh), settings=settings)
+    with pytest.raises(ValueError, match=r"settings.rule: expected vnc or nmnc, which perturb, got backpropagation"):
+        direct.learned(state, passed, Direct(tanh), training.Settings("backpropagation"))
     given["settings"] = training.Settings("nmnc", dimension=None, explained=0.9)
     with pytest.raises(ValueError, match=r"settings: expected a dimension, got an explained share of 0\.9"):
         fast_training.fit_manifolds(state, x, **given)
+
+
+def test_steps_that_are_not_those_of_the_pass_are_refused():
+    draw = lambda i, *shape: random.normal(random.key(i, np), shape, np.float64)  # noqa: E731
+    network = (recurrent.Cell(draw(1, 6, 6), draw(2, 6, 3), draw(3, 6)), Dense(draw(4, 2, 6), draw(5, 2)))
+    x, route = draw(6, 4, 5, 3), ThroughTime(tanh)
+    hidden = recurrent.forward(network, x, tanh).hidden
+    noises = tuple(draw(7 + t, 2, 4, 6) for t in range(5))
+    for parts, message in (
+        ((hidden[:2], noises[:2]), "hidden: expected 5 as in the steps of x, got 2"),
+        ((hidden, noises[:4]), "noises: expected 5 as in the steps of x, got 4"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            through_time.responses(network, x, *parts, route)
 
 
 def test_golden_trajectories(dtype_name, monkeypatch, capsys):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from nmnc_ref import estimator, feedback, perturbation, random
-from nmnc_ref.arrays import expect, expect_number, namespace
+from nmnc_ref import estimator, feedback, perturbation, random, training
+from nmnc_ref.arrays import namespace
 from nmnc_ref.checked import checked
 from nmnc_ref.fast import factored
 from nmnc_ref.nn import feedforward
@@ -21,10 +21,8 @@ def learned(state: State, passed: feedforward.Forward, route: Direct, settings: 
         route: direct feedback.
         settings: how the network learns.
     """
+    training.expect_to_learn(state, settings, passed.hidden)
     xp, samples = namespace(state.key), settings.samples
-    given = passed.output.shape[0]
-    expect(samples <= given, f"x: expected at least {samples} samples to perturb, got {given}")
-    expect_number("state.bases", state.bases, len(passed.hidden), "the hidden layers")
     passed = feedforward.Forward(*(tuple(each[:samples, ...] for each in part) for part in passed))
     key, fresh = xp.unstack(random.split(state.key, 2))
     keys = xp.unstack(random.split(fresh, len(state.bases)))

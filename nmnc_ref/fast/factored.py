@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nmnc_ref.arrays import Array, Basis, Float, at_most, expect_length, namespace
+from nmnc_ref.arrays import Array, Basis, Float, at_most, expect, expect_length, expect_number, namespace
 from nmnc_ref.checked import checked
 from nmnc_ref.nn import feedforward, recurrent
 from nmnc_ref.nn.activation import Activation
@@ -63,6 +63,9 @@ class FeedforwardTail:
         return (self._read(change) - self._read(-change)) / 2
 
     def _read(self, change: Array) -> Array:
+        batch, given = self.preactivation.shape[:-1], change.shape[:-1]
+        same = given[len(given) - len(batch) :] == batch
+        expect(same, f"coordinates: expected batch axes that end in {list(batch)} as in passed, got {list(given)}")
         s = of_rank(self.preactivation, change.ndim) + change
         return feedforward.Tail(self.above, self.activation)(self.activation.value(s)) if self.above else s
 
@@ -85,6 +88,7 @@ def feedforward_tail(
         activation: φ.
     """
     at_most("layer", layer, len(network) - 1, "the last hidden layer of network")
+    expect_number("passed.hidden", passed.hidden, len(network) - 1, "the hidden layers of network")
     lower, above = composed(network[layer], basis), tuple(network[layer + 1 :])
     return FeedforwardTail(lower, passed.preactivation[layer], above, activation)
 
@@ -145,6 +149,7 @@ def recurrent_tail(
         every: read out at every step, not at the last alone.
     """
     (cell, read_out), last = network, x.shape[1]
+    expect_number("passed.hidden", passed.hidden, last, "the steps of x")
     at_most("step", step, last, "the number of steps of x")
     state = passed.activity[step]
     above = None if step == last else recurrent.tail(network, x, step + 1, activation, leak=leak, every=every)

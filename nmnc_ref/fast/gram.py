@@ -30,10 +30,13 @@ def fit(activity: Float[Array, "B n"], *, dimension: Count, centring: Centring =
         centring: "uncentred": of X; "centred": of X minus its mean.
 
     Returns:
-        The manifold, as of `manifold.fit`.
+        The manifold, as of `manifold.fit`; under `jax.jit`, columns beyond the rank are 0 if B < n.
     """
     xp, (samples, n) = namespace(activity), activity.shape
     expect(n >= dimension, f"dimension: expected at most n = {n} units, got {dimension}")
+    most = samples if centring == "uncentred" else samples - 1
+    wanted = f"enough samples for d = {dimension} {centring} components"
+    expect(most >= dimension, f"activity: expected {wanted}, got shape [{samples}, {n}]")
     average, deviation = centred(activity) if centring == "centred" else (mean(activity), activity)
     expect_squares("activity", deviation)
     tall = samples >= n
@@ -42,11 +45,14 @@ def fit(activity: Float[Array, "B n"], *, dimension: Count, centring: Centring =
     spectrum = xp.clip(xp.flip(ascending), min=0.0)
     decomposed, given = (4 * xp.finfo(each.dtype).eps * n for each in (wide, activity))
     floor = max(decomposed, given**2)  # `fit` has its floor for the singular values of what is given
-    rank = xp.sum(xp.astype(spectrum > floor * spectrum[0], xp.int32))
+    seen = spectrum > floor * spectrum[0]
+    rank = xp.sum(xp.astype(seen, xp.int32))
     if is_concrete(rank) and dimension > int(rank):
         raise manifold.RankError(f"activity: expected rank of at least d = {dimension} ({centring}), got {int(rank)}")
     basis = xp.flip(vectors, axis=1)[:, :dimension]
-    basis = basis if tall else wide.T @ basis / xp.sqrt(samples * spectrum[None, :dimension])
+    if not tall:
+        kept, scales = xp.astype(seen, wide.dtype), xp.sqrt(samples * xp.where(seen, spectrum, 1.0))
+        basis = wide.T @ basis * (kept / scales)[None, :dimension]
     return manifold.Manifold(signed(xp.astype(basis, activity.dtype)), xp.astype(spectrum, activity.dtype), average)
 
 

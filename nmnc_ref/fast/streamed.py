@@ -1,23 +1,25 @@
 """Estimates from any number of perturbations in bounded memory, on one device or many, under JAX.
 
-Draw k of sample i has a key of its own, `fold_in(fold_in(key, k), i)`: what it is depends neither on how many draws are
-in memory at a time nor on which device makes it. Draws and samples are shared out over a mesh with the axes "draws" and
-"batch", on one host or, after `jax.distributed.initialize`, on several. Devices exchange nothing but their sums, once
-for each estimate: n_o·d numbers for each layer.
+Draw k of sample i at hidden layer l has a key of its own, `fold_in(fold_in(fold_in(key, l − 1), k), i)`: what it is
+depends neither on how many draws are in memory at a time nor on which device makes it. Draws and samples are shared out
+over a mesh with the axes "draws" and "batch", on one host or, after `jax.distributed.initialize`, on several. Devices
+exchange nothing but their sums, once for each estimate: n_o·d numbers for each layer.
 
     mesh = streamed.mesh(draws=4, batch=2)
     estimate = jax.jit(functools.partial(streamed.estimates, mesh=mesh, activation=relu, sigma=0.01, draws=10**6))
-    C = estimate(key, network, x, bases)
+    everywhere = NamedSharding(mesh, PartitionSpec())  # arrays that are on one device alone are refused by JAX
+    C = estimate(*jax.device_put((key, network, x, bases), everywhere))
 """
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, PartitionSpec
+from jax.sharding import AbstractMesh, Mesh, PartitionSpec
 
 from nmnc_ref import moments, random
 from nmnc_ref.arrays import Array, Basis, Float, Key, at_most, expect, expect_number
@@ -70,7 +72,7 @@ def estimates(
         antithetic: pairs of perturbations, or one-sided.
         mesh: devices with the axes "draws" and "batch".
     """
-    shares = mesh.shape
+    shares = _shares(mesh, *AXES)
     expect_number("bases", bases, len(network) - 1, "the hidden layers of network")
     expect(x.shape[0] % shares["batch"] == 0, f"x: expected a multiple of {shares['batch']} samples, got {x.shape[0]}")
     own = -(-draws // shares["draws"])
@@ -116,7 +118,7 @@ def moments_of(activity: Float[Array, "B n"], *, mesh: Mesh) -> moments.Moments:
         activity: x; the number of samples is a multiple of the devices along "batch".
         mesh: devices with an axis "batch".
     """
-    number = mesh.shape["batch"]
+    number = _shares(mesh, "batch")["batch"]
     expect(
         activity.shape[0] % number == 0, f"activity: expected a multiple of {number} samples, got {activity.shape[0]}"
     )
@@ -128,3 +130,11 @@ def moments_of(activity: Float[Array, "B n"], *, mesh: Mesh) -> moments.Moments:
     return jax.shard_map(
         of_device, mesh=mesh, in_specs=PartitionSpec("batch"), out_specs=PartitionSpec(), check_vma=False
     )(activity)
+
+
+def _shares(mesh: Mesh, *axes: str) -> Mapping[str, int]:
+    """Return the number of devices along each axis of a mesh that has the axes wanted."""
+    if not isinstance(mesh, (Mesh, AbstractMesh)):
+        raise TypeError(f"mesh: expected a mesh of jax.sharding, got {type(mesh).__name__}")
+    expect(set(axes) <= set(mesh.shape), f"mesh: expected the axes {axes}, got {tuple(mesh.shape)}")
+    return mesh.shape

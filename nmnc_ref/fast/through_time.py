@@ -7,7 +7,7 @@ the t trajectories together that have been perturbed until then.
 from __future__ import annotations
 
 from nmnc_ref import feedback, training
-from nmnc_ref.arrays import Array, Float, expect, expect_number, namespace
+from nmnc_ref.arrays import Array, Float, expect_number, namespace
 from nmnc_ref.checked import checked
 from nmnc_ref.nn import recurrent
 from nmnc_ref.numerics import of_rank
@@ -32,8 +32,7 @@ def learned(
         settings: how the network learns.
     """
     samples = settings.samples
-    expect(samples <= x.shape[0], f"x: expected at least {samples} samples to perturb, got {x.shape[0]}")
-    expect_number("state.bases", state.bases, len(passed.hidden), "the steps of x")
+    training.expect_to_learn(state, settings, passed.hidden)
     noises, sigmas, key = training.perturbations(state, settings=settings)
     hidden = tuple(activity[:samples, :] for activity in passed.hidden)
     found = responses(state.network, x[:samples, ...], hidden, noises, route, antithetic=settings.antithetic)
@@ -66,7 +65,9 @@ def responses(
         route: feedback through time.
         antithetic: pairs of perturbations, or one-sided.
     """
-    (cell, read_out), last = network, len(hidden) - 1
+    (cell, read_out), last = network, x.shape[1] - 1
+    expect_number("hidden", hidden, x.shape[1], "the steps of x")
+    expect_number("noises", noises, x.shape[1], "the steps of x")
     xp, drive = namespace(x), cell.drive(x)
     h, found = None, {}
     for t, (state, noise) in enumerate(zip(hidden, noises, strict=True)):
