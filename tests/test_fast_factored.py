@@ -148,7 +148,7 @@ def test_coordinates_and_passes_of_another_size_are_refused():
         factored.feedforward_tail(network, feedforward.forward(network[:2], x, tanh), 1, basis, tanh)
     cells = (
         Cell(np.eye(6), np.ones((6, 3)), np.zeros(6)),
-        *initialisation.dense_network(random.key(1, np), (6, 2), float),
+        *initialisation.dense_network(random.key(1, np), (6, 2), np.float64),
     )
     ran = recurrent.forward(cells, np.ones((4, 5, 3)), tanh)
     with pytest.raises(ValueError, match="passed.hidden: expected 4 as in the steps of x, got 5"):
