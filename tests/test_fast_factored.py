@@ -144,14 +144,14 @@ def test_coordinates_and_passes_of_another_size_are_refused():
     for shape in ((3,), (2, 3), (6, 1, 3)):
         with pytest.raises(ValueError, match=r"coordinates: expected batch axes that end in \[4\] as in passed, got"):
             tail(np.ones(shape))
-    with pytest.raises(ValueError, match="passed.hidden: expected 2 as in the hidden layers of network, got 1"):
+    with pytest.raises(ValueError, match=r"passed\.hidden: expected 2 as in the hidden layers of network, got 1"):
         factored.feedforward_tail(network, feedforward.forward(network[:2], x, tanh), 1, basis, tanh)
     cells = (
         Cell(np.eye(6), np.ones((6, 3)), np.zeros(6)),
         *initialisation.dense_network(random.key(1, np), (6, 2), np.float64),
     )
     ran = recurrent.forward(cells, np.ones((4, 5, 3)), tanh)
-    with pytest.raises(ValueError, match="passed.hidden: expected 4 as in the steps of x, got 5"):
+    with pytest.raises(ValueError, match=r"passed\.hidden: expected 4 as in the steps of x, got 5"):
         factored.recurrent_tail(cells, np.ones((4, 4, 3)), ran, 2, basis_of(1, 6, 2, np.float64, np), tanh)
 
 
