@@ -10,13 +10,14 @@ are alike, and biases and targets bring outputs and errors near zero; else noise
 from __future__ import annotations
 
 import itertools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from nmnc_ref.checked import checked
+from nmnc_ref.nn import feedforward
 from nmnc_ref.oracle.audit.expected import Part, expected_parts
-from nmnc_ref.oracle.audit.problem import ACTIVATIONS, Declaration, Problem, forward, read_only
+from nmnc_ref.oracle.audit.problem import ACTIVATIONS, LOSSES, Declaration, Problem, forward, layers, read_only
 from nmnc_ref.oracle.audit.smoothing import POINTS
 from nmnc_ref.scalars import Index
 
@@ -26,6 +27,8 @@ LARGE_SIGMA = 1.0
 """Large enough for the mean of non-linear tails to change by a fifth or more."""
 QUIET = 3.0
 """Outputs, differences between inputs, and three tenths of the errors, where there is no baseline; in units of σ."""
+FELT = 0.3
+"""Least norm of a gradient where σ is large."""
 GAP = 0.15
 """Least distance of a ReLU unit from its kink, several times what perturbations of size SIGMA cause."""
 
@@ -91,7 +94,7 @@ def _of_activation(draw: _Draw, activation: str) -> list[Probe]:
         Probe("silent", "zero output weights: nothing responds", silent),
     ]
     if activation != "identity" and declared.noise != "other":
-        curved = draw.problem(activation, (3, 5, 6, 3), (4, 3), batch=2, draws=32, sigma=_large(declared), quiet=False)
+        curved = draw.felt(activation, (3, 5, 6, 3), (4, 3), batch=2, draws=32, sigma=_large(declared), quiet=False)
         found.append(
             Probe("large σ", "the mean is that of the smoothed network (E8), or not (E21)", curved, linear=False)
         )
@@ -171,6 +174,16 @@ class _Draw(NamedTuple):
         )
         target = self._target(forward(problem).output, loss, QUIET * sigma / 0.3 if quiet else 1.0)
         return self.with_bases(problem._replace(target=read_only(target)), dimensions)
+
+    def felt(self, activation: str, *arguments: Any, **named: Any) -> Problem:
+        """Return the first problem of which every gradient is large enough to be seen under large noise."""
+        while True:
+            found = self.problem(activation, *arguments, **named)
+            passed = feedforward.backpropagation(
+                layers(found), found.x, found.target, ACTIVATIONS[activation], LOSSES[found.loss]
+            )
+            if all(np.linalg.norm(array) >= FELT for layer in passed.gradient for array in layer):
+                return found
 
     def with_bases(self, problem: Problem, dimensions: tuple[int, ...]) -> Problem:
         """Return the problem with bases that hold the mean activity, where the declaration asks for bases."""
