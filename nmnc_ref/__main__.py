@@ -11,7 +11,7 @@ from typing import Any
 import nmnc_ref
 from nmnc_ref.bench import command as bench
 from nmnc_ref.oracle.audit import command as audit
-from nmnc_ref.oracle.command_line import INTERRUPTED, USAGE, Help, UsageError, install, printable
+from nmnc_ref.oracle.command_line import INTERRUPTED, USAGE, Help, UsageError, install
 from nmnc_ref.oracle.vectors import command as vectors
 
 COMMANDS: tuple[Any, ...] = (vectors, audit, bench)
@@ -47,7 +47,7 @@ def main(
     try:
         return options.run(options)
     except UsageError as error:
-        print(f"nmnc_ref: {printable(error)}", file=sys.stderr)
+        print(f"nmnc_ref: {error}", file=sys.stderr)
         return USAGE
     except KeyboardInterrupt:
         print("nmnc_ref: interrupted", file=sys.stderr)
