@@ -61,10 +61,7 @@ def fit(
     """
     expect_one(dimension, explained)
     samples, n = activity.shape
-    expect(n >= (dimension or 1), f"dimension: expected at most n = {n} units, got {dimension}")
-    most = min(samples if centring == "uncentred" else samples - 1, n)
-    wanted = f"enough samples for d = {dimension or 1} {centring} components"
-    expect(most >= (dimension or 1), f"activity: expected {wanted}, got shape [{samples}, {n}]")
+    most = expect_components(samples, n, dimension or 1, centring)
     xp, (mean, deviation) = namespace(activity), centred(activity)
     decomposed = activity if centring == "uncentred" else deviation
     expect_squares("activity", decomposed)
@@ -130,6 +127,15 @@ def projector(basis: Basis[Array, "n d"]) -> Float[Array, "n n"]:
         basis: U.
     """
     return basis @ basis.T
+
+
+def expect_components(samples: int, n: int, dimension: int, centring: str) -> int:
+    """Return how many components so many samples of n units have at most, which must be `dimension` or more."""
+    expect(n >= dimension, f"dimension: expected at most n = {n} units, got {dimension}")
+    most = min(samples if centring == "uncentred" else samples - 1, n)
+    wanted = f"enough samples for d = {dimension} {centring} components"
+    expect(most >= dimension, f"activity: expected {wanted}, got shape [{samples}, {n}]")
+    return most
 
 
 def expect_one(dimension: int | None, explained: float | None) -> None:

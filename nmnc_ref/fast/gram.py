@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from nmnc_ref import manifold
-from nmnc_ref.arrays import Array, Float, expect, is_concrete, namespace
+from nmnc_ref.arrays import Array, Float, is_concrete, namespace
 from nmnc_ref.checked import checked
 from nmnc_ref.numerics import centred, expect_squares, mean, signed
 from nmnc_ref.scalars import Choice, Count
@@ -33,10 +33,7 @@ def fit(activity: Float[Array, "B n"], *, dimension: Count, centring: Centring =
         The manifold, as of `manifold.fit`; under `jax.jit`, columns beyond the rank are 0 if B < n.
     """
     xp, (samples, n) = namespace(activity), activity.shape
-    expect(n >= dimension, f"dimension: expected at most n = {n} units, got {dimension}")
-    most = samples if centring == "uncentred" else samples - 1
-    wanted = f"enough samples for d = {dimension} {centring} components"
-    expect(most >= dimension, f"activity: expected {wanted}, got shape [{samples}, {n}]")
+    manifold.expect_components(samples, n, dimension, centring)
     average, deviation = centred(activity) if centring == "centred" else (mean(activity), activity)
     expect_squares("activity", deviation)
     tall = samples >= n
