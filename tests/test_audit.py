@@ -570,6 +570,19 @@ def test_other_slips_are_found_and_left_unexplained(slip):
         report.assert_ok()
 
 
+def test_estimates_that_leave_the_manifold_a_little_are_found():
+    """By a hundredth, too little for the questions about mean and variance."""
+    own = stranger("jacobian", target="projected")
+
+    def estimate(problem, seed):
+        rng = np.random.default_rng([seed, 1])
+        return tuple(array + 0.01 * np.std(array) * rng.normal(size=array.shape) for array in own(problem, seed))
+
+    report = oracle.audit(estimate, "jacobian", target="projected", activations=("tanh",), calls=1_200)
+    assert report.verdict == "defect"
+    assert {check.question for check in report.findings} == {"confinement"}
+
+
 def test_a_wrong_scale_of_another_kind_is_named_with_the_kind():
     words = {"perturbs": "weights", "response": "batch-loss", "simultaneous": True, "output_layer": True}
     estimate = stranger("weight-gradient", "no 1/K", **words)
