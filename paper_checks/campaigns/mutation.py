@@ -42,12 +42,14 @@ ON_NUMPY = f"{PYTEST} -k 'not jax and not strict and not torch'"
 OF_ALL = "metamorphic range properties checked"
 """Test files that call every function."""
 OF_OTHERS = {
+    "command": "command_line",
     "checked": "arrays scalars",
     "range": "numerics",
     "estimator": "noise_correlation perturbation",
     "manifold": "alignment",
     "feedforward": "activation dense initialisation layer loss",
     "training": "credit feedback route sgd",
+    "fast_training": "fast_direct fast_through_time",
 }
 """Test files that concern modules of other names."""
 SECONDS = 900
@@ -65,8 +67,9 @@ class Mutant(NamedTuple):
 
 
 def sources(only: list[str]) -> list[Path]:
-    """Return the modules of the library that broken variants are made of."""
-    found = [path for path in sorted(Path("nmnc_ref").rglob("*.py")) if path.name not in ("__init__.py", "__main__.py")]
+    """Return the modules of the library that broken variants are made of: the mathematics and the oracle."""
+    every = sorted(path for path in Path("nmnc_ref").rglob("*.py") if "bench" not in path.parts)
+    found = [path for path in every if path.name not in ("__init__.py", "__main__.py")]
     return [path for path in found if not only or any(str(path).startswith(f"nmnc_ref/{name}") for name in only)]
 
 
@@ -81,15 +84,22 @@ def mutants(path: Path) -> Iterator[Mutant]:
         yield from (Mutant(str(path), name, occurrence) for occurrence in range(places))
 
 
+def own(module: str) -> str:
+    """Return the name of the test file of a module."""
+    return next((file for file, modules in OF_OTHERS.items() if module in modules.split()), module)
+
+
 def commands(by: str, path: Path) -> list[str]:
     """Return what Python is asked to run to notice that a module is broken, fastest first."""
     if by == "claims":
         return ["-m paper_checks"]
     if "oracle" in path.parts:
-        return [f"{ON_NUMPY} {file}" for file in sorted(Path("tests").glob(f"test_{path.parts[2]}*.py"))]
-    others = (name for name, modules in OF_OTHERS.items() if path.stem in modules.split())
-    own = f"fast_{path.stem}" if "fast" in path.parts else next(others, path.stem)
-    files = [Path(f"tests/test_{name}.py") for name in dict.fromkeys(f"{own} {OF_ALL}".split())]
+        part, *inside = path.relative_to("nmnc_ref/oracle").with_suffix("").parts
+        patterns = (f"{own(part)}*", *inside)
+        files = sorted({file for each in patterns for file in Path("tests").glob(f"test_{each}.py")})
+        return [f"{ON_NUMPY} {file}" for file in files]
+    name = own(f"fast_{path.stem}" if "fast" in path.parts else path.stem)
+    files = [Path(f"tests/test_{each}.py") for each in dict.fromkeys(f"{name} {OF_ALL}".split())]
     tests = [f"{ON_NUMPY} {file}" for file in files if file.exists()]
     vectors = "-m nmnc_ref vectors check --impl nmnc_ref.oracle.vectors.adapter:on_numpy"
     everywhere = [f"{PYTEST} {file}" for file in files[:1] if file.exists()]
