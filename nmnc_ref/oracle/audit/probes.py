@@ -10,7 +10,7 @@ are alike, and biases and targets bring outputs and errors near zero; else noise
 from __future__ import annotations
 
 import itertools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -28,7 +28,7 @@ LARGE_SIGMA = 1.0
 QUIET = 3.0
 """Outputs, differences between inputs, and three tenths of the errors, where there is no baseline; in units of σ."""
 FELT = 0.3
-"""Least norm of a gradient where σ is large."""
+"""Least norm of a gradient, in units of the errors, where noise is large: where σ is, and without a baseline."""
 GAP = 0.15
 """Least distance of a ReLU unit from its kink, several times what perturbations of size SIGMA cause."""
 
@@ -94,7 +94,7 @@ def _of_activation(draw: _Draw, activation: str) -> list[Probe]:
         Probe("silent", "zero output weights: nothing responds", silent),
     ]
     if activation != "identity" and declared.noise != "other":
-        curved = draw.felt(activation, (3, 5, 6, 3), (4, 3), batch=2, draws=32, sigma=_large(declared), quiet=False)
+        curved = draw.problem(activation, (3, 5, 6, 3), (4, 3), batch=2, draws=32, sigma=_large(declared))
         found.append(
             Probe("large σ", "the mean is that of the smoothed network (E8), or not (E21)", curved, linear=False)
         )
@@ -117,6 +117,14 @@ def _many(declared: Declaration) -> int:
     return 4 if declared.response == "batch-loss" and declared.simultaneous else 1  # where all the rest is noise
 
 
+def _smallest_gradient(problem: Problem) -> float:
+    """Return the least norm of the gradient of the loss by any array of weights or biases."""
+    passed = feedforward.backpropagation(
+        layers(problem), problem.x, problem.target, ACTIVATIONS[problem.activation], LOSSES[problem.loss]
+    )
+    return min(float(np.linalg.norm(array)) for layer in passed.gradient for array in layer)
+
+
 class _Draw(NamedTuple):
     """Draws problems for a declaration."""
 
@@ -134,16 +142,41 @@ class _Draw(NamedTuple):
         sigma: float = SIGMA,
         loss: str = "squared error",
         sites: tuple[int, ...] | None = None,
-        quiet: bool | None = None,
     ) -> Problem:
         """Return a problem with weights and inputs of order one and, where declared, bases of these dimensions.
 
-        One that is `quiet`, as those without a baseline are, has outputs and errors of the order of σ.
+        Without a baseline, outputs and errors are of the order of σ, unless it is large. Where noise is large, it is
+        the first of the problems drawn whose every gradient stands out.
         """
-        quiet = self.declaration.measures == "value" if quiet is None else quiet
+        large = sigma > SIGMA
+        quiet = QUIET * sigma if self.declaration.measures == "value" and not large else 0.0
+        errors = quiet / 0.3 if quiet else 1.0
+        while True:
+            weights, biases, x = self._network(activation, widths, batch, quiet)
+            found = Problem(
+                weights=weights,
+                biases=biases,
+                activation=activation,
+                x=x,
+                target=read_only(np.zeros((batch, widths[-1]))),
+                loss=loss,
+                sigma=sigma,
+                draws=_many(self.declaration) * draws,
+                bases=None,
+                sites=tuple(range(len(dimensions))) if sites is None else sites,
+            )
+            target = read_only(self._target(forward(found).output, loss, errors))
+            found = self.with_bases(found._replace(target=target), dimensions)
+            if not (quiet or large) or _smallest_gradient(found) >= FELT * errors:
+                return found
+
+    def _network(
+        self, activation: str, widths: tuple[int, ...], batch: int, quiet: float
+    ) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...], np.ndarray]:
+        """Return weights, biases and inputs [B, n_0]; `quiet`, if any, is the size of outputs and differences of inputs."""
         x = self.generator.normal(size=(batch, widths[0]))
         if quiet:
-            x = x[:1] + QUIET * sigma * x
+            x = x[:1] + quiet * x
         activity = x
         weights: list[np.ndarray] = []
         biases: list[np.ndarray] = []
@@ -159,31 +192,8 @@ class _Draw(NamedTuple):
             activity_below, activity = activity, ACTIVATIONS[activation].value(activity @ weight.T + bias)
         if quiet:
             output = activity_below @ weights[-1].T
-            biases[-1] = QUIET * sigma * self.generator.normal(size=widths[-1]) - output.mean(axis=0)
-        problem = Problem(
-            weights=tuple(map(read_only, weights)),
-            biases=tuple(map(read_only, biases)),
-            activation=activation,
-            x=read_only(x),
-            target=read_only(np.zeros((batch, widths[-1]))),
-            loss=loss,
-            sigma=sigma,
-            draws=_many(self.declaration) * draws,
-            bases=None,
-            sites=tuple(range(len(dimensions))) if sites is None else sites,
-        )
-        target = self._target(forward(problem).output, loss, QUIET * sigma / 0.3 if quiet else 1.0)
-        return self.with_bases(problem._replace(target=read_only(target)), dimensions)
-
-    def felt(self, activation: str, *arguments: Any, **named: Any) -> Problem:
-        """Return the first problem of which every gradient is large enough to be seen under large noise."""
-        while True:
-            found = self.problem(activation, *arguments, **named)
-            passed = feedforward.backpropagation(
-                layers(found), found.x, found.target, ACTIVATIONS[activation], LOSSES[found.loss]
-            )
-            if all(np.linalg.norm(array) >= FELT for layer in passed.gradient for array in layer):
-                return found
+            biases[-1] = quiet * self.generator.normal(size=widths[-1]) - output.mean(axis=0)
+        return tuple(map(read_only, weights)), tuple(map(read_only, biases)), read_only(x)
 
     def with_bases(self, problem: Problem, dimensions: tuple[int, ...]) -> Problem:
         """Return the problem with bases that hold the mean activity, where the declaration asks for bases."""
