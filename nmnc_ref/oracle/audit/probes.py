@@ -173,7 +173,7 @@ class _Draw(NamedTuple):
     def _network(
         self, activation: str, widths: tuple[int, ...], batch: int, quiet: float
     ) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...], np.ndarray]:
-        """Return weights, biases and inputs [B, n_0]; `quiet`, if any, is the size of outputs and differences of inputs."""
+        """Return weights, biases and inputs [B, n_0]; what differs is as small as `quiet`, if that is not 0."""
         x = self.generator.normal(size=(batch, widths[0]))
         if quiet:
             x = x[:1] + quiet * x
