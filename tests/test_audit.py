@@ -236,6 +236,19 @@ def test_responses_at_small_sigma_are_linear(perturbs, simultaneous, words):
         np.testing.assert_allclose(respond(made, declaration, 0 * z)[0], made.offset, atol=1e-12)
 
 
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize(("noise", "most"), [("gaussian", 2), ("sphere", 8)])
+def test_what_is_estimated_stands_out_from_the_noise_of_every_kind(noise, most, activation):
+    claims = itertools.starmap(Declaration, itertools.product(("jacobian", *GRADIENTS), ("full", "projected")))
+    asked = [kind for claim in claims for kind in kinds(claim) if kind.noise == noise]
+    assert len(asked) > 60
+    for kind in asked:
+        for probe in filter(lambda probe: probe.linear, probes(kind, 0, (activation,))):
+            for mean, covariance in ((part.mean, part.covariance) for part in expected_parts(probe.problem, kind)):
+                variance_along = mean @ covariance @ mean / ((mean @ mean) or 1.0)
+                assert variance_along <= most * probing.NOISE * (mean @ mean), (kind, probe.name)
+
+
 @pytest.mark.parametrize("activation", ["tanh", "relu"])
 def test_the_mean_at_large_sigma_is_that_of_the_smoothed_slopes(activation):
     """E[J(x + ξ)] of the lower layer is W_2 diag E[φ'(s + σ|w| z)] W_1, one Gaussian integral for each unit."""

@@ -73,6 +73,14 @@ KINDS: dict[str, dict[str, Any]] = {
         "simultaneous": True,
         "output_layer": True,
     },
+    "weight perturbation without a baseline": {
+        "returns": "weight-gradient",
+        "perturbs": "weights",
+        "response": "batch-loss",
+        "measures": "value",
+        "simultaneous": True,
+        "output_layer": True,
+    },
     "weight perturbation for each sample": {"returns": "weight-gradient", "perturbs": "weights", "response": "loss"},
 }
 """Of the trial `kinds`; each is declared as what it is, and also as what its claim is by default."""

@@ -115,6 +115,8 @@ def _linear(draw: _Draw, activation: str) -> list[Probe]:
     loss = "squared error" if declared.measures == "value" else "softmax cross-entropy"
     wide = draw.problem(activation, (3, 23, 4), (5,), batch=2, draws=64, loss=loss)
     silent = base._replace(weights=(*base.weights[:-1], read_only(0 * base.weights[-1])))
+    if declared.measures == "value":  # the bias undid what the weights gave
+        silent = silent._replace(biases=(*base.biases[:-1], read_only(0 * base.biases[-1])))
     return [
         Probe("base", "distinct sizes; sites, where they set the order, in reverse", base),
         Probe("layers alike", "equal widths, a fourth of σ", alike),
@@ -134,8 +136,9 @@ def _large(declared: Declaration) -> float:
 
 def _many(declared: Declaration) -> int:
     """Return by how much more draws make up for the noise of a kind, so that all take about as many calls."""
-    if declared.measures == "value":
-        return 64 if declared.perturbs == "weights" else 16
+    if declared.measures == "value":  # of the whole batch; of directions that have a part of σ each
+        louder = (4 if declared.response == "batch-loss" else 1) * (4 if declared.noise == "sphere" else 1)
+        return louder * (64 if declared.perturbs == "weights" else 16)
     if declared.perturbs == "weights":  # which has more directions to search
         return 8
     return 4 if declared.response == "batch-loss" and declared.simultaneous else 1  # where all the rest is noise
