@@ -72,6 +72,7 @@ GUIDE = (ROOT / "AUDIT.md").read_text(encoding="utf-8")
 GRADIENTS = ("activity-gradient", "weight-gradient")
 LAWS = theory.estimator.LAWS
 RIGHT = stranger("jacobian")
+LAYERS = ("layer 0", "layer 1", "the output layer")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -458,7 +459,23 @@ def test_kinds_that_fit_are_audited_one_after_the_other(verdicts, verdict, left,
     monkeypatch.setattr(run.diagnosis, "of_slips", lambda measured, declaration, checks: Diagnosis())
     _, found, _, diagnosis = run._of_another_kind(Fake(), [], tuple("abc"))
     assert (found, "".join(diagnosis.kinds)) == (verdict, left)
-    assert diagnosis.advice == ("a" if verdict == "defect" else "")
+    kind = Declaration("jacobian").kind
+    judged_as = f"What was drawn first has the variances of {kind}; on problems of that it is wrong. a"
+    assert diagnosis.advice == (judged_as if verdict == "defect" else "")
+
+
+def test_what_fails_on_the_problems_of_the_kind_that_fits_is_reported():
+    """Read without a baseline, values are small there, which the estimator does not stand."""
+    right = stranger("jacobian", measures="value")
+
+    def estimate(problem, seed):
+        assert np.ptp(problem.x[:, 0]) > 0.1 or len(problem.x) == 1 or np.array_equal(problem.x[0], problem.x[1])
+        return right(problem, seed)
+
+    report = oracle.audit(estimate, "jacobian", activations=("identity",), calls=60_000)
+    assert report.verdict == "defect"
+    assert "AssertionError" in report.headline
+    assert "has the variances of" in report.advice
 
 
 def test_a_kind_that_the_calls_do_not_suffice_to_judge_is_no_defect():
@@ -468,6 +485,7 @@ def test_a_kind_that_the_calls_do_not_suffice_to_judge_is_no_defect():
     assert report.verdict == "undecided", report.headline
     assert report.kinds[0] == declare(**words)
     assert "more calls would decide it" in report.advice
+    assert report.headline.endswith(f"but may be that of {report.kinds[0].kind}.")
 
 
 def test_what_was_drawn_serves_for_every_kind_of_the_same_problem():
@@ -605,6 +623,52 @@ def test_a_wrong_scale_of_another_kind_is_named_with_the_kind():
     assert "weight perturbation" in report.advice
 
 
+def without(zero):
+    """Return a right estimator of weight gradients but for zeros: of so many arrays, these."""
+    right = stranger("weight-gradient")
+
+    def estimate(problem, seed):
+        flat = [array for pair in right(problem, seed) for array in pair]
+        found = [0 * array if index in zero(len(flat)) else array for index, array in enumerate(flat)]
+        return tuple(zip(found[::2], found[1::2], strict=True))
+
+    return estimate
+
+
+@pytest.mark.parametrize(
+    ("zero", "names"),
+    [
+        (lambda count: (count - 2, count - 1), "dW of the output layer, db of the output layer"),
+        (lambda count: range(1, count - 1, 2), "db of layer 0, db of layer 1"),
+        (
+            range,
+            ", ".join(f"{array} of {l}" for l in ("layer 0", "layer 1", "the output layer") for array in ("dW", "db")),
+        ),
+    ],
+)
+def test_zeros_are_named(zero, names):
+    report = oracle.audit(without(zero), "weight-gradient", calls=130)
+    assert report.verdict == "defect"
+    (explanation,) = report.explanations
+    assert explanation.name == "zeros in place of estimates"
+    assert explanation.detail == f"{names}: 0 at every call"
+    assert "--measures value" not in report.advice
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_clipping_is_named_in_every_precision(dtype):
+    def estimate(problem, seed):
+        return tuple((array / max(np.linalg.norm(array), 1.0)).astype(dtype) for array in RIGHT(problem, seed))
+
+    report = oracle.audit(estimate, "jacobian", activations=("tanh",), calls=2_000)
+    assert report.explanations[0].name == "estimates clipped, or scaled to a size"
+
+
+def test_an_activation_that_is_named_twice_is_asked_once():
+    once, twice = (oracle.audit(RIGHT, "jacobian", activations=("tanh",) * times, calls=200) for times in (1, 2))
+    assert once.checks == twice.checks
+
+
 def test_every_slip_has_a_line_in_the_guide():
     text = GUIDE.replace("in weights only; in biases only", "").lower()
     for name in SLIPS:
@@ -712,6 +776,11 @@ def test_the_problem_that_failed_can_be_had(capsys):
     words = [f"{adapters.__name__}:nmnc", "--returns", "jacobian", "--problem", "tanh, base", "--seed", "3"]
     assert command(*words) == 0
     out = capsys.readouterr().out
+    assert command(*words, "--report", "folder") == 2
+    assert "expected neither --json nor --report" in capsys.readouterr().err
+    (asked, *_) = probes(Declaration("jacobian"), 3, ("tanh",))
+    alone = oracle.problems("jacobian", seed=3, activations=("tanh",))
+    assert np.array_equal(alone["tanh, base"].x, asked.problem.x)
     problem = oracle.problems("jacobian", seed=3)["tanh, base"]
     returned = adapters.ADAPTERS["nmnc"](problem, 3)[0]
     assert np.array2string(returned, precision=4) in out

@@ -89,7 +89,6 @@ UNDECLARED = ", not declared"
 HARMLESS = {
     ("activation derivative left out", "identity"),
     ("activation derivative twice", "identity"),
-    ("activation derivative twice", "relu"),
     ("activation derivative at the activity, φ'(x) for φ'(s)", "identity"),
     ("activation derivative at the activity, φ'(x) for φ'(s)", "relu"),  # x > 0 where s > 0
     ("derivative threshold s ≥ 0 for s > 0", "identity"),

@@ -117,6 +117,8 @@ def _run(options: argparse.Namespace) -> int:
         declaration = declare(*(getattr(options, word) for word in Declaration._fields))
     except ValueError as error:
         raise UsageError(str(error)) from None
+    if options.problem and (options.json or options.report):
+        raise UsageError("--problem: expected neither --json nor --report with it, as one call has no verdict")
     if options.problem:
         return _call_once(options, declaration)
     if options.json:

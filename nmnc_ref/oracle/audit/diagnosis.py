@@ -23,9 +23,12 @@ from nmnc_ref.oracle.audit.report import Explanation
 from nmnc_ref.oracle.audit.slips import candidates
 from nmnc_ref.oracle.audit.variances import kind_checks
 
+ZEROS = "zeros in place of estimates"
 CLIPPED = "estimates clipped, or scaled to a size"
 OFTEN = 0.1
 """Share of the calls in which the largest size of all recurs, where something clips."""
+ALIKE = 1e-6
+"""Relative difference of sizes that are the same in float32."""
 DROWNED = (
     "The mean is so small that it is not seen under the noise, nor with it what scale it has. "
     "If no baseline is subtracted, --measures value asks problems on which there is less noise."
@@ -50,8 +53,8 @@ class Diagnosis(NamedTuple):
 
 def of_mean(measured: Sequence[Measurement], declaration: Declaration, checks: Sequence[Check]) -> Diagnosis:
     """Explain a mean that is not what was claimed: by its scale if that has a law, else by a slip."""
-    if clipped := _clipped(measured):
-        return Diagnosis((clipped,))
+    if known := _zeros(measured) or _clipped(measured):
+        return Diagnosis((known,))
     slips, law = _slips(measured, declaration, checks), scaling.fit(measured)
     if law is None and not slips and _drowned(checks):
         return Diagnosis(advice=DROWNED)
@@ -163,7 +166,16 @@ def _divided(measurement: Measurement, factors: Sequence[float]) -> Measurement:
 def _drowned(checks: Sequence[Check]) -> bool:
     """Tell whether every scale may be 0."""
     scales = [check for check in checks if check.question == "scale" and check.se > 0]  # NaN where nothing was asked
-    return all(abs(check.measured) <= scaling.LIMIT * check.se for check in scales)
+    return bool(scales) and all(abs(check.measured) <= scaling.LIMIT * check.se for check in scales)
+
+
+def _zeros(measured: Sequence[Measurement]) -> Explanation | None:
+    """Return that arrays are zero at every call, in every problem where something else was claimed."""
+    zero: dict[str, bool] = {}
+    for part, sample in (pair for each in measured for pair in each.pairs if np.any(pair[0].mean)):
+        zero[part.name] = zero.get(part.name, True) and not np.any(sample)
+    names = [name for name, always in zero.items() if always]
+    return Explanation(ZEROS, 1.0, f"{', '.join(names)}: 0 at every call") if names else None
 
 
 def _clipped(measured: Sequence[Measurement]) -> Explanation | None:
@@ -172,7 +184,7 @@ def _clipped(measured: Sequence[Measurement]) -> Explanation | None:
         tops = []
         for part, sample in (pair for each in measured for pair in each.pairs if not is_constant(pair[1], pair[0])):
             sizes = np.linalg.norm(sample, order, axis=1)
-            often = np.mean(sizes >= (1 - ROUNDING**2) * sizes.max()) >= OFTEN
+            often = np.mean(sizes >= (1 - ALIKE) * sizes.max()) >= OFTEN
             tops += [float(sizes.max())] * bool(often and part.mean.size > 1)
         if len(tops) > 1 and np.ptp(tops) <= ROUNDING * max(tops):
             return Explanation(CLIPPED, 1.0, f"many arrays have {what} of size {tops[0]:.4g} and none has larger ones")

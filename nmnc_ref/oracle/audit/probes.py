@@ -72,7 +72,7 @@ def probes(
     """
     draw = _Draw(np.random.default_rng([seed, 0x6175646974]), declaration)
     found = []
-    for activation in activations:
+    for activation in dict.fromkeys(activations):
         found += _of_activation(draw, activation)
     return tuple(found)
 

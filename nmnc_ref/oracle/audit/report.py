@@ -87,6 +87,10 @@ class Report(NamedTuple):
             return f"Of another kind: {self._mean}; {seen} that of {kind}{more}, not of {declared}."
         if self.verdict == UNDECIDED:
             open_questions = ", ".join(dict.fromkeys(check.question for check in self.findings))
+            if self.kinds:
+                kind, declared = self.kinds[0].kind, self.declaration.kind
+                variance = f"the mean is right; the variance is not that of {declared}, but may be that of {kind}"
+                return f"Undecided after {self.seconds:.0f} s: {variance}."
             if not open_questions:
                 return f"Undecided after {self.seconds:.0f} s: there was time for too few calls to ask anything."
             return f"Undecided after {self.seconds:.0f} s: no defect found, but {open_questions} could hide one."

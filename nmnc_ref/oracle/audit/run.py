@@ -85,9 +85,11 @@ def audit(
     return conduct(Session(estimate, limits(budget, calls)), declaration, seed, activations, judge)
 
 
-def problems(returns: str, *, seed: int = 0, **kind: Any) -> dict[str, Problem]:
+def problems(
+    returns: str, *, seed: int = 0, activations: tuple[str, ...] = tuple(ACTIVATIONS), **kind: Any
+) -> dict[str, Problem]:
     """Return the problems of an audit by name, as `audit` would ask them; `kind` has other words of its declaration."""
-    return {probe.name: probe.problem for probe in probes(declare(returns, **kind), seed)}
+    return {probe.name: probe.problem for probe in probes(declare(returns, **kind), seed, activations)}
 
 
 def limits(seconds: float | None, calls: int | None) -> Budget:
@@ -196,6 +198,8 @@ def _of_another_kind(
         tried.append((other, asked, fault))
     best, asked, fault = tried[0]
     slips = diagnosis.of_slips(drawing.measurements(), drawing.declaration, checks)
-    if slips.explanations or fault:
+    if slips.explanations:
         return drawing, DEFECT, checks, slips
-    return best, DEFECT, *_explain(best, asked)
+    asked, found = (asked, slips) if fault else _explain(best, asked)
+    advice = f"What was drawn first has the variances of {best.declaration.kind}; on problems of that it is wrong."
+    return best, DEFECT, asked, found._replace(advice=f"{advice} {found.advice}".rstrip())

@@ -158,13 +158,13 @@ def fit(measured: Sequence[Measurement]) -> Scaling | None:
 
 
 def _scale(measurement: Measurement, part: Part, sample: np.ndarray) -> list[Scale] | None:
-    """Return the scale of a part, none where zero is claimed; None where its mean is no multiple of the claim."""
+    """Return the scale of a part, none where zero is claimed; None where its mean is 0 or no multiple of the claim."""
     size, mean = float(np.linalg.norm(part.mean)), sample.mean(axis=0)
     if not size:
         return []
     scale, se = float(mean @ part.mean) / size**2, 0.0
     if is_constant(sample, part):
-        if np.linalg.norm(mean - scale * part.mean) > ROUNDING * np.linalg.norm(mean):
+        if not scale or np.linalg.norm(mean - scale * part.mean) > ROUNDING * np.linalg.norm(mean):
             return None
     else:
         scaled, *directions = part_checks(measurement.probe, part, sample)
