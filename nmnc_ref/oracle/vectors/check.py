@@ -103,7 +103,7 @@ def _check_case(case: Case, answer: Answer, precision: Precision, chained: bool)
         reached[stage.name] = relative
         want = _cast(stage.value, precision)
         usable = chained and own is not None and not _problem(stage, own, precision)
-        values[stage.name] = np.asarray(own, want.dtype) if usable else want
+        values[stage.name] = np.array(own, want.dtype) if usable else want  # a port may use its memory again
     return results
 
 
@@ -123,7 +123,9 @@ def _check_stage(
         got = _cast(np.asarray(got), precision) if isinstance(got, (int, float)) else np.asarray(got)
     except Missing as missing:
         return Result(case, stage, "unanswered", str(missing), missing.what), None
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # of other languages' runtimes, too
         return Result(case, stage, "failed", f"raised {in_one_line(error)}"), None
     if problem := _problem(stage, got, precision):
         return Result(case, stage, "failed", problem), got
@@ -147,15 +149,17 @@ def _compare(
     case: Case, stage: Stage, inputs: dict[str, Any], got: np.ndarray, relative: float, precision: Precision
 ) -> Result:
     want = stage.value.astype(np.float64)
-    error = np.abs(got.astype(np.float64) - want)
+    with np.errstate(over="ignore"):
+        error = np.minimum(np.abs(got.astype(np.float64) - want), np.finfo(np.float64).max)
     tolerance = relative * float(np.max(np.abs(want)))
     beyond = error > tolerance
     failed = bool(np.any(beyond))
     index = tuple(map(int, np.unravel_index(int(np.argmax(beyond if failed else error)), want.shape)))
     first = want[index]
     place = precision.eps * 2.0 ** math.floor(math.log2(abs(first))) if first else 0.0
-    ulps = float(error[index]) / place if place and stage.value.dtype.kind == "f" else None
-    result = Result(case, stage, "failed" if failed else "passed", element=index, tolerance=tolerance, ulps=ulps)
+    ulps = float(error[index]) / place if place and stage.value.dtype.kind == "f" else math.inf
+    result = Result(case, stage, "failed" if failed else "passed", element=index, tolerance=tolerance)
+    result = result._replace(ulps=ulps if math.isfinite(ulps) else None)
     result = result._replace(got=got[index].item(), want=stage.value[index].item(), error=float(error[index]))
     parts = OPERATIONS[stage.operation].parts
     return result._replace(**_parts(parts(inputs), beyond, index)) if parts and failed else result

@@ -13,6 +13,7 @@ import math
 import re
 import stat
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ MOST_HEADER = 4096
 
 _MEMBER = re.compile(r"(?:(?:inputs|stages)\.)?[a-z][a-z0-9_]{0,63}")
 _TEXT = re.compile(r"[^\s,:\[\]{}\"]+")
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
+_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[\[{]|[\]}]', re.DOTALL)
 
 
 class FormError(ValueError):
@@ -87,8 +88,8 @@ def parse_json(name: str, content: bytes, schema: Mapping[str, Any]) -> Any:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result = dict(pairs)
     if len(result) != len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} comes twice")
+        (key, _), *_ = Counter(key for key, _ in pairs).most_common(1)
+        raise ValueError(f"the key {key!r} comes twice")
     return result
 
 
@@ -177,8 +178,11 @@ def read_npz(name: str, content: bytes, wanted: Callable[[str], bool]) -> dict[s
                 own = member.filename.removesuffix(".npy")
                 if not _MEMBER.fullmatch(own) or own in arrays:
                     raise FormError(f"{name}: expected a name like stages.output, once, got {_shown(member.filename)}")
+                if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                    raise FormError(f"{name}: expected stored or deflated arrays, {_shown(member.filename)} is neither")
                 if wanted(own):
-                    arrays[own] = _read_npy(f"{name}: {own}", archive.read(member))
+                    with archive.open(member) as file:  # no more than was declared is unpacked
+                        arrays[own] = _read_npy(f"{name}: {own}", file.read(MOST_BYTES + 1))
             return arrays
     except FormError:
         raise

@@ -13,7 +13,7 @@ from nmnc_ref.oracle.vectors.check import check
 from nmnc_ref.oracle.vectors.implementation import recorded
 from nmnc_ref.oracle.vectors.operations import OPERATIONS
 
-VERSION = "2.1.0"
+VERSION = "2.1.1"
 """Major: an expected value or the meaning of a stage changed. Minor: cases or stages are new. Patch: words alone."""
 COMMAND = "python -m nmnc_ref.oracle.vectors.generate"
 

@@ -105,7 +105,7 @@ def _layouts(right: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
 
 def _digits_lost(right: np.ndarray, got: np.ndarray) -> bool:
     """Tell whether an answer has few digits, or few decimals, and is as near as these and rounding before allow."""
-    if got.shape != right.shape:
+    if got.shape != right.shape or np.array_equal(got, right):
         return False
     texts = [np.format_float_positional(number, trim="-") for number in got.ravel()]
     digits = max(len(text.lstrip("-0.").replace(".", "").rstrip("0")) for text in texts)
@@ -216,7 +216,8 @@ def _variants(case: Case, stage: Stage, inputs: Inputs) -> Iterator[tuple[str, S
     for argument, source in stage.inputs.items():
         before = source.replace("activity_", "preactivation_", 1)
         if source.startswith("activity_") and before in preactivations:
-            yield "pre- for post-activation", _given(stage.operation, **{argument: preactivations[before]})
+            value = preactivations[before].astype(inputs[argument].dtype)
+            yield "pre- for post-activation", _given(stage.operation, **{argument: value})
     arrays = {name: array for name, array in inputs.items() if isinstance(array, np.ndarray) and array.ndim >= 2}
     if arrays:
         misread = _given(stage.operation, **{name: a.ravel().reshape(a.shape, order="F") for name, a in arrays.items()})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
@@ -64,7 +65,11 @@ def implemented(implementation: Any) -> Answer:
 
 
 def _function(implementation: Any, name: str) -> Callable[[dict[str, Any]], Any] | None:
-    return implementation.get(name) if isinstance(implementation, Mapping) else getattr(implementation, name, None)
+    """Return the item or attribute of a name, or None where looking it up fails, in whatever way."""
+    try:
+        return implementation[name] if isinstance(implementation, Mapping) else getattr(implementation, name)
+    except Exception:
+        return None
 
 
 def _expect_known(implementation: Any) -> None:
@@ -73,7 +78,7 @@ def _expect_known(implementation: Any) -> None:
     missing = [name for name in OPERATIONS if _function(implementation, name) is None]
     for name in sorted(map(str, names)):
         near = difflib.get_close_matches(name, missing, 1, NEARLY)
-        if name.rstrip("_0123456789") not in OPERATIONS and (items or near):
+        if re.sub(r"_\d+$", "", name) not in OPERATIONS and (items or near):
             meant = f"; did you mean {near[0]}?" if near else ""
             own = "" if items else " (a function that is no operation may begin with _)"
             raise UnknownOperation(f"{name!a}: expected the name of an operation or stage{meant}{own}")

@@ -166,12 +166,14 @@ def read_answers(folder: Path, cases: tuple[Case, ...]) -> dict[str, dict[str, n
         FormError: no folder; files of a name that no case has, that are there both as JSON and npz or are not of the
             form; stages that a case does not have, or that are there twice: all of them, one a line.
     """
-    if not folder.is_dir():
-        raise FormError(f"{folder}: expected a folder of answers")
+    try:
+        paths = sorted(folder.iterdir())
+    except OSError as error:
+        raise FormError(f"{folder}: expected a folder of answers; it cannot be read: {error.strerror}") from None
     known = {case.name: case for case in cases}
     found: dict[str, dict[str, np.ndarray]] = {}
     problems = []
-    for path in sorted(folder.iterdir()):
+    for path in paths:
         hidden = path.name.startswith(".")  # what other systems leave beside a file
         if hidden or path.suffix not in (".json", ".npz") or path.name in (MANIFEST, CASE_SCHEMA):
             continue

@@ -24,7 +24,7 @@ def _gap(inputs: Mapping[str, Any], value: np.ndarray) -> float:
 
 
 ELEMENTARY = (
-    operation("spectrum", "D1", "λ: squared singular values of X/√B, or of X minus its mean", "nonlinear")(
+    operation("spectrum", "D1", "λ: squared singular values of X/√B, or of (X − 1 mᵀ)/√B with the mean m", "nonlinear")(
         ("activity",), ("centring",), _spectrum
     ),
     operation("manifold_projector", "A4", "P = U Uᵀ, U the first d principal components of X/√B", "inverse")(
