@@ -68,7 +68,7 @@ def two_nearest_neighbours(points: Float[Array, "*batch N n"]) -> Float[Array, "
 
     r₁ and r₂ are the distances of a point to its two nearest neighbours. Where the density is locally uniform,
     log(r₂/r₁) is exponential with mean 1/d. Points that occur several times count once; nearer to each other than
-    1e-19 (float32) or 1e-154 (float64) of the largest coordinate counts as the same point.
+    1e-19 (float32) or 1e-154 (float64) of the largest coordinate may count as the same point.
 
     Args:
         points: at least three of them distinct, and with some r₂ > r₁, unlike a regular lattice (under `jax.jit` these

@@ -129,7 +129,7 @@ def _expect_spanning(noise: Array, coordinates: Array, basis: Array | None) -> N
     draws, d = coordinates.shape[0], coordinates.shape[-1]
     expect(draws >= d, f"noise: expected at least d = {d} draws, got K = {draws}")
     singular = xp.linalg.svdvals(move_axis(coordinates, 0, -2))
-    full = xp.all(singular[..., -1] > singular[..., 0] * eps * draws)
+    full = xp.all(singular[..., -1] > singular[..., 0] * 4 * eps * d)
     expect(full, f"noise: expected to span the d = {d} dimensions of basis, or all if it is None, got fewer")
 
 

@@ -50,8 +50,8 @@ def mirror_estimate(
     """
     expect_length("noise", noise, 1, layer.inputs, "layer")
     expect_length("response", response, 1, layer.outputs, "layer")
-    found = layer.gradient(response, noise)
-    return found._replace(weight=found.weight / (noise.shape[0] * layer.positions * sigma**2), bias=0 * found.bias)
+    found = layer.gradient(response, noise / sigma)  # σ² may be out of range where the estimate is not
+    return found._replace(weight=found.weight / (noise.shape[0] * layer.positions * sigma), bias=0 * found.bias)
 
 
 @checked

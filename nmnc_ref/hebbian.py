@@ -65,8 +65,8 @@ def basis(weight: Float[Array, "d n"]) -> Basis[Array, "n d"]:
     orthonormal, triangle = xp.linalg.qr(weight.T)
     diagonal = xp.linalg.diagonal(triangle)
     lengths = xp.abs(diagonal)
-    floor = xp.finfo(weight.dtype).eps * weight.shape[1] * math.sqrt(weight.shape[0])
-    independent = xp.min(lengths) > floor * xp.max(lengths)
+    floor = 8 * xp.finfo(weight.dtype).eps * math.sqrt(weight.shape[1])  # of what a row has in common with others
+    independent = xp.all(lengths > floor * xp.linalg.vector_norm(weight, axis=1))
     expect(independent, "weight: expected linearly independent rows, got dependent ones")
     return xp.where(diagonal[None, :] < 0, -orthonormal, orthonormal)  # libraries choose the sign of a length freely
 

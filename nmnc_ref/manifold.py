@@ -88,7 +88,7 @@ def from_moments(
     The same as `fit` gives for the activity itself, to rounding, for activity too large to hold or that arrives over
     time (`nmnc_ref.moments`). A variance counts as rounding if it is at most 4·eps·n of the largest, where `fit`
     resolves down to its square, or eps² of the largest squared mean. Refused is what `fit` refuses, and a covariance
-    that is not symmetric or has a negative variance.
+    that is not symmetric or, with what the centring adds, has a negative variance.
 
     Args:
         mean: m.

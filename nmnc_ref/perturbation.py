@@ -78,8 +78,8 @@ def orthonormal_frame(coefficients: Float[Array, "K *batch d"]) -> Float[Array, 
     expect(draws <= d, f"coefficients: expected at most d = {d} draws, got K = {draws}")
     q, r = xp.linalg.qr(move_axis(coefficients, 0, -1))  # [..., d, K], [..., K, K]
     diagonal = xp.linalg.diagonal(r)  # its sign, which libraries choose freely, would make the frame non-Haar
-    floor = xp.finfo(r.dtype).eps * d * xp.max(xp.abs(coefficients))
-    independent = xp.all(xp.abs(diagonal) > floor)
+    floor = xp.finfo(r.dtype).eps * d * xp.max(xp.abs(coefficients), axis=(0, -1))
+    independent = xp.all(xp.abs(diagonal) > floor[..., None])
     expect(independent, "coefficients: expected linearly independent draws, got dependent ones")
     return math.sqrt(d) * move_axis(xp.where(diagonal[..., None, :] < 0, -q, q), -1, 0)
 

@@ -168,7 +168,7 @@ def uniform(key: Words[Array, "*keys 2"], shape: Shape, dtype: Dtype) -> Float[A
 def normal(key: Words[Array, "*keys 2"], shape: Shape, dtype: Dtype) -> Float[Array, "..."]:
     """Draws from the standard normal distribution, z ~ N(0, 1): √(−2 ln u)·cos(2πv) (Box and Muller 1958).
 
-    Libraries agree to the rounding of ln, cos and √. The largest |z| that can come is 5.8 in float32 and 8.5 in
+    Libraries agree to the rounding of ln, cos and √. The largest |z| that can come is 5.8 in float32 and 8.6 in
     float64.
 
     Args:

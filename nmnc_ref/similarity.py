@@ -14,6 +14,9 @@ from nmnc_ref.arrays import Array, Float, expect, namespace
 from nmnc_ref.checked import checked
 from nmnc_ref.numerics import centred, scaled
 
+ROUNDING = 8
+"""Dissimilarities that differ by at most so many eps are equal: rounding tells even those apart that are exactly so."""
+
 
 @checked
 def linear_cka(activity: Float[Array, "N n"], other_activity: Float[Array, "N m"]) -> Float[Array, ""]:
@@ -41,6 +44,8 @@ def debiased_cka(activity: Float[Array, "N n"], other_activity: Float[Array, "N 
         activity: X, one row for each of at least four stimuli, as for `linear_cka`.
         other_activity: Y, of the same stimuli in the same order.
     """
+    stimuli = activity.shape[0]
+    expect(stimuli >= 4, f"activity: expected at least N = 4 stimuli, got {stimuli}")
     return debiased_alignment(_gram("activity", activity), _gram("other_activity", other_activity))
 
 
@@ -48,7 +53,7 @@ def debiased_cka(activity: Float[Array, "N n"], other_activity: Float[Array, "N 
 def debiased_alignment(gram: Float[Array, "N N"], other_gram: Float[Array, "N N"]) -> Float[Array, ""]:
     """⟨K, L⟩ / (‖K‖ ‖L‖) of unbiased estimates, which see no diagonal (Song et al. 2012).
 
-    ⟨K, L⟩ = Σ K_ij L_ij + ΣK ΣL/((N−1)(N−2)) − 2 Σ_i (K1)_i (L1)_i/(N−2), all over i ≠ j. It can be below 0.
+    ⟨K, L⟩ = Σ K_ij L_ij + ΣK ΣL/((N−1)(N−2)) − 2 Σ_i (K1)_i (L1)_i/(N−2), all over i ≠ j. In [−1, 1].
 
     Args:
         gram: K, likenesses of at least four stimuli, such as X Xᵀ or 1 − dissimilarities, symmetric, not all the same.
@@ -68,7 +73,8 @@ def debiased_alignment(gram: Float[Array, "N N"], other_gram: Float[Array, "N N"
     energies = product(k, k), product(l, l)
     for name, energy in zip(("gram", "other_gram"), energies, strict=True):
         expect(energy > 0, f"{name}: expected likenesses that differ between pairs of stimuli, got none that do")
-    return product(k, l) / xp.sqrt(energies[0] * energies[1])
+    norms = xp.sqrt(energies[0]) * xp.sqrt(energies[1])  # whose squares may be out of range
+    return xp.clip(product(k, l) / norms, min=-1.0, max=1.0)
 
 
 @checked
@@ -90,7 +96,7 @@ def dissimilarity(activity: Float[Array, "N n"]) -> Float[Array, "N N"]:
 def rsa(activity: Float[Array, "N n"], other_activity: Float[Array, "N m"]) -> Float[Array, ""]:
     """Spearman's correlation, in [−1, 1], of two dissimilarity matrices: the representational similarity.
 
-    Compared are the elements above the diagonal, by their ranks; equal ones share the average of theirs.
+    Compared are the elements above the diagonal, by their ranks; equal ones, to 8 eps, share the average of theirs.
 
     Args:
         activity: X, one row for each of at least three stimuli, as for `dissimilarity`, of which not all are equally
@@ -102,7 +108,7 @@ def rsa(activity: Float[Array, "N n"], other_activity: Float[Array, "N m"]) -> F
     scores = []
     for name, x in (("activity", activity), ("other_activity", other_activity)):
         pairs = _above_diagonal(xp, _dissimilarity(name, x))
-        differ = xp.max(pairs) - xp.min(pairs) > xp.finfo(x.dtype).eps * x.shape[1]
+        differ = xp.max(pairs) - xp.min(pairs) > ROUNDING * xp.finfo(x.dtype).eps
         expect(differ, f"{name}: expected dissimilarities that differ, got the same between all stimuli")
         deviation = _ranks(xp, pairs) - (pairs.shape[0] + 1) / 2
         scores.append(deviation / xp.linalg.vector_norm(deviation))
@@ -142,7 +148,7 @@ def _above_diagonal(xp: ModuleType, matrix: Array) -> Array:
 
 def _ranks(xp: ModuleType, values: Array) -> Array:
     """Return ranks from 1 of values [M], ties by their average: half of those below and of those not above, plus ½."""
-    ascending = xp.sort(values)
-    below = xp.searchsorted(ascending, values, side="left")
-    not_above = xp.searchsorted(ascending, values, side="right")
+    ascending, rounding = xp.sort(values), ROUNDING * xp.finfo(values.dtype).eps
+    below = xp.searchsorted(ascending, values - rounding, side="left")
+    not_above = xp.searchsorted(ascending, values + rounding, side="right")
     return xp.astype(below + not_above + 1, values.dtype) / 2

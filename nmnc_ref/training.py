@@ -345,8 +345,11 @@ def _rows(array: Array) -> Array:
 def expect_to_learn(state: State, settings: Settings, hidden: tuple[Array, ...]) -> None:
     """Refuse to learn feedback where the rule, the state or the batch of the hidden activities does not allow it."""
     rule, samples = settings.rule, settings.samples
-    given = hidden[0].shape[0] if hidden else samples
     expect(rule in PERTURBING, f"settings.rule: expected vnc or nmnc, which perturb, got {rule}")
+    expect(
+        len(hidden) > 0, f"state.network: expected hidden layers for the rule {rule} to learn feedback for, got none"
+    )
+    given = hidden[0].shape[0]
     expect(samples <= given, f"x: expected at least {samples} samples to perturb, got {given}")
     expect(state.key is not None, "state.key: expected a random key, got None")
     if len(state.bases) != len(hidden):

@@ -42,14 +42,16 @@ def fit(activity: Float[Array, "B n"], *, dimension: Count, centring: Centring =
     spectrum = xp.clip(xp.flip(ascending), min=0.0)
     decomposed, given = (4 * xp.finfo(each.dtype).eps * n for each in (wide, activity))
     floor = max(decomposed, given**2)  # `fit` has its floor for the singular values of what is given
-    seen = spectrum > floor * spectrum[0]
+    of_mean = (xp.finfo(activity.dtype).eps * xp.max(xp.abs(xp.astype(average, wide.dtype)))) ** 2
+    seen = spectrum > xp.maximum(floor * spectrum[0], of_mean)
     rank = xp.sum(xp.astype(seen, xp.int32))
     if is_concrete(rank) and dimension > int(rank):
         raise manifold.RankError(f"activity: expected rank of at least d = {dimension} ({centring}), got {int(rank)}")
     basis = xp.flip(vectors, axis=1)[:, :dimension]
     if not tall:
         kept, scales = xp.astype(seen, wide.dtype), xp.sqrt(samples * xp.where(seen, spectrum, 1.0))
-        basis = wide.T @ basis * (kept / scales)[None, :dimension]
+        lifted = wide.T @ basis / scales[None, :dimension]
+        basis = xp.linalg.qr(lifted)[0] * kept[None, :dimension]  # weak ones are as long as rounding has it
     return manifold.Manifold(signed(xp.astype(basis, activity.dtype)), xp.astype(spectrum, activity.dtype), average)
 
 

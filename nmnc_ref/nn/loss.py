@@ -53,7 +53,8 @@ def _log_softmax(output: Array) -> Array:
 
 @checked
 def _cross_entropies(output: Float[Array, "*draws B o"], target: Float[Array, "B o"]) -> Float[Array, "*draws B"]:
-    return -namespace(output).sum(of_rank(target, output.ndim) * _log_softmax(output), axis=-1)
+    xp, target, logarithm = namespace(output), of_rank(target, output.ndim), _log_softmax(output)
+    return -xp.sum(target * xp.where(target == 0, xp.zeros_like(logarithm), logarithm), axis=-1)
 
 
 @checked

@@ -304,7 +304,7 @@ def by_step(error: Float[Array, "B _"], steps: Count, outputs: Count, every: boo
         outputs: n_o.
         every: read out at every step, not at the last alone.
     """
-    expect_length("error", error, 1, (steps if every else 1) * outputs, f"the outputs of {steps} steps")
+    expect_length("error", error, 1, (steps if every else 1) * outputs, f"the outputs of {steps if every else 1} steps")
     if not every:
         return [None] * (steps - 1) + [error]
     return [error[:, t * outputs : (t + 1) * outputs] for t in range(steps)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from nmnc_ref.arrays import Array, Float, expect, namespace
 from nmnc_ref.checked import checked
+from nmnc_ref.numerics import scaled
 from nmnc_ref.scalars import Count
 
 
@@ -20,5 +21,6 @@ def expected_participation_ratio(spectrum: Float[Array, "n"], samples: Count) ->
     xp = namespace(spectrum)
     expect(xp.all(spectrum >= 0), "spectrum: expected no negative variance, got one")
     expect(xp.any(spectrum > 0), "spectrum: expected a positive variance, got only zeros")
+    spectrum = scaled(spectrum)  # its factor cancels
     total, square = xp.sum(spectrum) ** 2, xp.sum(spectrum**2)
     return (total + 2 * square / samples) / (square * (1 + 1 / samples) + total / samples)
