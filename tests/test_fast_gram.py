@@ -66,3 +66,19 @@ def test_columns_beyond_the_rank_are_finite_under_jit():
     flat = np.outer(np.arange(1.0, 5.0), np.ones(7))
     basis = np.asarray(jax.jit(lambda activity: gram.fit(activity, dimension=3))(flat).basis)
     np.testing.assert_allclose(basis.T @ basis, np.diag([1.0, 0.0, 0.0]), atol=1e-12)
+
+
+def test_weak_components_are_orthonormal():
+    weak = np.linalg.qr(np.random.default_rng(0).normal(size=(12, 12)))[0] * np.logspace(0, -6, 12)
+    activity = weak @ np.linalg.qr(np.random.default_rng(1).normal(size=(50, 12)))[0].T
+    basis = gram.fit(activity, dimension=12).basis
+    assert np.max(np.abs(basis.T @ basis - np.eye(12))) <= 1e-14
+    np.testing.assert_allclose(basis, manifold.fit(activity, dimension=12).basis, atol=1e-5)
+
+
+def test_what_is_rounding_of_a_large_mean_is_refused():
+    rng = np.random.default_rng(0)
+    activity = (rng.normal(size=(40, 2)) @ rng.normal(size=(2, 6)) + 1e4).astype(np.float32)
+    for fit in (manifold.fit, gram.fit):
+        with pytest.raises(manifold.RankError, match=r"expected rank of at least d = 3 \(centred\), got (rank )?2"):
+            fit(activity, dimension=3, centring="centred")

@@ -202,3 +202,9 @@ def test_networks_are_the_same_on_every_library(xp):
     got = dense_network(random.key(1, xp), WIDTHS, xp.float64)
     for a, b in zip(want, got, strict=True):
         assert np.allclose(a.weight, np.asarray(b.weight), rtol=1e-13, atol=1e-15)
+
+
+def test_layers_that_do_not_fit_each_other_are_named():
+    network = (Dense(np.ones((4, 3)), np.ones(4)), Dense(np.ones((2, 5)), np.ones(2)))
+    with pytest.raises(ValueError, match="network: expected layers that fit, got 5 inputs above 4 outputs"):
+        feedforward.forward(network, np.ones((6, 3)), activation.tanh)

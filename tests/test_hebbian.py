@@ -143,3 +143,12 @@ def test_basis_keeps_the_span_and_the_order(lab):
     rows = lab.numpy(weight)
     coefficients = np.tril(rows @ lab.numpy(basis))
     assert np.max(np.abs(coefficients @ lab.numpy(basis).T - rows)) <= 32 * lab.eps * math.sqrt(N)
+
+
+def test_whether_rows_are_independent_does_not_depend_on_their_lengths(lab):
+    rows = lab.numpy(lab.normal("rows", 100, 20_000))
+    rows[-1] *= 0.02
+    assert hebbian.basis(lab.array(rows)).shape == (20_000, 100)
+    rows[-1] = 0.02 * (rows[0] + rows[1])
+    with pytest.raises(ValueError, match="weight: expected linearly independent rows"):
+        hebbian.basis(lab.array(rows))

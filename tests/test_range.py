@@ -13,6 +13,7 @@ from nmnc_ref import (
     alignment,
     dimension,
     estimator,
+    feedback,
     hebbian,
     manifold,
     moments,
@@ -21,6 +22,7 @@ from nmnc_ref import (
     similarity,
     theory,
 )
+from nmnc_ref.nn import dense, loss
 
 INVARIANT = {
     "alignment": lambda x, basis, other: alignment.alignment(x, basis),
@@ -181,3 +183,42 @@ def test_memory_of_two_nearest_neighbours():
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 4 * (3 * dimension.DIFFERENCES + 8 * dimension.ROWS * 1000)
+
+
+def test_many_draws_span_what_few_do(lab):
+    noise = lab.numpy(lab.normal("draws", 100_000, 2)) * [1.0, 0.01]
+    found = estimator.least_squares(lab.array(noise @ [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]), lab.array(noise))
+    np.testing.assert_allclose(lab.numpy(found), [[1, 4], [2, 5], [3, 6]], rtol=1000 * lab.eps)
+    line = lab.numpy(lab.normal("line", 100_000, 1)) * [1.0, 0.3]
+    with pytest.raises(ValueError, match="noise: expected to span the d = 2 dimensions"):
+        estimator.least_squares(lab.array(line), lab.array(line))
+
+
+def test_elements_of_a_batch_of_frames_may_have_any_scale(lab):
+    draws = lab.numpy(lab.normal("draws", 3, 2, 5))
+    frame = lab.numpy(perturbation.orthonormal_frame(lab.array(draws)))
+    scales = np.array([1.0, 1e-17])[:, None]
+    again = lab.numpy(perturbation.orthonormal_frame(lab.array(draws * scales)))
+    np.testing.assert_allclose(again, frame, rtol=0, atol=64 * lab.eps)
+
+
+def test_mirrors_whose_sigma_has_no_square(lab):
+    sigma = {4: 1e-30, 8: 1e-170}[lab.array([0.0]).dtype.itemsize] if lab.backend == "numpy" else 1e-15
+    z = lab.numpy(lab.normal("z", 7, 3))
+    layer = dense.Dense(lab.array(np.eye(3)), lab.array(np.zeros(3)))
+    found = feedback.mirror_estimate(layer, lab.array(sigma * z), lab.array(sigma * z), sigma).weight
+    np.testing.assert_allclose(lab.numpy(found), z.T @ z / 7, rtol=64 * lab.eps, atol=64 * lab.eps)
+
+
+def test_the_expected_participation_ratio_has_no_scale(lab):
+    spectrum = lab.numpy(lab.normal("spectrum", 6)) ** 2
+    want = float(theory.dimension.expected_participation_ratio(lab.array(spectrum), 10))
+    for scale in (1e-20, 1e20):
+        got = float(theory.dimension.expected_participation_ratio(lab.array(scale * spectrum), 10))
+        assert got == pytest.approx(want, rel=16 * lab.eps)
+
+
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_the_loss_of_a_sure_and_right_answer_is_zero_at_any_size(lab):
+    output = lab.array([[3e38, -3e38]])
+    assert float(loss.softmax_cross_entropy.value(output, lab.array([[1.0, 0.0]]))) == 0

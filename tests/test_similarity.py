@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -94,22 +95,68 @@ def test_cka_of_independent_units_is_biased_upwards(lab):
     assert float(few) < 0.8 < 0.95 < float(many)
 
 
+def u_cosine(*grams):
+    """Return the cosine of Gram matrices centred without their diagonals."""
+    found = []
+    for gram in (each.copy() for each in grams):
+        np.fill_diagonal(gram, 0.0)
+        n, sums = gram.shape[0], gram.sum(axis=1) / (gram.shape[0] - 2)
+        centred = gram - sums[:, None] - sums + gram.sum() / ((n - 1) * (n - 2))
+        np.fill_diagonal(centred, 0.0)
+        found.append(centred / np.linalg.norm(centred))
+    return np.sum(found[0] * found[1])
+
+
 def test_debiased_cka_is_the_cosine_of_u_centred_grams(lab):
     """Székely and Rizzo 2014: ⟨K, L⟩ without bias is that of matrices centred without diagonals."""
     x, y = pair(lab)
     got = lab.jit(similarity.debiased_cka)(x, y)
     assert got.dtype == lab.dtype
-    grams = []
-    for each in (lab.numpy(x), lab.numpy(y)):
-        gram = each @ each.T
-        np.fill_diagonal(gram, 0.0)
-        n, sums = gram.shape[0], gram.sum(axis=1) / (gram.shape[0] - 2)
-        centred = gram - sums[:, None] - sums + gram.sum() / ((n - 1) * (n - 2))
-        np.fill_diagonal(centred, 0.0)
-        grams.append(centred / np.linalg.norm(centred))
-    assert float(got) == pytest.approx(np.sum(grams[0] * grams[1]), abs=rounding(lab))
+    want = u_cosine(*(each @ each.T for each in (lab.numpy(x), lab.numpy(y))))
+    assert float(got) == pytest.approx(want, abs=rounding(lab))
     likenesses = (1 - similarity.dissimilarity(each) for each in (x, y))
     assert -1 <= float(similarity.debiased_alignment(*likenesses)) <= 1
+
+
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_debiased_cka_of_few_dimensions(d, lab):
+    """Two read-outs of the same d latents; of two clusters, or of one direction, it is 1 to the last bit or less."""
+    latent = lab.normal("latent", 30, d)
+    first, second = (latent @ lab.normal(f"readout {k}", d, 50) for k in (0, 1))
+    grams = [lab.numpy(each - each.mean(axis=0)) for each in map(lab.numpy, (first, second))]
+    whole = float(similarity.debiased_cka(first, second))
+    assert whole == pytest.approx(u_cosine(*(gram @ gram.T for gram in grams)), abs=rounding(lab))
+    assert 0.5 < whole <= 1
+    clusters = lab.array(np.repeat([[1.0], [-1.0]], 4, axis=0))
+    assert 1 - rounding(lab) <= float(similarity.debiased_cka(clusters, clusters)) <= 1
+    blocks = lab.array(0.2 * np.kron(np.eye(2), np.ones((4, 4))))
+    assert float(similarity.debiased_alignment(blocks, blocks)) == pytest.approx(1, abs=rounding(lab))
+
+
+def test_debiased_cka_names_its_own_argument(lab):
+    with pytest.raises(ValueError, match=r"^activity: expected at least N = 4 stimuli, got 3"):
+        similarity.debiased_cka(lab.normal("one", 3, 5), lab.normal("other", 3, 6))
+
+
+def test_dissimilarities_that_only_rounding_tells_apart_share_their_ranks(lab):
+    """Against exact fractions: r² with its sign orders as r does."""
+    rng = np.random.default_rng(0)
+    for _ in range(10):
+        patterns = [np.hstack([rng.integers(0, 2, (7, n)), [[0, 1]] * 7]) for n in (5, 8)]
+        exact = []
+        for pattern in patterns:
+            sums, n = pattern.sum(axis=1), pattern.shape[1]
+            cross, own = n * pattern @ pattern.T - np.outer(sums, sums), n * sums - sums**2
+            pairs = zip(*np.triu_indices(7, 1), strict=True)
+            exact.append([-Fraction(int(cross[i, j] * abs(cross[i, j])), int(own[i] * own[j])) for i, j in pairs])
+        want = spearmanr(*([sorted(set(each)).index(value) for value in each] for each in exact)).statistic
+        got = float(similarity.rsa(*(lab.array(each.astype(float)) for each in patterns)))
+        assert got == pytest.approx(want, abs=rounding(lab, 21))
+
+
+def test_dissimilarities_of_many_units_differ(lab):
+    x = lab.normal("wide", 5, 100_000)
+    assert float(similarity.rsa(x, x)) == pytest.approx(1, abs=rounding(lab, 10))
 
 
 def test_debiased_cka_of_independent_units_is_near_zero(lab):

@@ -405,3 +405,13 @@ def test_what_is_of_another_kind_is_refused():
     for message, call in refusals:
         with pytest.raises(TypeError, match=message):
             call()
+
+
+@pytest.mark.parametrize("rule", ["vnc", "nmnc"])
+def test_a_network_without_hidden_layers_has_no_feedback_to_learn(rule):
+    layers = initialisation.dense_network(random.key(0, np), (5, 3), np.float64)
+    x, target = random.normal(random.key(1, np), (7, 5), np.float64), np.eye(3)[[0, 1, 2, 0, 1, 2, 0]]
+    route, settings = Direct(activation.tanh), Settings(rule)
+    state = training.init(random.key(2, np), layers, x, route=route, settings=settings)
+    with pytest.raises(ValueError, match=rf"state\.network: expected hidden layers for the rule {rule}"):
+        training.step(state, x, target, route=route, loss=loss.squared_error, settings=settings)

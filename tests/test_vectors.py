@@ -393,3 +393,59 @@ def test_the_command_has_a_version(capsys):
         main(["--version"])
     assert stop.value.code == 0
     assert capsys.readouterr().out == f"nmnc_ref {nmnc_ref.__version__}\n"
+
+
+def test_a_port_may_use_its_memory_again():
+    """Each answer of a shape in the same array."""
+    memory = {}
+
+    def ported(name):
+        def answer(inputs):
+            found = np.asarray(getattr(on_numpy, name)(inputs))
+            kept = memory.setdefault((found.shape, found.dtype), np.empty_like(found))
+            kept[...] = found
+            return kept
+
+        return answer
+
+    assert not failed_of({name: ported(name) for name in OPERATIONS}, mode="chained")
+
+
+def test_answers_of_any_finite_size_have_a_report():
+    for huge in (1e308, -1.7e308):
+        port = {name: lambda inputs, name=name: np.asarray(getattr(on_numpy, name)(inputs)) for name in OPERATIONS}
+        port["correlation"] = lambda inputs, huge=huge: np.full_like(on_numpy.correlation(inputs), huge)
+        results = check(PACK.cases, implemented(port))
+        assert {each.stage.operation for each in results if each.status == "failed"} == {"correlation"}
+        json.dumps(report.document(results, PACK.version, "float64", "isolated"), allow_nan=False)
+
+
+def test_what_a_port_panics_with_fails_the_stage():
+    class Panic(BaseException):
+        """As other languages' runtimes raise."""
+
+    def panic(inputs):
+        raise Panic
+
+    (failed,) = failed_of({**one_function, "activity_2": panic}, ["network_tanh"])
+    assert "raised" in failed.note
+
+
+def test_an_object_that_looks_names_up_in_a_table_of_its_own():
+    class Table:
+        def __getattr__(self, name):
+            return {"correlation": on_numpy.correlation}[name]
+
+        @property
+        def broken(self):
+            raise RuntimeError
+
+    results = check(PACK.cases, implemented(Table()))
+    assert {each.stage.operation for each in results if each.status == "passed"} == {"correlation"}
+    assert not any(each.status == "failed" for each in results)
+
+
+def test_words_in_floating_point_have_lost_no_digits():
+    failed = failed_of({"bits": lambda inputs: np.asarray(on_numpy.bits(inputs), np.float64)})
+    assert failed
+    assert all("wrong dtype" in each.note and not each.hints for each in failed)

@@ -9,6 +9,7 @@ import os
 import pickle
 import shutil
 import sys
+import time
 import zipfile
 
 import numpy as np
@@ -41,9 +42,9 @@ def npz(**arrays) -> bytes:
     return stream.getvalue()
 
 
-def archive(name: str, content: bytes) -> bytes:
+def archive(name: str, content: bytes, compression: int = zipfile.ZIP_DEFLATED) -> bytes:
     stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as file:
+    with zipfile.ZipFile(stream, "w", compression) as file:
         file.writestr(name, content)
     return stream.getvalue()
 
@@ -130,6 +131,10 @@ BAD_NPZ = {
     "complex numbers": (npz(**{"stages.isotropic_noise": VALUE * 1j}), "expected an array of real numbers"),
     "claim of 1 GB": (archive("stages.isotropic_noise.npy", header("(1000, 1000, 125)")), "expected at most"),
     "claim of more": (archive("stages.isotropic_noise.npy", header("(3, 2, 5)")), "expected 240 bytes"),
+    "another compression": (
+        archive("stages.isotropic_noise.npy", bytes(1000), zipfile.ZIP_BZIP2),
+        "stored or deflated",
+    ),
     "a bomb": (archive("stages.isotropic_noise.npy", bytes(10**8)), "expected at most"),
     "a header that computes": (archive("stages.isotropic_noise.npy", header("__import__('os')")), "in npy form"),
     "a header that is cut": (archive("stages.isotropic_noise.npy", header("(3, 2, 5)")[:40]), "in npy form"),
@@ -355,3 +360,23 @@ def test_an_implementation_that_raises_fails_and_is_no_traceback(capsys, tmp_pat
     statuses = {each["operation"]: each["status"] for each in json.loads(file.read_bytes())["stages"]}
     assert (statuses["correlation"], statuses["jacobian"]) == ("failed", "unanswered")
     assert all(notes[name].startswith(("wrong dtype", "raised ")) for name in ("activity", "slope", "delta", "error"))
+
+
+def test_small_files_are_refused_in_time():
+    start = time.perf_counter()
+    for content in (b'"' + rb"\"" * 400_000, b'"' + rb"\"" * 400_000 + b"\\", b"[" * 8 + b'"' * 400_001):
+        with pytest.raises(form.FormError):
+            form.parse_json("many quotes", content, {})
+    keys = ", ".join(f'"{k}": 0' for k in [*range(100_000), 99_999])
+    with pytest.raises(form.FormError, match="the key '99999' comes twice"):
+        form.parse_json("many keys", f"{{{keys}}}".encode(), {})
+    assert time.perf_counter() - start < 60, "their square would take hours"
+
+
+def test_a_folder_that_cannot_be_read_is_refused(tmp_path, monkeypatch):
+    def refuse(self):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(pack.Path, "iterdir", refuse)
+    with pytest.raises(form.FormError, match="expected a folder of answers; it cannot be read: Permission denied"):
+        pack.read_answers(tmp_path, ())

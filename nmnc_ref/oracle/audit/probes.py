@@ -56,6 +56,7 @@ class Probe(NamedTuple):
 def expected_at(probe: Probe, declaration: Declaration, seed: int, points: int = POINTS) -> tuple[Part, ...]:
     """Return what is expected of a probe, integrated numerically over points where responses are not linear."""
     exact = probe.linear or declaration.measures == "derivative"
+    points *= 4 if declaration.perturbs == "weights" else 1  # noise of more directions
     return expected_parts(probe.problem, declaration, None if exact else np.random.default_rng([seed, 0x65]), points)
 
 
