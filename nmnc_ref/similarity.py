@@ -84,7 +84,7 @@ def dissimilarity(activity: Float[Array, "N n"]) -> Float[Array, "N N"]:
     Symmetric, with a diagonal of 0, to the last bit.
 
     For each stimulus its mean over units is subtracted, so that the result is invariant to permutations of the units,
-    but not to all orthogonal transformations.
+    but not to all orthogonal transformations. Off by some eps, whatever its size.
 
     Args:
         activity: X, one row for each stimulus, in which not all units are the same (under `jax.jit`: arbitrary or NaN).
