@@ -117,7 +117,7 @@ SLIPS = {
         "centring === 'uncentred' ? activity",
         "centring === '' ? activity",
         "spectrum",
-        "centred for uncentred",
+        "centred whatever is asked",
     ),
     "one side of the pair": (
         "antithetic_response: (inputs) => antithetic(",

@@ -136,6 +136,7 @@ TWINS = {
     | {
         "sum over places": then(lambda M, i: M * places(i, "response")),
         "sum over draws": then(lambda M, i: M * len(i.noise)),
+        "sum over places and draws": then(lambda M, i: M * places(i, "response") * len(i.noise)),
         "no 1/σ²": then(lambda M, i: M * i.sigma**2),
         "1/σ": then(lambda M, i: M * i.sigma),
         "σ of the pooled noise": then(lambda M, i: M * i.pool**2),

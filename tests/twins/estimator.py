@@ -256,6 +256,7 @@ TWINS = {
         "signs": estimated(draws(random.rademacher)),
         "no 1/σ²": estimated(draws(), scale=lambda sigma: 1),
         "1/σ": estimated(draws(), scale=lambda sigma: sigma),
+        "sum over draws": then(lambda J, i: J * i.draws),
     },
 }
 

@@ -131,6 +131,12 @@ def _factors(operation: str, inputs: Inputs, right: np.ndarray) -> Iterator[tupl
             yield "÷ K but not ÷ B", lengths[1] * right
             yield "÷ B but not ÷ K", lengths[0] * right
         yield "mean for sum", right / math.prod(lengths)
+    if operation == "convolution_mirror":  # a mean over places too
+        rows, places = inputs["noise"].shape[0], inputs["response"].shape[1] // inputs["weight"].shape[0]
+        yield "sum for mean", places * right
+        yield "sum for mean", rows * places * right
+    if operation == "estimated_jacobian":
+        yield "sum for mean", inputs["draws"] * right
     if operation in SUMS:
         yield "mean for sum", right / inputs["delta"].shape[0]
     if operation in ("loss_value", "error"):
@@ -211,7 +217,7 @@ def _variants(case: Case, stage: Stage, inputs: Inputs) -> Iterator[tuple[str, S
         spectral = stage.operation == "spectrum"  # where the mean is added, it is that of the centred activity
         for other in CENTRINGS[:2] if spectral else CENTRINGS:
             if other != inputs["centring"]:
-                yield f"{other} for {inputs['centring']}", _given(stage.operation, centring=other)
+                yield f"{other} whatever is asked", _given(stage.operation, centring=other)
     preactivations = {each.name: each.value for each in case.stages if each.operation == "preactivation"}
     for argument, source in stage.inputs.items():
         before = source.replace("activity_", "preactivation_", 1)
