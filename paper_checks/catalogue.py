@@ -41,15 +41,16 @@ def claims(only: Sequence[str] = (), family: str | None = None, tier: str = ALL)
     """Return the claims with these ids (all if none is given) of this family (any if None) and this tier.
 
     Raises:
-        ValueError: nothing is left.
+        ValueError: nothing is left, or not all of those with these ids.
     """
     chosen = [
         claim
         for claim in REGISTER.values()
         if (not only or claim.id in only) and family in (None, claim.family) and tier in (ALL, claim.tier)
     ]
-    if not chosen:
-        what = f"none of {', '.join(only)}" if only else "no claim"
+    left_out = [id for id in only if id not in {claim.id for claim in chosen}]
+    if left_out or not chosen:
+        what = f"{', '.join(left_out)}: not" if left_out else "no claim is"
         where = [f"in the family {family}"] * bool(family) + [f"in the tier {tier}"] * (tier != ALL)
-        raise ValueError(f"{what} is {' and '.join(where)}")
+        raise ValueError(f"{what} {' and '.join(where)}")
     return sorted(chosen, key=_position)

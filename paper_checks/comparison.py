@@ -197,7 +197,7 @@ def above_zero(name: str, value: float, values: Any) -> Comparison:
     found = resampled(name, value, values)
     low = float(np.quantile(values, (1 - CONFIDENCE) / 2))
     used = (value - low) / value if value > 0 else math.inf
-    reason = f"95 % of samples above {low:.3g}, which must be more than 0"
+    reason = f"{(1 + CONFIDENCE) / 2:.1%} of samples above {low:.3g}, which must be more than 0"
     return found._replace(predicted=0.0, used=float(used), reason=reason, relation="≥")
 
 

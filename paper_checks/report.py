@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import platform
 from collections import Counter
 from collections.abc import Sequence
@@ -13,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from nmnc_ref.oracle.command_line import style
+from nmnc_ref.oracle.command_line import finite, style
 from paper_checks.claim import Claim, Outcome, in_training
 from paper_checks.comparison import Comparison
 from paper_checks.lab import BACKENDS
@@ -117,7 +116,7 @@ def document(outcomes: Sequence[Outcome], unfinished: Sequence[Claim] = ()) -> d
     lab = outcomes[0].lab
     packages = dict.fromkeys(("nmnc_ref", "numpy", "array-api-compat", BACKENDS[lab.backend].package))
     versions = {"python": platform.python_version(), **{package: metadata.version(package) for package in packages}}
-    return {
+    found = {
         "schema": SCHEMA,
         "versions": versions,
         "backend": lab.backend,
@@ -125,11 +124,12 @@ def document(outcomes: Sequence[Outcome], unfinished: Sequence[Claim] = ()) -> d
         "unfinished": [claim.id for claim in unfinished],
         "claims": [_claim_document(outcome) for outcome in outcomes],
     }
+    return finite(found)
 
 
 def _claim_document(outcome: Outcome) -> dict[str, Any]:
     claim, tightest = outcome.claim, outcome.tightest
-    numbers = _comparison_document(tightest) if tightest else {}
+    numbers = tightest._asdict() if tightest else {}
     return {
         "id": claim.id,
         "family": claim.family,
@@ -146,15 +146,8 @@ def _claim_document(outcome: Outcome) -> dict[str, Any]:
         "evidence": claim.rung,
         "formula": claim.formula,
         "function": claim.function,
-        "comparisons": [_comparison_document(each) for each in outcome.comparisons],
+        "comparisons": [each._asdict() for each in outcome.comparisons],
         "experiments": [description(experiment) | {"result": result} for experiment, result in outcome.results.items()],
-    }
-
-
-def _comparison_document(comparison: Comparison) -> dict[str, Any]:
-    return {
-        field: None if isinstance(value, float) and not math.isfinite(value) else value
-        for field, value in comparison._asdict().items()
     }
 
 

@@ -10,7 +10,7 @@ from scipy import stats
 
 from paper_checks import catalogue, report
 from paper_checks.campaigns import calibration
-from paper_checks.claim import run
+from paper_checks.claim import REGISTER, run
 from paper_checks.comparison import FALSE_ALARM_OF_A_RUN
 from paper_checks.lab import Lab
 
@@ -48,3 +48,13 @@ def test_calibration_notices_tolerances_that_are_too_small():
     assert calibration.summary({"right": list(z), "a bound": list(0.5 * z)})[1]
     assert not calibration.summary({"right": list(z), "wrong": list(1.2 * z)})[1]
     assert not calibration.summary({"one false alarm": [*z, 6.1]})[1]
+
+
+@pytest.mark.parametrize(
+    ("id", "twin"), [("E14", "one noise shared over the batch"), ("E15", "noise of the other layer left out")]
+)
+def test_twins_that_spare_the_mean_are_caught_by_the_variance(id, twin):
+    claim = REGISTER[id]
+    failed = [each.name for each in claim.measure(Lab(), **claim.twins[twin]) if each.used > 1]
+    assert failed
+    assert all(name.startswith("variance") for name in failed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
 import re
 import subprocess
@@ -312,7 +313,8 @@ def test_families_and_ids_select(capsys):
         (["--show", "l2-cifer"], "no claim has the id l2-cifer; nearest: L2-CIFAR"),
         (["--only", ","], "no claim has the id"),
         (["--only", "E1", "--show", "E2"], "not allowed with argument"),
-        (["--only", "E1", "--family", "dimension"], "none of E1 is in the family dimension"),
+        (["--only", "E1", "--family", "dimension"], "E1: not in the family dimension"),
+        (["--only", "E1", "F1", "--family", "estimator"], "F1: not in the family estimator"),
         (["--only", "L6-neurons", "--neural", "no such file"], "--neural: cannot read no such file: No such file"),
         (["--only", "L6-neurons", "--neural", __file__], "expected an .npz file with stimuli and responses or rdm"),
         (
@@ -321,7 +323,7 @@ def test_families_and_ids_select(capsys):
         ),
         (["--only", "L2-CIFAR", "--cifar", "nowhere"], "--cifar: cannot read nowhere: nowhere: expected a folder"),
         (["--only", "L2-CIFAR", "--cifar", "tests"], "expected data_batch_1.bin … test_batch.bin"),
-        (["--only", "L1", "--tier", "theory"], "none of L1 is in the tier theory"),
+        (["--only", "L1", "--tier", "theory"], "L1: not in the tier theory"),
         (["--tier", "training", "--family", "dimension"], "no claim is in the family dimension and in the tier"),
         (["--processes", "0"], "expected at least 1, got 0"),
         (["--backend", "cupy"], "invalid choice"),
@@ -580,3 +582,13 @@ def test_no_colour_where_it_is_not_wanted():
     found = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100)
     assert found.returncode == 0
     assert not re.search(r"\x1b\[[0-9;]*3\dm", found.stdout)
+
+
+def test_what_is_not_finite_is_null_wherever_it_stands():
+    document = {"a": [1.0, math.inf, {"b": (math.nan, 2)}], "c": "inf", "d": True}
+    assert command_line.finite(document) == {"a": [1.0, None, {"b": [None, 2]}], "c": "inf", "d": True}
+    outcome = run(REGISTER["E9"], Lab())
+    experiment = REGISTER["D3"].wanted()[0]
+    failed = outcome._replace(results={experiment: {"gradients": [math.inf]}})
+    (found,) = json.loads(json.dumps(report.document([failed]), allow_nan=False))["claims"]
+    assert found["experiments"][0]["result"] == {"gradients": [None]}

@@ -460,3 +460,16 @@ def test_images_row_by_row(lab):
         assert same(lab, got.targets, part.targets)
     with pytest.raises(ValueError, match="images: expected a shape"):
         sequences.rows(data)
+
+
+def test_a_pickle_that_multiplies_its_text_is_refused(tmp_path):
+    """Protocol 2 writes bytes as a call on text, which a pickle can make again and again."""
+    text = "x" * 1000
+    reference = pickle.GLOBAL + b"_codecs\nencode\n" + pickle.BINPUT + b"\0" + pickle.POP
+    words = pickle.BINUNICODE + struct.pack("<I", len(text)) + text.encode() + pickle.BINPUT + b"\1" + pickle.POP
+    latin = pickle.BINUNICODE + struct.pack("<I", 6) + b"latin1" + pickle.BINPUT + b"\2" + pickle.POP
+    call = b"".join((pickle.BINGET + b"\0", pickle.BINGET + b"\1", pickle.BINGET + b"\2", pickle.TUPLE2, pickle.REDUCE))
+    content = pickle.PROTO + b"\2" + reference + words + latin + pickle.EMPTY_LIST + pickle.MARK + 100 * call
+    (tmp_path / "data_batch_1").write_bytes(content + pickle.APPENDS + pickle.STOP)
+    with pytest.raises(ValueError, match="more bytes than the file has"):
+        cifar.read_python(tmp_path / "data_batch_1", 10)

@@ -9,11 +9,12 @@ import difflib
 import importlib
 import io
 import json
+import math
 import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -198,6 +199,15 @@ def expect_writable(file: Path, option: str = "--json") -> None:
         files.expect_writable(file)
     except OSError as error:
         raise UsageError(f"{option}: cannot write {file}: {error.strerror}") from None
+
+
+def finite(value: Any) -> Any:
+    """Return a value for JSON, in which what is not finite is None."""
+    if isinstance(value, Mapping):
+        return {key: finite(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def write_json(file: Path, document: Any) -> None:

@@ -153,7 +153,7 @@ def read_python(path: Path, images: int) -> Pictures:
     """
     content = _content(path, images * 4 * PIXELS)
     try:
-        batch = _Unpickler(io.BytesIO(content), encoding="bytes").load()
+        batch = _Unpickler(content).load()
     except Exception as error:  # a corrupt pickle may fail in any way
         raise ValueError(
             f"{path}: expected a pickled dictionary of a NumPy array and lists, got {type(error).__name__}: {error}"
@@ -231,13 +231,19 @@ def _from_buffer(content: bytes, dtype: _Dtype, shape: tuple[int, ...], order: s
     return found
 
 
-def _encoded(text: str, encoding: str) -> bytes:
-    """Stands for the function that protocol 2 has for bytes."""
-    return text.encode("latin1")
-
-
 class _Unpickler(pickle.Unpickler):
     """Loads dictionaries, lists, tuples, numbers, bytes and arrays; every other reference is an error."""
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(io.BytesIO(content), encoding="bytes")
+        self._left = len(content)
+
+    def _encoded(self, text: str, encoding: str) -> bytes:
+        """Stands for the function that protocol 2 has for bytes, which are no more than the file has."""
+        self._left -= len(text)
+        if self._left < 0:
+            raise pickle.UnpicklingError("more bytes than the file has")
+        return text.encode("latin1")
 
     def find_class(self, module: str, name: str) -> Any:
         known = {
@@ -247,7 +253,7 @@ class _Unpickler(pickle.Unpickler):
             ("numpy._core.numeric", "_frombuffer"): _from_buffer,
             ("numpy", "ndarray"): _Array,
             ("numpy", "dtype"): _Dtype,
-            ("_codecs", "encode"): _encoded,
+            ("_codecs", "encode"): self._encoded,
         }
         if (module, name) not in known:
             raise pickle.UnpicklingError(f"a reference to {module}.{name}")

@@ -26,14 +26,19 @@ def _per_sample(jacobians: Array):
     return tail
 
 
-def _batch_estimates(lab: Lab, jacobians: Array, noise: Array, estimate) -> Array:
-    """Return the estimates [S, n_o, n] of mean(J_i) P from noise [K, B, S, n]."""
+def _batch_estimates(lab: Lab, jacobians: Array, noise: Array, estimate, own) -> Array:
+    """Return the estimates [S, n_o, n] of mean(J_i) P from noise [K, B, S, n], of which each sample has its own."""
+    noise = own(noise)
     response = estimator.one_sided_response(_per_sample(jacobians), 0 * noise[0, ...], noise)
     return lab.jit(estimate)(response, noise, SIGMA)
 
 
-def _shared_for_fresh(response: Array, noise: Array, sigma: float) -> Array:
-    return estimator.batch_correlation(response, 0 * noise + noise[:, :1, ...], sigma)
+def _own(noise: Array) -> Array:
+    return noise
+
+
+def _of_first(noise: Array) -> Array:
+    return 0 * noise + noise[:, :1, ...]
 
 
 def _summed(response: Array, noise: Array, sigma: float) -> Array:
@@ -54,7 +59,7 @@ def _summed(response: Array, noise: Array, sigma: float) -> Array:
     rung="Monte Carlo",
     twins={
         "sum for mean": {"estimate": _summed},
-        "one noise shared over the batch": {"estimate": _shared_for_fresh},
+        "one noise shared over the batch": {"own": _of_first},
         "no 1/B in the variance": {
             "predict": lambda J, P, K, d, law="gaussian": theory.estimator.batch_variance(J, P, K, d, law) * J.shape[0]
         },
@@ -66,6 +71,7 @@ def batch(
     estimate=estimator.batch_correlation,
     predict=theory.estimator.batch_variance,
     shared=theory.estimator.shared_noise_weight_gradient,
+    own=_own,
 ) -> Iterator[Comparison]:
     """Jacobians of real images in a trained network: three images, d = 2, over the Gaussian moments and over all signs
     of two draws; 32 images, d = 10, 6,000 repetitions. The control over all signs of shared preactivation noise.
@@ -78,7 +84,7 @@ def batch(
     for law, each, draws in (("gaussian", lab.gaussian(2), 1), ("rademacher", rademacher(lab, 2), 2)):
         points, probabilities = lab.independent(*[each] * 3 * draws)
         stacked = lab.xp.stack([lab.xp.stack(points[3 * k : 3 * k + 3]) for k in range(draws)])  # [K, B, S, d]
-        got = _batch_estimates(lab, jacobians, perturbation.on_manifold(stacked, basis, SIGMA), estimate)
+        got = _batch_estimates(lab, jacobians, perturbation.on_manifold(stacked, basis, SIGMA), estimate, own)
         name = f"3 images, {law}, K = {draws}"
         yield exact(lab, f"mean, {name}", want, lab.mean(probabilities, got), terms=4**6, scale=scale).at(
             law=law, n=100, d=2, n_o=10, B=3, K=draws
@@ -93,7 +99,7 @@ def batch(
     want = jacobians @ basis
     z = lab.normal("E14: z", 1, 32, repetitions, digits.DIMENSION)
     # in coordinates of the manifold, where a batch of estimates fits into memory
-    got = _batch_estimates(lab, want, SIGMA * z, estimate)
+    got = _batch_estimates(lab, want, SIGMA * z, estimate, own)
     samples = lab.numpy(lab.squared_error(got, lab.xp.mean(want, axis=0)))
     yield sampled("variance, 32 images", float(predict(jacobians, projector, 1, digits.DIMENSION)), samples).at(
         law="gaussian", n=100, d=digits.DIMENSION, n_o=10, B=32, K=1
@@ -136,12 +142,10 @@ def batch(
                 theory.estimator.crosstalk(d, sigma, K, other_sigma, signal) * sigma / other_sigma
             )
         },
-        "noise of the other layer left out": {"respond": lambda tail, x, noise: tail(x + 0 * noise) + 0 * tail(x)},
+        "noise of the other layer left out": {"predict": lambda *others: 0.0},
     },
 )
-def all_layers(
-    lab: Lab, predict=theory.estimator.crosstalk, respond=estimator.one_sided_response
-) -> Iterator[Comparison]:
+def all_layers(lab: Lab, predict=theory.estimator.crosstalk) -> Iterator[Comparison]:
     """A linear network with two hidden layers, d = 2 and 3, over the joint Gaussian moments of both noises, and all
     signs of two draws.
     """
@@ -160,7 +164,8 @@ def all_layers(
             for z, basis, sigma in zip((points[..., :2], points[..., 2:]), bases, sigmas, strict=True)
         ]
         together = lab.xp.concat(noises, axis=-1)[:, :, None, :]
-        response = respond(tail, 0 * together[0, 0, ...], lab.xp.reshape(together, (-1, 1, together.shape[-1])))
+        noise = lab.xp.reshape(together, (-1, 1, together.shape[-1]))
+        response = estimator.one_sided_response(tail, 0 * noise[0, ...], noise)
         response = lab.xp.reshape(response, (draws, -1, response.shape[-1]))
         for l, k in ((0, 1), (1, 0)):
             target, name = jacobians[l] @ bases[l] @ bases[l].T, f"layer {l + 1}, {law}, K = {draws}"

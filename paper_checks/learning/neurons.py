@@ -20,6 +20,8 @@ TRAINED = ("backpropagation", "vnc", "nmnc")
 RULES = (*TRAINED, "untrained")
 HIDDEN = ("layer 1", "layer 2", "layer 3")
 RESAMPLES = 2_000
+AT_A_TIME = 50
+"""Samples of which the weights of all pairs of stimuli are held."""
 
 
 class Likeness(NamedTuple):
@@ -115,9 +117,13 @@ def neurons(
     found = likeness(results, reordered)
     rng = np.random.default_rng(lab.seed)
     networks = _drawn(rng, found.ranks.shape[2]) / found.ranks.shape[2]
-    pairs = pair_weights(_drawn(rng, found.stimuli))
-    mean = found.correlations(np.ones(pairs.shape[-1])).mean(axis=2)  # [rule, layer, reference]
-    spread = np.einsum("srlnf,sn->srlf", found.correlations(pairs), networks)
+    counts = _drawn(rng, found.stimuli)
+    mean = found.correlations(np.ones(found.ranks.shape[-1])).mean(axis=2)  # [rule, layer, reference]
+    parts = [
+        np.einsum("srlnf,sn->srlf", found.correlations(pair_weights(counts[part])), networks[part])
+        for part in np.array_split(np.arange(RESAMPLES), RESAMPLES // AT_A_TIME)
+    ]
+    spread = np.concatenate(parts)
     better, worse = RULES.index(manifold), RULES.index(isotropic)
     for index, reference in enumerate(found.references):
         more, less = (

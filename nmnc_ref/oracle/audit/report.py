@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from nmnc_ref.oracle.audit.check import ALL, DEFECT, MEAN, PASSED, UNDECIDED, Check, rank
 from nmnc_ref.oracle.audit.problem import Declaration
 from nmnc_ref.oracle.audit.session import Budget
+from nmnc_ref.oracle.command_line import finite
 
 SCHEMA = 2
 SOUND, OTHER_KIND = "sound", "other kind"
@@ -161,23 +162,24 @@ class Report(NamedTuple):
     def document(self) -> dict[str, Any]:
         """Return the report as an object for JSON, where what is not finite is null."""
         fields = ("name", "status", "measured", "expected", "se", "smallest_detectable", "note")
-        checks = [{field: _finite(getattr(check, field)) for field in fields} for check in self.checks]
-        return {
+        checks = [{field: getattr(check, field) for field in fields} for check in self.checks]
+        document = {
             "schema": SCHEMA,
             "verdict": self.verdict,
             "judge": self.judge,
             **self.declaration._asdict(),
             "seed": self.seed,
-            "budget": {name: _finite(value) for name, value in self.budget._asdict().items()},
+            "budget": self.budget._asdict(),
             "seconds": round(self.seconds, 3),
             "warm_up": round(self.warm_up, 3),
             "calls": self.calls,
-            "visible_errors": {question: _finite(error) for question, error in self.visible_errors.items()},
+            "visible_errors": self.visible_errors,
             "checks": checks,
             "explanations": [explanation._asdict() for explanation in self.explanations],
             "kinds": [kind._asdict() for kind in self.kinds],
             "advice": self.advice,
         }
+        return finite(document)
 
 
 def describe(check: Check) -> str:
@@ -185,7 +187,3 @@ def describe(check: Check) -> str:
     if check.note:
         return f"{check.name}: {check.note}"
     return f"{check.name}: measured {check.measured:.4g} ± {check.se:.2g}, expected {check.expected:.4g}"
-
-
-def _finite(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
