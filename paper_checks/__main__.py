@@ -149,7 +149,7 @@ def _experiments(
     """Return the results of what the claims about training need, and why others are missing.
 
     Raises:
-        RuntimeError: the grid of `--profile full` is not whole.
+        RuntimeError: the grid of `--profile full` is not whole, or has nothing to choose.
     """
     notebook = Notebook(options.runs, lab)
     for cells_of, write in _grids(claims, supplied) if options.profile == "full" else ():
@@ -157,7 +157,10 @@ def _experiments(
         if failures:
             raise RuntimeError("; ".join(f"{each}: {reason}" for each, reason in failures.items()))
         write(cells, lab)
-    wanted = dict.fromkeys(each for claim in claims for each in claim.wanted(supplied))
+    try:
+        wanted = dict.fromkeys(each for claim in claims for each in claim.wanted(supplied))
+    except ValueError as error:
+        raise RuntimeError(str(error)) from None
     return _perform(notebook, list(wanted), "training", options)
 
 

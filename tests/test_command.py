@@ -592,3 +592,12 @@ def test_what_is_not_finite_is_null_wherever_it_stands():
     failed = outcome._replace(results={experiment: {"gradients": [math.inf]}})
     (found,) = json.loads(json.dumps(report.document([failed]), allow_nan=False))["claims"]
     assert found["experiments"][0]["result"] == {"gradients": [None]}
+
+
+def test_a_grid_in_which_everything_diverged_is_said_to_be_one(monkeypatch, capsys):
+    def nothing(*asked, **named):
+        raise ValueError("grid of dense: expected a cell of nmnc away from divergence, got none")
+
+    monkeypatch.setattr(claims.Claim, "wanted", nothing)
+    assert main(["--only", "L7", "--quiet"]) == 1
+    assert "grid of dense: expected a cell of nmnc away from divergence, got none" in capsys.readouterr().err
