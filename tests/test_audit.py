@@ -20,6 +20,7 @@ import time
 import warnings
 import weakref
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
@@ -31,7 +32,7 @@ from nmnc_ref.nn import feedforward
 from nmnc_ref.oracle.audit import adapters, process, resolution, run, statistics, terminal
 from nmnc_ref.oracle.audit import diagnosis as explaining
 from nmnc_ref.oracle.audit import probes as probing
-from nmnc_ref.oracle.audit.check import ALL, MEAN, Measurement, defects
+from nmnc_ref.oracle.audit.check import ALL, MEAN, Check, Measurement, defects
 from nmnc_ref.oracle.audit.comparison import compare
 from nmnc_ref.oracle.audit.diagnosis import Diagnosis
 from nmnc_ref.oracle.audit.drawing import Drawing
@@ -54,6 +55,7 @@ from nmnc_ref.oracle.audit.problem import (
 )
 from nmnc_ref.oracle.audit.session import Budget, Session, fingerprint, form
 from nmnc_ref.oracle.audit.smoothing import respond
+from nmnc_ref.oracle.command_line import UsageError
 from paper_checks.campaigns import audit_power, released_estimators
 from paper_checks.campaigns.audit_power import (
     HARMLESS,
@@ -311,7 +313,9 @@ def test_what_is_called_detectable_is_detected():
 
 def test_all_comparisons_together_keep_the_promise(monkeypatch):
     """An audit to the end has fewer than there is room for, over all its looks, with room for ten times the calls."""
-    assert statistics.COMPARISONS * 2 * math.exp(-statistics.surprise()) <= statistics.FALSE_ALARM * (1 + 1e-9)
+    for entries in (1, 50):
+        chance = 2 * entries * math.exp(-statistics.surprise(entries))
+        assert statistics.COMPARISONS * chance == pytest.approx(1e-6)
     compared = []
 
     def counted(measured, declaration):
@@ -1194,3 +1198,79 @@ def test_wrong_usage_of_a_campaign(option, message, capsys):
     with pytest.raises(SystemExit):
         audit_power.main(["correct", *option])
     assert message in capsys.readouterr().err
+
+
+def test_the_seed_is_that_of_the_problems_that_are_named():
+    asked = []
+
+    def estimate(problem, seed):
+        asked.append(fingerprint(problem))
+        return RIGHT(problem, seed)
+
+    for seed in (0, 5):
+        oracle.audit(estimate, "jacobian", seed=seed, activations=("identity",), calls=2)
+    named = oracle.problems("jacobian", seed=5, activations=("identity",))["identity, base"]
+    assert asked[0] != asked[-1] == fingerprint(named)
+
+
+def test_the_command_passes_on_what_was_said(monkeypatch):
+    given = []
+
+    def stop(*arguments):
+        given.append(arguments)
+        raise UsageError("stop")
+
+    monkeypatch.setattr(sys.modules["nmnc_ref.oracle.audit.command"], "audit_by_name", stop)
+    words = "--returns weight-gradient --noise uniform --response loss --perturbs weights --measures value"
+    more = "--judge mean --simultaneous --output-layer --seed 7 --calls 9 --activations relu"
+    assert main(["audit", "module:function", *words.split(), *more.split()]) == 2
+    ((name, declaration, budget, seed, activations, judge, _),) = given
+    kind = {"noise": "uniform", "response": "loss", "perturbs": "weights", "measures": "value"}
+    assert declaration == declare("weight-gradient", **kind, simultaneous=True, output_layer=True)
+    assert (name, budget, seed, activations, judge) == ("module:function", Budget(math.inf, 9), 7, ("relu",), "mean")
+
+
+def test_how_long_a_call_is_waited_for():
+    """Past the end of the budget, to which warm-up does not count, 20 seconds or ten times the longest call."""
+    now = time.monotonic()
+
+    def patience(budget, longest, warm_up=0.0):
+        return process._patience(process.Progress(3, 1.0, longest, warm_up, calling=True), now, now, budget)
+
+    assert patience(Budget(calls=10), 0.1) == pytest.approx(60 + 20, abs=1)
+    assert patience(Budget(calls=10), 10.0) == pytest.approx(60 + 100, abs=1)
+    assert patience(Budget(5.0), 0.1, warm_up=30.0) == pytest.approx(5 + 30 + 20, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("question", "fine", "coarse"),
+    [
+        ("scale", 0.05, 0.2),
+        ("direction", 3, 15),
+        ("mean at large σ", 0.2, 0.5),
+        ("variance", 0.1, 1),
+        ("independence of layers", 0.6, 1.5),
+        ("independence of samples", 0.6, 1.5),
+    ],
+)
+def test_what_must_have_been_visible_for_a_question_to_be_decided(question, fine, coarse):
+    for sharpest, most in ((True, fine), (False, coarse)):
+        for share, status in ((0.99, "passed"), (1.01, "undecided")):
+            check = Check(question, "problem", "", "passed", 1.0, 1.0, 0.1, share * most)
+            assert resolution._resolved(check, sharpest).status == status
+
+
+def test_a_problem_is_known_by_all_of_its_arrays():
+    problem = oracle.problems("jacobian", target="projected")["tanh, base"]
+    for name in ("weights", "biases", "x", "target", "bases"):
+        value = getattr(problem, name)
+        other = (value[0] + 1, *value[1:]) if isinstance(value, tuple) else value + 1
+        assert fingerprint(problem._replace(**{name: other})) != fingerprint(problem), name
+
+
+def test_the_advice_in_seconds_is_that_in_calls():
+    session = SimpleNamespace(seconds=10.0, warm_up=0.0, calls=100, budget=Budget(60.0))
+    drawn = SimpleNamespace(session=session, calls={"problem": 100})
+    advice = resolution.what_would_decide(drawn, [Check("scale", "problem", "", "undecided", 1.0, 1.0, 0.1, 0.1)])
+    calls, seconds = map(int, re.search(r"--calls (\d+), or --budget (\d+)", advice).groups())
+    assert seconds == pytest.approx(0.1 * calls, rel=0.2)

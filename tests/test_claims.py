@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 
 import numpy as np
 import pytest
 from scipy import stats
 
+from nmnc_ref import theory
 from paper_checks import catalogue, report
 from paper_checks.campaigns import calibration
 from paper_checks.claim import REGISTER, run
@@ -58,3 +60,8 @@ def test_twins_that_spare_the_mean_are_caught_by_the_variance(id, twin):
     failed = [each.name for each in claim.measure(Lab(), **claim.twins[twin]) if each.used > 1]
     assert failed
     assert all(name.startswith("variance") for name in failed)
+
+
+def test_noise_along_a_manifold_that_holds_everything_is_never_overtaken():
+    assert theory.estimator.error_crossover(1.0, 3, 9) == math.inf
+    assert theory.estimator.cosine_crossover(1.0, 3, 9) == math.inf

@@ -208,3 +208,11 @@ def test_layers_that_do_not_fit_each_other_are_named():
     network = (Dense(np.ones((4, 3)), np.ones(4)), Dense(np.ones((2, 5)), np.ones(2)))
     with pytest.raises(ValueError, match="network: expected layers that fit, got 5 inputs above 4 outputs"):
         feedforward.forward(network, np.ones((6, 3)), activation.tanh)
+
+
+def test_layers_of_the_same_shape_have_weights_of_their_own():
+    first, second = dense_network(random.key(0, np), (5, 5, 5), np.float64)
+    cell, out = initialisation.recurrent_network(random.key(0, np), 5, 5, 5, np.float64)
+    for one, other in ((first, second), (cell, out)):
+        assert not np.any(one.weight == other.weight)
+    assert not np.any(cell.weight == cell.input_weight)

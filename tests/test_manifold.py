@@ -91,3 +91,8 @@ def test_principal_angles_are_accurate_at_any_size(xp, angle):
         assert got.shape == (2,)
         assert got[0] == pytest.approx(0, abs=1e-14)
         assert got[1] == pytest.approx(angle, rel=1e-5 if angle < 1e-8 else 1e-10)
+
+
+def test_the_added_column_points_along_the_mean(lab):
+    found = manifold.fit(lab.normal("activity", 60, 6) + 1.0, dimension=3, centring="mean-added")
+    assert float(found.basis[:, -1] @ found.mean) > 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import jax
@@ -71,12 +72,16 @@ def test_uniform_is_the_documented_function_of_the_bits():
     assert np.array_equal(random.uniform(key, (1000,), np.float64), (x0 * 2**20 + x1 // 2**12 + 0.5) * 2.0**-52)
 
 
-def test_uniform_stays_inside_the_interval(dtype_name):
-    dtype = getattr(np, dtype_name)
-    # the largest and the smallest word, through the same arithmetic as `uniform`
-    top, scale = (2**23 - 1, 2.0**-23) if dtype_name == "float32" else (2**52 - 1, 2.0**-52)
-    assert dtype(dtype(top) + dtype(0.5)) * dtype(scale) < 1
-    assert dtype(0.5) * dtype(scale) > 0
+@pytest.mark.parametrize("words", list(itertools.product((0, 2**32 - 1), repeat=2)))
+def test_uniform_stays_inside_the_interval(words, dtype_name, monkeypatch):
+    def extreme(key0, key1, counter0, counter1):
+        shape = np.broadcast_shapes(key0.shape, counter1.shape)
+        return tuple(np.full(shape, word, np.uint32) for word in words)
+
+    key = random.key(3, np)
+    monkeypatch.setattr(random, "threefry2x32", extreme)
+    (found,) = random.uniform(key, (1,), getattr(np, dtype_name))
+    assert 0 < found < 1
 
 
 @pytest.mark.parametrize("dtype_name", ["float32", "float64"])

@@ -222,3 +222,10 @@ def test_the_expected_participation_ratio_has_no_scale(lab):
 def test_the_loss_of_a_sure_and_right_answer_is_zero_at_any_size(lab):
     output = lab.array([[3e38, -3e38]])
     assert float(loss.softmax_cross_entropy.value(output, lab.array([[1.0, 0.0]]))) == 0
+
+
+def test_coordinates_of_two_nearest_neighbours_are_taken_in_parts(lab, monkeypatch):
+    points = lab.normal("points", 50, 7)
+    whole = float(dimension.two_nearest_neighbours(points))
+    monkeypatch.setattr(dimension, "DIFFERENCES", 3 * dimension.ROWS * 50)
+    assert float(dimension.two_nearest_neighbours(points)) == pytest.approx(whole, rel=64 * lab.eps)

@@ -415,3 +415,20 @@ def test_a_network_without_hidden_layers_has_no_feedback_to_learn(rule):
     state = training.init(random.key(2, np), layers, x, route=route, settings=settings)
     with pytest.raises(ValueError, match=rf"state\.network: expected hidden layers for the rule {rule}"):
         training.step(state, x, target, route=route, loss=loss.squared_error, settings=settings)
+
+
+def test_manifolds_are_those_that_are_asked_for():
+    """By the share of the variance, or by the caller's own fit."""
+    layers = initialisation.dense_network(random.key(0, np), (5, 9, 8, 3), np.float64)
+    x, route = random.normal(random.key(1, np), (40, 5), np.float64), Direct(activation.tanh)
+    given = {"route": route, "settings": Settings(dimension=None, explained=0.95)}
+    state = training.init(random.key(2, np), layers, x, **given)
+    for basis, hidden in zip(state.bases, route.forward(layers, x).hidden, strict=True):
+        np.testing.assert_array_equal(basis, manifold.fit(hidden, explained=0.95).basis)
+
+    own = tuple(np.eye(n)[:, :2] for n in (9, 8))
+    state = training.init(
+        random.key(2, np), layers, x, **given, fit=lambda state, sample, **named: state._replace(bases=own)
+    )
+    for basis, wanted in zip(state.bases, own, strict=True):
+        np.testing.assert_array_equal(basis, wanted)

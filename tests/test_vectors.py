@@ -449,3 +449,21 @@ def test_words_in_floating_point_have_lost_no_digits():
     failed = failed_of({"bits": lambda inputs: np.asarray(on_numpy.bits(inputs), np.float64)})
     assert failed
     assert all("wrong dtype" in each.note and not each.hints for each in failed)
+
+
+@pytest.mark.parametrize(
+    ("words", "mode"),
+    [
+        (["--impl", REFERENCE], "isolated"),
+        (["--impl", REFERENCE, "--mode", "chained"], "chained"),
+        (["--answers", "."], "chained"),
+        (["--answers", ".", "--mode", "isolated"], "isolated"),
+    ],
+)
+def test_the_mode_is_that_of_files_or_that_which_was_asked_for(words, mode, monkeypatch, tmp_path):
+    shutil.copy(pack.SHIPPED / "perturbation_isotropic.json", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    command, modes = sys.modules["nmnc_ref.oracle.vectors.command"], []
+    monkeypatch.setattr(command, "check", lambda *given, mode, **named: modes.append(mode) or [])
+    main(["vectors", "check", *words])
+    assert modes == [mode]
