@@ -213,8 +213,8 @@ def test_jax_against_numpy(dtype_name, respond):
         assert_linear(one, other, 8 * 7 * 4, 4.0)
 
 
-def test_wrong_twins_are_seen():
-    """Forgetting the bias, or σ, or the clean state that leaks on, is beyond the tolerance."""
+def test_a_composed_layer_without_its_bias_is_seen():
+    """Forgetting the bias is beyond the tolerance."""
     key = random.key(1, np)
     network = initialisation.dense_network(key, (4, 6, 3), np.float64)
     network = tuple(layer._replace(bias=layer.bias + 1) for layer in network)
