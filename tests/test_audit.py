@@ -1274,3 +1274,13 @@ def test_the_advice_in_seconds_is_that_in_calls():
     advice = resolution.what_would_decide(drawn, [Check("scale", "problem", "", "undecided", 1.0, 1.0, 0.1, 0.1)])
     calls, seconds = map(int, re.search(r"--calls (\d+), or --budget (\d+)", advice).groups())
     assert seconds == pytest.approx(0.1 * calls, rel=0.2)
+
+
+def test_the_process_of_the_audit_gets_the_seed(tmp_path):
+    """Of whose problems and calls the measurements are."""
+    file, activations = tmp_path / "audit.json", ["--activations", "identity"]
+    words = [f"{adapters.__name__}:nmnc", "--returns", "jacobian", "--seed", "3", "--calls", "16", *activations]
+    assert main(["audit", *words, "--quiet", "--json", str(file)]) == 3
+    found = json.loads(file.read_text())
+    same = oracle.audit(adapters.nmnc, "jacobian", seed=3, calls=16, activations=("identity",))
+    assert (found["seed"], found["checks"]) == (3, same.document()["checks"])
