@@ -69,11 +69,11 @@ def forward(network: Network, x: Float[Array, "*batch m"], activation: Activatio
 
 
 def _run(network: tuple[Layer, ...], activity: Array, activation: Activation) -> Forward:
+    for below, layer in itertools.pairwise(network):
+        fits = layer.inputs == below.outputs
+        expect(fits, f"network: expected layers that fit, got {layer.inputs} inputs above {below.outputs} outputs")
     activities, preactivations = [activity], []
     for index, layer in enumerate(network):
-        below = network[max(index - 1, 0)]
-        fits = index == 0 or layer.inputs == below.outputs
-        expect(fits, f"network: expected layers that fit, got {layer.inputs} inputs above {below.outputs} outputs")
         s = layer.preactivation(activities[-1])
         preactivations.append(s)
         activities.append(s if index + 1 == len(network) else activation.value(s))

@@ -26,19 +26,11 @@ def _per_sample(jacobians: Array):
     return tail
 
 
-def _batch_estimates(lab: Lab, jacobians: Array, noise: Array, estimate, own) -> Array:
-    """Return the estimates [S, n_o, n] of mean(J_i) P from noise [K, B, S, n], of which each sample has its own."""
-    noise = own(noise)
+def _batch_estimates(lab: Lab, jacobians: Array, noise: Array, estimate, fresh) -> Array:
+    """Return the estimates [S, n_o, n] of mean(J_i) P from noise [K, B, S, n]."""
+    noise = fresh(noise)
     response = estimator.one_sided_response(_per_sample(jacobians), 0 * noise[0, ...], noise)
     return lab.jit(estimate)(response, noise, SIGMA)
-
-
-def _own(noise: Array) -> Array:
-    return noise
-
-
-def _of_first(noise: Array) -> Array:
-    return 0 * noise + noise[:, :1, ...]
 
 
 def _summed(response: Array, noise: Array, sigma: float) -> Array:
@@ -59,7 +51,7 @@ def _summed(response: Array, noise: Array, sigma: float) -> Array:
     rung="Monte Carlo",
     twins={
         "sum for mean": {"estimate": _summed},
-        "one noise shared over the batch": {"own": _of_first},
+        "one noise shared over the batch": {"fresh": lambda z: 0 * z + z[:, :1, ...]},
         "no 1/B in the variance": {
             "predict": lambda J, P, K, d, law="gaussian": theory.estimator.batch_variance(J, P, K, d, law) * J.shape[0]
         },
@@ -71,7 +63,7 @@ def batch(
     estimate=estimator.batch_correlation,
     predict=theory.estimator.batch_variance,
     shared=theory.estimator.shared_noise_weight_gradient,
-    own=_own,
+    fresh=lambda z: z,
 ) -> Iterator[Comparison]:
     """Jacobians of real images in a trained network: three images, d = 2, over the Gaussian moments and over all signs
     of two draws; 32 images, d = 10, 6,000 repetitions. The control over all signs of shared preactivation noise.
@@ -84,7 +76,7 @@ def batch(
     for law, each, draws in (("gaussian", lab.gaussian(2), 1), ("rademacher", rademacher(lab, 2), 2)):
         points, probabilities = lab.independent(*[each] * 3 * draws)
         stacked = lab.xp.stack([lab.xp.stack(points[3 * k : 3 * k + 3]) for k in range(draws)])  # [K, B, S, d]
-        got = _batch_estimates(lab, jacobians, perturbation.on_manifold(stacked, basis, SIGMA), estimate, own)
+        got = _batch_estimates(lab, jacobians, perturbation.on_manifold(stacked, basis, SIGMA), estimate, fresh)
         name = f"3 images, {law}, K = {draws}"
         yield exact(lab, f"mean, {name}", want, lab.mean(probabilities, got), terms=4**6, scale=scale).at(
             law=law, n=100, d=2, n_o=10, B=3, K=draws
@@ -99,7 +91,7 @@ def batch(
     want = jacobians @ basis
     z = lab.normal("E14: z", 1, 32, repetitions, digits.DIMENSION)
     # in coordinates of the manifold, where a batch of estimates fits into memory
-    got = _batch_estimates(lab, want, SIGMA * z, estimate, own)
+    got = _batch_estimates(lab, want, SIGMA * z, estimate, fresh)
     samples = lab.numpy(lab.squared_error(got, lab.xp.mean(want, axis=0)))
     yield sampled("variance, 32 images", float(predict(jacobians, projector, 1, digits.DIMENSION)), samples).at(
         law="gaussian", n=100, d=digits.DIMENSION, n_o=10, B=32, K=1

@@ -155,17 +155,12 @@ def _noise(lab: Lab, rule: str, runs: Results) -> Iterator[Comparison]:
         predicted = [feedback.predicted_cosine(each, target, STEPS) for each, target in zip(runs, targets, strict=True)]
         cosines = [target["cosine"] for target in targets]
         yield reported(f"{name}: cosine of feedback, that of a network at rest predicted", cosines, _mean(predicted))
-        norms = [math.sqrt(_ratio(target["energy of feedback"], target["mean"])) for target in targets]
+        norms = [math.sqrt(feedback.ratio(target["energy of feedback"], target["mean"])) for target in targets]
         sizes = [feedback.predicted_norm(each, target, STEPS) for each, target in zip(runs, targets, strict=True)]
         yield reported(f"{name}: norm of feedback in that of the mean Jacobian", norms, _mean(sizes))
         if rule == "nmnc":
-            alphas = [_ratio(target["its part in the manifold"], target["mean"]) for target in targets]
+            alphas = [feedback.ratio(target["its part in the manifold"], target["mean"]) for target in targets]
             yield reported(f"{name}: α of the mean Jacobian", alphas)
-
-
-def _ratio(part: float, whole: float) -> float:
-    """Return a ratio, NaN where nothing passes a layer whose units have died."""
-    return part / whole if whole else math.nan
 
 
 def _mean(values: list[float]) -> float:
@@ -189,7 +184,7 @@ def _map() -> Iterator[Comparison]:
                     K=window,
                     n=target["width"],
                     d=dimension,
-                    alpha=_ratio(target["its part in the manifold"], target["mean"]),
+                    alpha=feedback.ratio(target["its part in the manifold"], target["mean"]),
                 )
 
 

@@ -40,7 +40,12 @@ def predicted_cosine(learner: Learns, target: Mapping[str, float], perturbations
 def predicted_norm(learner: Learns, target: Mapping[str, float], perturbations: int) -> float:
     """Return √(E‖B‖²/‖T̄‖²), with what `predicted_cosine` takes."""
     _, energy = _moments(learner, target, perturbations)
-    return math.sqrt(energy / target["mean"]) if target["mean"] else math.nan
+    return math.sqrt(ratio(energy, target["mean"]))
+
+
+def ratio(part: float, whole: float) -> float:
+    """Return a ratio, NaN where nothing passes a layer whose units have died."""
+    return part / whole if whole else math.nan
 
 
 def _moments(learner: Learns, target: Mapping[str, float], perturbations: int) -> tuple[float, float]:

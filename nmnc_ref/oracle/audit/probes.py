@@ -137,7 +137,7 @@ def _large(declared: Declaration) -> float:
 
 def _many(declared: Declaration) -> int:
     """Return by how much more draws make up for the noise of a kind, so that all take about as many calls."""
-    if declared.measures == "value":  # of the whole batch; of directions that have a part of σ each
+    if declared.measures == "value":  # one loss of all samples is louder, and noise of norm σ in all is fainter
         louder = (4 if declared.response == "batch-loss" else 1) * (4 if declared.noise == "sphere" else 1)
         return louder * (64 if declared.perturbs == "weights" else 16)
     if declared.perturbs == "weights":  # which has more directions to search

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nmnc_ref.oracle.command_line import in_one_line
+from nmnc_ref.oracle.command_line import finite, in_one_line
 from nmnc_ref.oracle.vectors.hints import agree, hints, reference
 from nmnc_ref.oracle.vectors.implementation import Answer, Missing
 from nmnc_ref.oracle.vectors.operations import OPERATIONS
@@ -157,9 +157,8 @@ def _compare(
     index = tuple(map(int, np.unravel_index(int(np.argmax(beyond if failed else error)), want.shape)))
     first = want[index]
     place = precision.eps * 2.0 ** math.floor(math.log2(abs(first))) if first else 0.0
-    ulps = float(error[index]) / place if place and stage.value.dtype.kind == "f" else math.inf
-    result = Result(case, stage, "failed" if failed else "passed", element=index, tolerance=tolerance)
-    result = result._replace(ulps=ulps if math.isfinite(ulps) else None)
+    ulps = finite(float(error[index]) / place) if place and stage.value.dtype.kind == "f" else None
+    result = Result(case, stage, "failed" if failed else "passed", element=index, tolerance=tolerance, ulps=ulps)
     result = result._replace(got=got[index].item(), want=stage.value[index].item(), error=float(error[index]))
     parts = OPERATIONS[stage.operation].parts
     return result._replace(**_parts(parts(inputs), beyond, index)) if parts and failed else result
