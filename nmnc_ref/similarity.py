@@ -44,8 +44,7 @@ def debiased_cka(activity: Float[Array, "N n"], other_activity: Float[Array, "N 
         activity: X, one row for each of at least four stimuli, as for `linear_cka`.
         other_activity: Y, of the same stimuli in the same order.
     """
-    stimuli = activity.shape[0]
-    expect(stimuli >= 4, f"activity: expected at least N = 4 stimuli, got {stimuli}")
+    _expect_stimuli("activity", activity, 4)
     return debiased_alignment(_gram("activity", activity), _gram("other_activity", other_activity))
 
 
@@ -60,7 +59,7 @@ def debiased_alignment(gram: Float[Array, "N N"], other_gram: Float[Array, "N N"
         other_gram: L, of the same stimuli in the same order.
     """
     xp, stimuli = namespace(gram), gram.shape[0]
-    expect(stimuli >= 4, f"gram: expected at least N = 4 stimuli, got {stimuli}")
+    _expect_stimuli("gram", gram, 4)
     index = xp.arange(stimuli, device=device(gram))
     apart = index[:, None] != index[None, :]
     k, l = (xp.where(apart, scaled(each), xp.zeros_like(each)) for each in (gram, other_gram))
@@ -103,8 +102,8 @@ def rsa(activity: Float[Array, "N n"], other_activity: Float[Array, "N m"]) -> F
             dissimilar (under `jax.jit`: arbitrary or NaN).
         other_activity: Y, of the same stimuli in the same order.
     """
-    xp, stimuli = namespace(activity), activity.shape[0]
-    expect(stimuli >= 3, f"activity: expected at least N = 3 stimuli, got {stimuli}")
+    xp = namespace(activity)
+    _expect_stimuli("activity", activity, 3)
     scores = []
     for name, x in (("activity", activity), ("other_activity", other_activity)):
         pairs = _above_diagonal(xp, _dissimilarity(name, x))
@@ -113,6 +112,11 @@ def rsa(activity: Float[Array, "N n"], other_activity: Float[Array, "N m"]) -> F
         deviation = _ranks(xp, pairs) - (pairs.shape[0] + 1) / 2
         scores.append(deviation / xp.linalg.vector_norm(deviation))
     return xp.clip(xp.sum(scores[0] * scores[1]), min=-1.0, max=1.0)
+
+
+def _expect_stimuli(name: str, array: Array, least: int) -> None:
+    stimuli = array.shape[0]
+    expect(stimuli >= least, f"{name}: expected at least N = {least} stimuli, got {stimuli}")
 
 
 def _gram(name: str, activity: Array) -> Array:
