@@ -14,9 +14,9 @@ from paper_checks.learning.experiments.tasks import FRESH, TASKS
 
 SEEDS = range(5)
 FEW = range(3)
-"""Seeds of what no claim compares in pairs: the controls, random feedback, running averages."""
+"""Seeds of what no claim compares in pairs: random feedback, running averages, what is beside the crowded task."""
 PAIRS = {"dense": 5, "narrow": 5, "convolutional": 10, "rows": 5, "memory": 15, "crowded": 5}
-"""Networks that NMNC and VNC train: more where the differences of pairs spread more."""
+"""Networks that NMNC, its controls and VNC train: more where the differences of pairs spread more."""
 NAMES = {"backpropagation": "backpropagation", "random feedback": "random feedback", "vnc": "VNC", "nmnc": "NMNC"}
 NOISE = ("nmnc", "vnc")
 SCARCE, CROSSED = "convolutional", "narrow"
@@ -41,7 +41,7 @@ def _learners(task: str, rule: str, feedback_rates: tuple[float, ...] | None = N
     """Return the networks of a rule in the cell of the grid that did best; controls learn as NMNC does."""
     control = rule in CONTROLS
     rates = grid.best(task, "nmnc" if control else rule, feedback_rates)
-    seeds = range(PAIRS[task]) if rule in NOISE else SEEDS if rule == "backpropagation" else FEW
+    seeds = range(PAIRS[task]) if rule in NOISE or control else SEEDS if rule == "backpropagation" else FEW
     return [Learner(task, rule, *rates, seed) for seed in seeds]
 
 

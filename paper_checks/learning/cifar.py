@@ -20,7 +20,6 @@ from paper_checks.learning.experiments.accuracy import CONTROLS
 from paper_checks.learning.experiments.cifar import DIRECT, MIRRORS, SCALED, STEPS, CifarLearner
 
 SEEDS = range(5)
-SEEDS_OF_CONTROLS = range(2)
 EXCHANGED = {
     "a random subspace for the manifold": {"manifold": "random subspace"},
     "the complement for the manifold": {"manifold": "complement"},
@@ -43,8 +42,8 @@ def _learners(
     recording: Recording | None = None,
     delivery: str = DIRECT,
 ) -> list[CifarLearner]:
-    control = rule in CONTROLS
-    cell, (every, samples) = cifar_grid.best("nmnc" if control else rule, budget, delivery=delivery), budget
+    cell = cifar_grid.best("nmnc" if rule in CONTROLS else rule, budget, delivery=delivery)
+    every, samples = budget
     assert supplied.cifar is not None  # which the claims need
     return [
         CifarLearner(
@@ -59,7 +58,7 @@ def _learners(
             delivery=delivery,
             recording=recording,
         )
-        for seed in (SEEDS_OF_CONTROLS if control else SEEDS)
+        for seed in SEEDS
     ]
 
 
