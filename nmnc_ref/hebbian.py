@@ -11,10 +11,9 @@ with angles of order η.
 
 from __future__ import annotations
 
-import math
-
 from nmnc_ref.arrays import Array, Basis, Float, expect, namespace
 from nmnc_ref.checked import checked
+from nmnc_ref.numerics import orthonormalised
 from nmnc_ref.scalars import Positive
 
 
@@ -61,14 +60,7 @@ def basis(weight: Float[Array, "d n"]) -> Basis[Array, "n d"]:
         weight: W; d ≤ n linearly independent rows (not checked under `jax.jit`, where columns are then arbitrary).
     """
     _expect_rows(weight)
-    xp = namespace(weight)
-    orthonormal, triangle = xp.linalg.qr(weight.T)
-    diagonal = xp.linalg.diagonal(triangle)
-    lengths = xp.abs(diagonal)
-    floor = 8 * xp.finfo(weight.dtype).eps * math.sqrt(weight.shape[1])  # of what a row has in common with others
-    independent = xp.all(lengths > floor * xp.linalg.vector_norm(weight, axis=1))
-    expect(independent, "weight: expected linearly independent rows, got dependent ones")
-    return xp.where(diagonal[None, :] < 0, -orthonormal, orthonormal)  # libraries choose the sign of a length freely
+    return orthonormalised("weight", weight.T)
 
 
 def _expect_rows(weight: Array) -> None:

@@ -13,7 +13,7 @@ from typing import Annotated, NamedTuple
 from nmnc_ref.arrays import Array, Basis, Float, expect, is_concrete, namespace
 from nmnc_ref.checked import checked
 from nmnc_ref.dimension import explained_variance_dimension
-from nmnc_ref.numerics import centred, compressed, expect_squares, signed
+from nmnc_ref.numerics import centred, compressed, expect_squares, expect_symmetric, signed
 from nmnc_ref.scalars import Choice, Count, Share
 
 CENTRINGS = ("uncentred", "centred", "mean-added")
@@ -103,9 +103,7 @@ def from_moments(
     expect_one(dimension, explained)
     xp, n = namespace(mean), mean.shape[0]
     expect(n >= (dimension or 1), f"dimension: expected at most n = {n} units, got {dimension}")
-    asymmetry = xp.max(xp.abs(covariance - covariance.T))
-    symmetric = asymmetry <= math.sqrt(xp.finfo(mean.dtype).eps) * xp.max(xp.abs(covariance))
-    expect(symmetric, "covariance: expected a symmetric matrix, got max |C − Cᵀ| = {:.2g}", asymmetry)
+    expect_symmetric("covariance", covariance)
     moment = covariance + mean[:, None] * mean[None, :] if centring == "uncentred" else covariance
     expect(xp.all(xp.isfinite(moment)), "mean: expected values whose squares are in range, got larger ones")
     ascending, components = xp.linalg.eigh(moment)

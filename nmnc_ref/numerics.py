@@ -6,7 +6,7 @@ import math
 
 from array_api_compat import device
 
-from nmnc_ref.arrays import Array, is_concrete, namespace
+from nmnc_ref.arrays import Array, expect, is_concrete, namespace
 
 ROWS = 1024
 """Rows that a library sums in its own way; more are summed in halves, so that rounding does not grow with them."""
@@ -88,6 +88,25 @@ def signed(basis: Array) -> Array:
     row = xp.arange(basis.shape[0], device=device(basis))
     leading = xp.where(row[:, None] == first[None, :], basis, xp.zeros_like(basis))
     return xp.where(xp.sum(leading, axis=0, keepdims=True) < 0, -basis, basis)
+
+
+def expect_symmetric(name: str, matrix: Array) -> None:
+    """Raise ValueError unless a matrix equals its transpose, to √eps of the largest entry."""
+    xp = namespace(matrix)
+    asymmetry = xp.max(xp.abs(matrix - matrix.T))
+    symmetric = asymmetry <= math.sqrt(xp.finfo(matrix.dtype).eps) * xp.max(xp.abs(matrix))
+    expect(symmetric, f"{name}: expected a symmetric matrix, got a difference of {{:.2g}} to its transpose", asymmetry)
+
+
+def orthonormalised(name: str, vectors: Array) -> Array:
+    """Return columns whose first k span what the first k of these span, by Gram and Schmidt; refuse dependent ones."""
+    xp, vectors = namespace(vectors), scaled(vectors, -2)  # lengths cancel, but squares of some may be out of range
+    columns, triangle = xp.linalg.qr(vectors)
+    length = xp.linalg.diagonal(triangle)
+    rounding = 8 * xp.finfo(vectors.dtype).eps * math.sqrt(vectors.shape[-2])
+    independent = xp.all(xp.abs(length) > rounding * xp.linalg.vector_norm(vectors, axis=-2))
+    expect(independent, f"{name}: expected linearly independent vectors, got dependent ones")
+    return xp.where(length[..., None, :] < 0, -columns, columns)  # libraries choose the sign of a length freely
 
 
 class RangeError(ValueError):

@@ -13,7 +13,7 @@ import math
 
 from nmnc_ref.arrays import Array, Basis, Float, at_most, expect, namespace
 from nmnc_ref.checked import checked
-from nmnc_ref.numerics import move_axis, scaled
+from nmnc_ref.numerics import move_axis, orthonormalised, scaled
 from nmnc_ref.scalars import Count, Positive
 
 
@@ -73,15 +73,10 @@ def orthonormal_frame(coefficients: Float[Array, "K *batch d"]) -> Float[Array, 
     Args:
         coefficients: z, linearly independent for each element of the batch.
     """
-    xp = namespace(coefficients)
     draws, d = coefficients.shape[0], coefficients.shape[-1]
     expect(draws <= d, f"coefficients: expected at most d = {d} draws, got K = {draws}")
-    q, r = xp.linalg.qr(move_axis(coefficients, 0, -1))  # [..., d, K], [..., K, K]
-    diagonal = xp.linalg.diagonal(r)  # its sign, which libraries choose freely, would make the frame non-Haar
-    floor = xp.finfo(r.dtype).eps * d * xp.max(xp.abs(coefficients), axis=(0, -1))
-    independent = xp.all(xp.abs(diagonal) > floor[..., None])
-    expect(independent, "coefficients: expected linearly independent draws, got dependent ones")
-    return math.sqrt(d) * move_axis(xp.where(diagonal[..., None, :] < 0, -q, q), -1, 0)
+    frame = orthonormalised("coefficients", move_axis(coefficients, 0, -1))  # [..., d, K]
+    return math.sqrt(d) * move_axis(frame, -1, 0)
 
 
 @checked

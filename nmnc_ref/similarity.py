@@ -12,10 +12,11 @@ from array_api_compat import device
 
 from nmnc_ref.arrays import Array, Float, expect, namespace
 from nmnc_ref.checked import checked
-from nmnc_ref.numerics import centred, scaled
+from nmnc_ref.numerics import centred, expect_symmetric, scaled
 
 ROUNDING = 8
-"""Dissimilarities that differ by at most so many eps are equal: rounding tells even those apart that are exactly so."""
+"""Dissimilarities, or likenesses of a size of 1, that differ by at most so many eps are equal: rounding tells even
+those apart that are exactly so."""
 
 
 @checked
@@ -45,7 +46,8 @@ def debiased_cka(activity: Float[Array, "N n"], other_activity: Float[Array, "N 
         other_activity: Y, of the same stimuli in the same order.
     """
     _expect_stimuli("activity", activity, 4)
-    return debiased_alignment(_gram("activity", activity), _gram("other_activity", other_activity))
+    given = {"activity": activity, "other_activity": other_activity}
+    return _cosine(*(_u_centred(name, _gram(name, x)) for name, x in given.items()))
 
 
 @checked
@@ -55,25 +57,13 @@ def debiased_alignment(gram: Float[Array, "N N"], other_gram: Float[Array, "N N"
     ⟨K, L⟩ = Σ K_ij L_ij + ΣK ΣL/((N−1)(N−2)) − 2 Σ_i (K1)_i (L1)_i/(N−2), all over i ≠ j. In [−1, 1].
 
     Args:
-        gram: K, likenesses of at least four stimuli, such as X Xᵀ or 1 − dissimilarities, symmetric, not all the same.
+        gram: K, likenesses of at least four stimuli, such as X Xᵀ or 1 − dissimilarities, symmetric, and more than the
+            sum of a number for each of the two stimuli, as all equal ones are (under `jax.jit` that yields NaN or
+            rounding errors).
         other_gram: L, of the same stimuli in the same order.
     """
-    xp, stimuli = namespace(gram), gram.shape[0]
     _expect_stimuli("gram", gram, 4)
-    index = xp.arange(stimuli, device=device(gram))
-    apart = index[:, None] != index[None, :]
-    k, l = (xp.where(apart, scaled(each), xp.zeros_like(each)) for each in (gram, other_gram))
-
-    def product(k: Array, l: Array) -> Array:
-        sums, other_sums = xp.sum(k, axis=1), xp.sum(l, axis=1)
-        whole = xp.sum(sums) * xp.sum(other_sums) / ((stimuli - 1) * (stimuli - 2))
-        return xp.sum(k * l) + whole - 2 * xp.sum(sums * other_sums) / (stimuli - 2)
-
-    energies = product(k, k), product(l, l)
-    for name, energy in zip(("gram", "other_gram"), energies, strict=True):
-        expect(energy > 0, f"{name}: expected likenesses that differ between pairs of stimuli, got none that do")
-    norms = xp.sqrt(energies[0]) * xp.sqrt(energies[1])  # whose squares may be out of range
-    return xp.clip(product(k, l) / norms, min=-1.0, max=1.0)
+    return _cosine(_u_centred("gram", gram), _u_centred("other_gram", other_gram))
 
 
 @checked
@@ -111,7 +101,7 @@ def rsa(activity: Float[Array, "N n"], other_activity: Float[Array, "N m"]) -> F
         expect(differ, f"{name}: expected dissimilarities that differ, got the same between all stimuli")
         deviation = _ranks(xp, pairs) - (pairs.shape[0] + 1) / 2
         scores.append(deviation / xp.linalg.vector_norm(deviation))
-    return xp.clip(xp.sum(scores[0] * scores[1]), min=-1.0, max=1.0)
+    return _cosine(*scores)
 
 
 def _expect_stimuli(name: str, array: Array, least: int) -> None:
@@ -125,6 +115,31 @@ def _gram(name: str, activity: Array) -> Array:
     norm = namespace(activity).linalg.vector_norm(deviation)
     expect(norm > 0, f"{name}: expected activity that differs between stimuli, got the same for all")
     return (deviation / norm) @ (deviation / norm).T
+
+
+def _u_centred(name: str, gram: Array) -> Array:
+    """Return K_ij − (K1)_i/(N−2) − (K1)_j/(N−2) + ΣK/((N−1)(N−2)) for i ≠ j, sums without the diagonal, at a norm of 1.
+
+    The sum of the products of two of these is ⟨K, L⟩ (Székely and Rizzo 2014), and rounding cannot make it a square
+    below 0.
+    """
+    expect_symmetric(name, gram)
+    xp, stimuli = namespace(gram), gram.shape[0]
+    index = xp.arange(stimuli, device=device(gram))
+    apart = index[:, None] != index[None, :]
+    k = xp.where(apart, scaled(gram), xp.zeros_like(gram))
+    sums = xp.sum(k, axis=1) / (stimuli - 2)
+    rest = k - sums[:, None] - sums[None, :] + xp.sum(sums) / (stimuli - 1)
+    rest = xp.where(apart, rest, xp.zeros_like(gram))
+    norm, rounding = xp.linalg.vector_norm(rest), ROUNDING * xp.finfo(k.dtype).eps * xp.linalg.vector_norm(k)
+    expect(norm > rounding, f"{name}: expected likenesses that differ between pairs of stimuli, got none that do")
+    rest = scaled(rest)  # whose squares may be out of range
+    return rest / xp.linalg.vector_norm(rest)
+
+
+def _cosine(a: Array, b: Array) -> Array:
+    """Return the cosine of two arrays of norm 1."""
+    return namespace(a).clip(namespace(a).sum(a * b), min=-1.0, max=1.0)
 
 
 def _dissimilarity(name: str, activity: Array) -> Array:

@@ -116,6 +116,7 @@ CONVOLUTION = Convolution(floats("o 2 3 3"), floats("o"), given({GEOMETRY: None}
 IMAGE = (count(2), count(5, 1), count(6, 1))
 KERNEL = Kernel(count(3), count(3, 7), count(1), count(0, least=0), count(2, 6), count(1))
 COVARIANCE = Values(np.diag([2.0, 1.5, 1.0, 0.5]) + 0.1, "n n")
+LIKENESSES = [Values(each.values @ each.values.T, "N N") for each in (floats("N m"), floats("N m"))]
 MOMENTS = Moments(Values(np.array(5.0), ""), floats("n"), COVARIANCE)
 KEY = Values(np.array([3, 4000000000]), "2", "words")
 SAMPLE = np.arange(5.0)[:, None] + np.eye(5, 3)
@@ -228,7 +229,7 @@ CALLS: dict[str, dict[str, Any]] = {
     "nn.feedforward.tail": {"layer": count(0, 3, least=0)},
     "nn.feedforward.jacobian": {"layer": count(0, 3, least=0)},
     "nn.feedforward.backpropagation": {"target": floats("B q")},
-    "nn.recurrent.Cell.drive": {"self": RECURRENT[0], "x": floats("B 3 m")},
+    "nn.recurrent.Cell.drive": {"self": RECURRENT[0]},
     "nn.recurrent.forward": {"network": RECURRENT},
     "nn.recurrent.tail": {"network": RECURRENT, "step": count(2, 4)},
     "nn.recurrent.jacobian": {"network": RECURRENT, "step": count(2, 4)},
@@ -253,6 +254,7 @@ CALLS: dict[str, dict[str, Any]] = {
     "manifold.from_moments": FIXED | {"covariance": COVARIANCE, "dimension": count(2, 5, against="covariance")},
     "dimension.participation_ratio": {"spectrum": Values(SPECTRUM, "*batch m", pad=0.0)},
     "dimension.explained_variance_dimension": {"spectrum": Values(SPECTRUM, "*batch m", pad=0.0)},
+    "similarity.debiased_alignment": dict(zip(("gram", "other_gram"), LIKENESSES, strict=True)),
     "random.threefry2x32": {name: replace(KEY, shape="~") for name in ("key0", "key1", "counter0", "counter1")},
     "random.fold_in": {"data": count(3, 2**32, least=0)},
     "theory.dimension.expected_participation_ratio": {"spectrum": Values(SPECTRUM[0], "n", pad=0.0)},
@@ -427,7 +429,7 @@ def public_functions() -> dict[str, Callable]:
                 continue
             if inspect.isfunction(value) or (is_dataclass(value) and hasattr(value, "__post_init__")):
                 found[f"{prefix}.{name}"] = value
-            elif isinstance(value, type) and name in ("Dense", "Convolution"):
+            elif isinstance(value, type) and name in ("Dense", "Convolution", "Cell"):
                 methods = {n: f for n, f in vars(value).items() if inspect.isfunction(f) and n[0] != "_"}
                 found |= {f"{prefix}.{name}.{n}": f for n, f in methods.items()}
         for name, value in vars(module).items():

@@ -592,6 +592,7 @@ DEPENDENT_ROWS = {
     "all zero": np.zeros((2, 2)),
     "zero": np.zeros((1, 3)),
     "more than dimensions": np.eye(3)[:, :2],
+    "parallel, and with squares out of range": np.array([[1.0, 2.0, 3.0], [2e-200, 4e-200, 6e-200]]),
 }
 REPRESENTATIONS = {
     "the same for all stimuli": np.outer(np.ones(5), [1.7, 0.3, 2.1]),
@@ -694,6 +695,10 @@ def _measures() -> Iterator[tuple[str, str, partial]]:
             if len(bad) > 1:
                 yield "other_activity", why, partial(measure, good, bad)
     yield "gram", "three stimuli", partial(similarity.debiased_alignment, np.eye(3), np.eye(3))
+    likenesses, sums = WAVES @ WAVES.T, np.add.outer(np.arange(len(WAVES)), np.arange(len(WAVES)))
+    for why, bad in {"not symmetric": np.triu(likenesses), "all alike": 0 * sums + 1e-3, "of sums": sums / 3}.items():
+        yield "gram", why, partial(similarity.debiased_alignment, bad, likenesses)
+        yield "other_gram", why, partial(similarity.debiased_alignment, likenesses, bad)
     yield "activity", "all units alike", partial(similarity.dissimilarity, ALIKE)
     yield "activity", "all units alike", partial(similarity.rsa, ALIKE, WAVES)
     yield "other_activity", "all units alike", partial(similarity.rsa, WAVES, ALIKE)

@@ -150,5 +150,5 @@ def test_whether_rows_are_independent_does_not_depend_on_their_lengths(lab):
     rows[-1] *= 0.02
     assert hebbian.basis(lab.array(rows)).shape == (20_000, 100)
     rows[-1] = 0.02 * (rows[0] + rows[1])
-    with pytest.raises(ValueError, match="weight: expected linearly independent rows"):
+    with pytest.raises(ValueError, match="weight: expected linearly independent vectors"):
         hebbian.basis(lab.array(rows))

@@ -13,6 +13,7 @@ MAPPED = [call for call in FLOATS if str(call) not in UNTRACED]
 CONSTRAINED = {
     "manifold.from_moments": "a covariance stays symmetric",
     "manifold.from_moments(explained)": "a covariance stays symmetric",
+    "similarity.debiased_alignment": "likenesses stay symmetric",
     "dimension.explained_variance_dimension": "an integer",
     "similarity.rsa": "ranks",
 }

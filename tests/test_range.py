@@ -31,6 +31,9 @@ INVARIANT = {
     "fixed_norm": lambda x, basis, other: perturbation.fixed_norm(x),
     "two_nearest_neighbours": lambda x, basis, other: dimension.two_nearest_neighbours(x),
     "participation_ratio": lambda x, basis, other: dimension.participation_ratio(abs(x)),
+    "orthonormal_frame": lambda x, basis, other: perturbation.orthonormal_frame(x[:5, :]),
+    "hebbian.basis": lambda x, basis, other: hebbian.basis(x[:5, :]),
+    "debiased_cka": lambda x, basis, other: similarity.debiased_cka(x, other),
     "linear_cka": lambda x, basis, other: similarity.linear_cka(x, other),
     "dissimilarity": lambda x, basis, other: similarity.dissimilarity(x),
     "rsa": lambda x, basis, other: similarity.rsa(x, other),
@@ -192,6 +195,19 @@ def test_many_draws_span_what_few_do(lab):
     line = lab.numpy(lab.normal("line", 100_000, 1)) * [1.0, 0.3]
     with pytest.raises(ValueError, match="noise: expected to span the d = 2 dimensions"):
         estimator.least_squares(lab.array(line), lab.array(line))
+
+
+def test_draws_of_a_frame_may_have_any_scale(lab):
+    z = lab.normal("z", 3, 6)
+    want = lab.numpy(perturbation.orthonormal_frame(z))
+    scales = lab.array([[1.0], [extreme(lab)[0]], [extreme(lab)[1]]])
+    np.testing.assert_allclose(lab.numpy(perturbation.orthonormal_frame(scales * z)), want, atol=16 * lab.eps)
+
+
+def test_mean_feedback_is_exactly_the_initial_one_without_learning(lab):
+    initial, target = 2.0**-40 * lab.normal("initial", 3, 4), lab.normal("target", 3, 4)
+    for found in (theory.feedback.mean_feedback(initial, target, *left) for left in ((0.0, 9), (0.3, 0))):
+        np.testing.assert_array_equal(lab.numpy(found), lab.numpy(initial))
 
 
 def test_elements_of_a_batch_of_frames_may_have_any_scale(lab):

@@ -14,7 +14,7 @@ from nmnc_ref.scalars import Choice, Count, Fraction, Index, NonNegative, Positi
 def mean_feedback(
     initial: Float[Array, "o n"], target: Float[Array, "o n"], rate: Fraction, steps: Index
 ) -> Float[Array, "o n"]:
-    """E[B_t] = T + (1 − η)ᵗ (B_0 − T) (F1, F2) [derived].
+    """E[B_t] = (1 − η)ᵗ B_0 + [1 − (1 − η)ᵗ] T (F1, F2) [derived].
 
     Args:
         initial: B_0.
@@ -22,7 +22,8 @@ def mean_feedback(
         rate: η, per step.
         steps: t.
     """
-    return target + (1 - rate) ** steps * (initial - target)
+    left = (1 - rate) ** steps
+    return left * initial + (1 - left) * target
 
 
 @checked
