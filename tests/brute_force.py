@@ -127,7 +127,7 @@ def merge(moments, other):
     scatter = moments.scatter + other.scatter
     for part in (moments, other):
         scatter = scatter + part.count * np.outer(part.mean - mean, part.mean - mean)
-    return type(moments)(count, mean if count else 0 * mean, scatter)
+    return type(moments)(count, mean if count else np.full(mean.shape, math.nan), scatter)
 
 
 def moments_of(activity, kind):

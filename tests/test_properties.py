@@ -26,14 +26,23 @@ DIGITS = 32
 WOBBLES = 12
 ROUNDING = 16
 """By how many eps answers of the following may be off besides, of 1 or of the largest number of their array."""
-OF_ONE = {"similarity.dissimilarity", "alignment.principal_angles"}
+OF_ONE = {
+    "alignment.principal_angles",
+    "similarity.linear_cka",
+    "similarity.debiased_cka",
+    "similarity.debiased_alignment",
+    "similarity.dissimilarity",
+    "similarity.rsa",
+}
 OF_THE_LARGEST = {
     "hebbian.basis": -1,
     "perturbation.orthonormal_frame": -1,
     "manifold.fit": None,
     "manifold.from_moments": None,
+    "estimator.least_squares": (0, -1),
+    "similarity.debiased_cka": None,
 }
-"""By decompositions, which round numbers by a share of the largest of the array, or of an axis."""
+"""By decompositions and differences, which round numbers by a share of the largest of the array, or of an axis."""
 
 
 def generator(draw):

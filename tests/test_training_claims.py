@@ -296,6 +296,18 @@ def test_a_comparison_of_rules_holds_them_to_one_budget_and_shows_who_diverged()
         assert set(shown) == {accuracy_claims.PAIRS["convolutional"] - 1, 5}  # in the one task and the others
 
 
+@pytest.mark.parametrize("name", ["L2", "L4", "L2-CIFAR"])
+@pytest.mark.parametrize("control", CONTROLS)
+def test_a_control_that_learns_as_nmnc_does_refutes_the_claim(name, control):
+    claim = REGISTER[name]
+    found = invented(claim)
+    own = [run["test"] for each, run in found.items() if each.rule == "nmnc"]
+    found |= {each: run | {"test": np.mean(own)} for each, run in found.items() if each.rule == control}
+    refuted = [each.name for each in claim.measure(LAB, found) if not each.held]
+    assert refuted
+    assert all(f"nmnc > {control}" in each for each in refuted)
+
+
 @pytest.mark.parametrize(("name", "tasks"), [("L2", {"dense"}), ("L4", {"rows", "memory"})])
 def test_averages_are_reported_beside_the_fresh_perturbations_that_are_asserted(name, tasks):
     claim = REGISTER[name]

@@ -64,11 +64,16 @@ def _cross_entropy(output: Float[Array, "B o"], target: Float[Array, "B o"]) -> 
 
 @checked
 def _cross_entropy_error(output: Float[Array, "B o"], target: Float[Array, "B o"]) -> Float[Array, "B o"]:
-    xp = namespace(output)
-    mass, logarithm = xp.sum(target, axis=-1, keepdims=True), _log_softmax(output)
-    near_one = mass * xp.expm1(logarithm) + (mass - target)  # the difference from 1 keeps its digits
-    error = xp.where(logarithm > -1, near_one, mass * xp.exp(logarithm) - target)
-    return error / output.shape[0]
+    share = namespace(output).exp(_log_softmax(output))
+    return (_others(target) * share - target * _others(share)) / output.shape[0]
+
+
+def _others(array: Array) -> Array:
+    """Return for each entry of the last axis the sum of the others, which would lose its digits in a difference."""
+    xp = namespace(array)
+    before = xp.cumulative_sum(array, axis=-1, include_initial=True)[..., :-1]
+    after = xp.cumulative_sum(xp.flip(array, axis=-1), axis=-1, include_initial=True)[..., :-1]
+    return before + xp.flip(after, axis=-1)
 
 
 squared_error = Loss("squared error", _half_squared_norm, _difference, _half_squared_norms)

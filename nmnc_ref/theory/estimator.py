@@ -11,6 +11,8 @@ import math
 from collections.abc import Sequence
 from typing import Annotated
 
+from array_api_compat import device
+
 from nmnc_ref.arrays import Array, Float, at_most, expect, namespace
 from nmnc_ref.checked import checked
 from nmnc_ref.scalars import Choice, Count, Fraction, NonNegative, Positive, Some
@@ -63,14 +65,15 @@ def expected_squared_cosine(alignment: Fraction, dimension: Count) -> float:
 
 @checked
 def squared_cosine_variance(gram: Float[Array, "d d"]) -> Float[Array, ""]:
-    """Var[cos²(Ĵ, J)] = [2 tr M² + (tr M)²]/(d(d + 2)) − (tr M/d)² for one draw with uniform direction (E5) [derived].
+    """Var[cos²(Ĵ, J)] = 2‖M − (tr M/d) I‖²/(d(d + 2)) for one draw with uniform direction (E5) [derived].
 
     Args:
         gram: M = (JU)ᵀ(JU)/‖J‖², whose trace is α.
     """
     xp, d = namespace(gram), gram.shape[0]
-    trace, square = xp.linalg.trace(gram), xp.sum(gram * gram.T)
-    return (2 * square + trace**2) / (d * (d + 2)) - (trace / d) ** 2
+    identity = xp.eye(d, dtype=gram.dtype, device=device(gram))
+    deviation = gram - xp.linalg.trace(gram) / d * identity
+    return 2 * xp.sum(deviation * deviation.T) / (d * (d + 2))
 
 
 @checked

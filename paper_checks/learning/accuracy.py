@@ -80,7 +80,7 @@ def _report(lab: Lab, task: str, rule: str, runs: feedback.Runs, kind: str = "")
 def _contest(
     lab: Lab, results: Results, task: str, rules: tuple[str, str], feedback_rates: tuple[float, ...] | None = None
 ) -> Iterator[Comparison]:
-    """Assert that the first of two rules learns a task better than the second, and report all rules."""
+    """Assert that the first of two rules learns a task better, and NMNC better than its controls, and report all."""
     runs = {
         rule: {each: results[each] for each in _learners(task, rule, feedback_rates)} for rule in (*NAMES, *CONTROLS)
     }
@@ -88,6 +88,8 @@ def _contest(
     better, worse = rules
     low, high = zip(*zip(test[worse], test[better], strict=False), strict=True)  # of networks that both have trained
     yield exceeds_in_pairs(f"{task}: test accuracy, {better} > {worse}", low, high)
+    for control in CONTROLS:
+        yield exceeds_in_pairs(f"{task}: test accuracy, nmnc > {control}", test[control], test["nmnc"])
     networks = zip(test["vnc"], test["nmnc"], test["backpropagation"], strict=False)
     shares = [(value - low) / (high - low) if high != low else math.nan for low, value, high in networks]
     yield reported(f"{task}: share of the gap of VNC to backpropagation that NMNC closes", shares)

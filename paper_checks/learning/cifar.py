@@ -107,6 +107,8 @@ def classification(lab: Lab, results: Results, manifold: str = "nmnc", isotropic
     """
     test = {rule: _test(_of(results, rule)) for rule in (*NAMES, *CONTROLS)}
     yield exceeds(f"test accuracy, {manifold} > {isotropic}", test[isotropic], test[manifold])
+    for control in CONTROLS:
+        yield exceeds(f"test accuracy, nmnc > {control}", test[control], test["nmnc"])
     networks = zip(test["vnc"], test["nmnc"], test["backpropagation"], strict=True)  # of one initial state each
     shares = [(value - low) / (high - low) if high != low else math.nan for low, value, high in networks]
     yield reported("share of the gap of VNC to backpropagation that NMNC closes", shares)
