@@ -4,7 +4,7 @@ Each variant changes one operator, comparison, number, keyword or decorator of o
 a copy of the repository, and the commands of `--by` are run there until one fails:
 
     tests    the tests of the module and those of all functions, the golden vectors, and the claims
-    claims   `python -m paper_checks` alone
+    claims   `python -m paper_checks` alone, family by family
 
 The variants come in an order that is drawn with `--seed`, so that the first `--sample` of them are a random sample.
 Results are appended to `--file`, and what is there already is not run again. To be run from the repository's root.
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import itertools
 import json
 import os
 import random
@@ -52,6 +53,7 @@ OF_OTHERS = {
     "fast_training": "fast_direct fast_through_time",
 }
 """Test files that concern modules of other names."""
+FAMILIES = ("estimator", "feedback", "dimension", "alignment")
 SECONDS = 900
 """After which a command that hangs counts as one that failed."""
 CRASHES = ("_BitOr", "_BitXor", "_BitAnd", "_FloorDiv", "_Mod", "Shift", "_Invert")
@@ -91,8 +93,10 @@ def own(module: str) -> str:
 
 def commands(by: str, path: Path) -> list[str]:
     """Return what Python is asked to run to notice that a module is broken, fastest first."""
+    families = sorted(FAMILIES, key=path.stem.__ne__)
+    claims = [f"-m paper_checks --tier theory --family {family}" for family in families]
     if by == "claims":
-        return ["-m paper_checks"]
+        return claims
     if "oracle" in path.parts:
         part, *inside = path.relative_to("nmnc_ref/oracle").with_suffix("").parts
         patterns = (f"{own(part)}*", *inside)
@@ -103,8 +107,9 @@ def commands(by: str, path: Path) -> list[str]:
     tests = [f"{ON_NUMPY} {file}" for file in files if file.exists()]
     vectors = "-m nmnc_ref vectors check --impl nmnc_ref.oracle.vectors.adapter:on_numpy"
     everywhere = [f"{PYTEST} {file}" for file in files[:1] if file.exists()]
-    whole = [vectors, *tests, "-m paper_checks", *everywhere, f"{ON_NUMPY} tests/test_bad_input.py"]
-    return sorted(whole, key="-m paper_checks".__ne__) if "theory" in path.parts else whole  # of which claims know most
+    rest = [vectors, *tests], claims
+    known = reversed(rest) if "theory" in path.parts else rest  # of which claims know most
+    return [*itertools.chain(*known), *everywhere, f"{ON_NUMPY} tests/test_bad_input.py"]
 
 
 def noticed(root: Path, mutant: Mutant, by: str) -> dict:
