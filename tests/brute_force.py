@@ -11,7 +11,6 @@ import math
 
 import numpy as np
 from scipy.linalg import subspace_angles
-from scipy.stats import rankdata
 
 from nmnc_ref import random
 
@@ -195,10 +194,19 @@ def dissimilarity(activity):
     return np.array([[1 - np.corrcoef(activity[i], activity[j])[0, 1] if i != j else 0.0 for j in size] for i in size])
 
 
-def rsa(activity, other_activity):
+def ranks(values, rounding):
+    """Return ranks in which values that differ by less than rounding share theirs, NaN where that hangs by a hair."""
+    found = [
+        [np.sum(values < each - width) + np.sum(values <= each + width) for each in values]
+        for width in (rounding / 2, 2 * rounding)
+    ]
+    return np.array(found[0]) / 2 if found[0] == found[1] else np.full(len(values), math.nan)
+
+
+def rsa(activity, other_activity, eps):
     above = np.triu_indices(len(activity), 1)
-    ranks = [rankdata(np.round(dissimilarity(each)[above], 12)) for each in (activity, other_activity)]
-    return np.corrcoef(*ranks)[0, 1]
+    pairs = [ranks(dissimilarity(each)[above], 8 * eps) for each in (activity, other_activity)]
+    return np.corrcoef(*pairs)[0, 1]
 
 
 # Networks

@@ -41,6 +41,8 @@ OF_THE_LARGEST = {
     "manifold.fit": None,
     "manifold.from_moments": None,
     "estimator.least_squares": (0, -1),
+    "moments.of": 0,
+    "moments.update": 0,
     "similarity.debiased_cka": None,
 }
 """By decompositions and differences, which round numbers by a share of the largest of the array, or of an axis."""
@@ -75,7 +77,7 @@ def fitting(path, array):
         return (array + array.T) / 2
     if name in ("covariance", "scatter"):
         return array @ array.T
-    return np.abs(array) if name == "count" else array
+    return np.round(np.abs(array)) if name == "count" else array
 
 
 def drawn(data, call, dtype):
