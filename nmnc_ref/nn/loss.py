@@ -71,9 +71,11 @@ def _cross_entropy_error(output: Float[Array, "B o"], target: Float[Array, "B o"
 def _others(array: Array) -> Array:
     """Return for each entry of the last axis the sum of the others, which would lose its digits in a difference."""
     xp = namespace(array)
-    before = xp.cumulative_sum(array, axis=-1, include_initial=True)[..., :-1]
-    after = xp.cumulative_sum(xp.flip(array, axis=-1), axis=-1, include_initial=True)[..., :-1]
-    return before + xp.flip(after, axis=-1)
+
+    def before(array: Array) -> Array:
+        return xp.concat([xp.zeros_like(array[..., :1]), xp.cumulative_sum(array, axis=-1)[..., :-1]], axis=-1)
+
+    return before(array) + xp.flip(before(xp.flip(array, axis=-1)), axis=-1)
 
 
 squared_error = Loss("squared error", _half_squared_norm, _difference, _half_squared_norms)

@@ -3,7 +3,8 @@
 Each variant changes one operator, comparison, number, keyword or decorator of one module (cosmic-ray's operators), in
 a copy of the repository, and the commands of `--by` are run there until one fails:
 
-    tests    the tests of the module and those of all functions, the golden vectors, and the claims
+    tests    the tests that run the statement, fastest first, as many as take a minute and a half, and the claims; for
+             the oracle, which runs in processes of its own too, all tests of its part
     claims   `python -m paper_checks` alone, family by family
 
 The variants come in an order that is drawn with `--seed`, so that the first `--sample` of them are a random sample.
@@ -13,23 +14,28 @@ Results are appended to `--file`, and what is there already is not run again. To
 from __future__ import annotations
 
 import argparse
+import ast
+import contextlib
 import difflib
 import itertools
 import json
 import os
 import random
+import re
 import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
+from xml.etree import ElementTree
 
 from cosmic_ray import plugins
 from cosmic_ray.ast import ast_nodes, get_ast
 from cosmic_ray.mutating import mutate_code
+from coverage import CoverageData
 from joblib import Parallel, delayed
 from rich.progress import track
 from rich.table import Table
@@ -37,22 +43,13 @@ from scipy.stats import binomtest
 
 from nmnc_ref.oracle import command_line
 
-PYTEST = "-m pytest -x -q -n0 -p no:cacheprovider"
-ON_NUMPY = f"{PYTEST} -k 'not jax and not strict and not torch'"
-"""What notices most, in a fraction of the time; what survives meets the tests of its module on every library."""
-OF_ALL = "metamorphic range properties checked"
-"""Test files that call every function."""
-OF_OTHERS = {
-    "command": "command_line",
-    "checked": "arrays scalars",
-    "range": "numerics",
-    "estimator": "noise_correlation perturbation",
-    "manifold": "alignment",
-    "feedforward": "activation dense initialisation layer loss",
-    "training": "credit feedback route sgd",
-    "fast_training": "fast_direct fast_through_time",
-}
-"""Test files that concern modules of other names."""
+PYTEST = "-m pytest -x -q -p no:cacheprovider"
+NOT_MEASURED = ("tests/test_documents.py", "tests/test_page_in_a_browser.py", "tests/test_bench.py")
+"""Tests that run the library in other processes, or not at all."""
+GROUP = re.compile(r"@[\w -]+$")
+"""What pytest-xdist adds to the name of a test that is in a group."""
+ENOUGH = 90.0
+"""Seconds of tests that a variant meets."""
 FAMILIES = ("estimator", "feedback", "dimension", "alignment")
 SECONDS = 900
 """After which a command that hangs counts as one that failed."""
@@ -86,61 +83,110 @@ def mutants(path: Path) -> Iterator[Mutant]:
         yield from (Mutant(str(path), name, occurrence) for occurrence in range(places))
 
 
-def own(module: str) -> str:
-    """Return the name of the test file of a module."""
-    return next((file for file, modules in OF_OTHERS.items() if module in modules.split()), module)
+class Coverage:
+    """Which tests run a statement, and how long each takes."""
+
+    def __init__(self, file: Path, processes: int) -> None:
+        """Read what was measured beside a file, or measure it where sources have changed since."""
+        self.data, times = (file.resolve().with_suffix(suffix) for suffix in (".coverage", ".xml"))
+        sources = [path for folder in ("nmnc_ref", "tests") for path in Path(folder).rglob("*.py")]
+        known = [path.stat().st_mtime for path in (self.data, times) if path.exists()]
+        if len(known) < 2 or min(known) < max(path.stat().st_mtime for path in sources):
+            ignored = " ".join(f"--ignore={path}" for path in NOT_MEASURED)
+            measured = "--cov=nmnc_ref --cov-context=test --cov-report="
+            command = f"{PYTEST} -n{processes} {ignored} {measured} --junitxml={times}"
+            with copied() as copy:
+                if not passes(command, copy, None, COVERAGE_FILE=str(self.data)):
+                    raise SystemExit(f"expected tests that pass without a change, got a failure of: python {command}")
+        self.seconds = {
+            GROUP.sub("", f"{case.attrib['classname'].replace('.', '/')}.py::{case.attrib['name']}"): float(
+                case.attrib["time"]
+            )
+            for case in ElementTree.parse(times).iter("testcase")
+        }
+
+    def tests(self, path: str, line: int) -> list[str]:
+        """Return the tests that run a line, or else the least statement around it that any test runs, fastest first."""
+        data = CoverageData(str(self.data))
+        data.read()
+        file = next((file for file in data.measured_files() if file.endswith(f"/{path}")), "")
+        by_line = data.contexts_by_lineno(file)
+        for lines in around(Path(path).read_text(encoding="utf-8"), line):
+            contexts = {context for each in lines for context in by_line.get(each, ())}
+            found = {GROUP.sub("", context.partition("|")[0]) for context in contexts}
+            if known := sorted(found & self.seconds.keys(), key=self.seconds.__getitem__):
+                return known
+        return []
 
 
-def commands(by: str, path: Path) -> list[str]:
-    """Return what Python is asked to run to notice that a module is broken, fastest first."""
-    families = sorted(FAMILIES, key=path.stem.__ne__)
-    claims = [f"-m paper_checks --tier theory --family {family}" for family in families]
-    if by == "claims":
-        return claims
-    if "oracle" in path.parts:
-        part, *inside = path.relative_to("nmnc_ref/oracle").with_suffix("").parts
-        patterns = (f"{own(part)}*", *inside)
-        files = sorted({file for each in patterns for file in Path("tests").glob(f"test_{each}.py")})
-        return [f"{ON_NUMPY} {file}" for file in files]
-    name = own(f"fast_{path.stem}" if "fast" in path.parts else path.stem)
-    files = [Path(f"tests/test_{each}.py") for each in dict.fromkeys(f"{name} {OF_ALL}".split())]
-    tests = [f"{ON_NUMPY} {file}" for file in files if file.exists()]
-    vectors = "-m nmnc_ref vectors check --impl nmnc_ref.oracle.vectors.adapter:on_numpy"
-    everywhere = [f"{PYTEST} {file}" for file in files[:1] if file.exists()]
-    rest = [vectors, *tests], claims
-    known = reversed(rest) if "theory" in path.parts else rest  # of which claims know most
-    return [*itertools.chain(*known), *everywhere, f"{ON_NUMPY} tests/test_bad_input.py"]
+def around(source: str, line: int) -> Iterator[range]:
+    """Yield the lines of the statements of a function around a line, the least first, and of the whole module, which is
+    all for a line that runs when the module is imported.
+    """
+    functions = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef)]
+    own = [node for node in functions if line in _lines(node, *node.decorator_list)]
+    if own:
+        body = max(own, key=lambda node: node.lineno).body
+        inner = (node for statement in body for node in ast.walk(statement) if isinstance(node, ast.stmt))
+        yield from sorted((lines for lines in map(_lines, inner) if line in lines), key=len)
+        yield _lines(*body)
+    yield range(1, len(source.splitlines()) + 1)
 
 
-def noticed(root: Path, mutant: Mutant, by: str) -> dict:
-    """Return what noticed a broken variant, or None, with the change."""
+def _lines(*nodes: ast.stmt | ast.expr) -> range:
+    """Return the lines from the first to the last of some nodes."""
+    return range(min(node.lineno for node in nodes), max(node.end_lineno or node.lineno for node in nodes) + 1)
+
+
+@contextlib.contextmanager
+def copied() -> Iterator[Path]:
+    """Yield the folder of a copy of the repository."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "copy"
-        shutil.copytree(
-            root, copy, ignore=shutil.ignore_patterns(".*", "*cache*", "runs", "build", "dist", "*.egg-info")
-        )
-        before = (copy / mutant.path).read_text(encoding="utf-8")
-        source = mutate_code(before, plugins.get_operator(mutant.operator)(), mutant.occurrence)
+        ignored = shutil.ignore_patterns(".*", "*cache*", "runs", "build", "dist", "*.egg-info")
+        shutil.copytree(Path.cwd(), copy, ignore=ignored)
+        yield copy
+
+
+def commands(path: Path) -> list[str]:
+    """Return what else Python is asked to run to notice that a module is broken, likeliest first."""
+    if "oracle" in path.parts:
+        part = path.relative_to("nmnc_ref/oracle").with_suffix("").parts[0]
+        return [f"{PYTEST} -n0 {file}" for file in sorted(Path("tests").glob(f"test_{part}*.py"))]
+    families = sorted(FAMILIES, key=path.stem.__ne__)
+    return [f"-m paper_checks --tier theory --family {family}" for family in families]
+
+
+def noticed(mutant: Mutant, coverage: Coverage | None) -> dict:
+    """Return what noticed a broken variant, or None, with the change; the claims alone without coverage."""
+    before = Path(mutant.path).read_text(encoding="utf-8")
+    source = mutate_code(before, plugins.get_operator(mutant.operator)(), mutant.occurrence)
+    change = list(difflib.unified_diff(before.splitlines(), source.splitlines(), n=0))[2:]
+    with copied() as copy:
         (copy / mutant.path).write_text(source, encoding="utf-8")
-        change = "\n".join(
-            line
-            for line in difflib.unified_diff(before.splitlines(), source.splitlines(), n=0)
-            if line[:3] not in ("---", "+++", "@@ ")
-        )
-        found = failing(commands(by, Path(mutant.path)), copy)
-    return {**mutant._asdict(), "by": by, "change": change, "noticed": found}
+        chosen = []
+        if coverage:
+            line = int(change[0].split()[1].strip("-").partition(",")[0])
+            tests = coverage.tests(mutant.path, line)
+            total = itertools.accumulate((coverage.seconds[test] for test in tests), initial=0.0)
+            chosen = [test for test, before_it in zip(tests, total, strict=False) if before_it < ENOUGH]
+            (copy / "chosen").write_text("\n".join(chosen), encoding="utf-8")
+        every = [f"{PYTEST} -n0 @chosen"] * bool(chosen) + commands(Path(mutant.path))
+        found = next((each for each in every if not passes(each, copy, SECONDS)), None)
+    lines = "\n".join(each for each in change if not each.startswith("@@ "))
+    return {**mutant._asdict(), "by": "tests" if coverage else "claims", "change": lines, "noticed": found}
 
 
-def failing(commands: Iterable[str], folder: Path) -> str | None:
-    """Return the first of some commands that fails in a copy of the repository."""
-    environment = {**os.environ, "PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-    return next((each for each in commands if not _passes(each, folder, environment)), None)
-
-
-def _passes(command: str, folder: Path, environment: dict[str, str]) -> bool:
+def passes(command: str, folder: Path, seconds: float | None, **environment: str) -> bool:
+    """Tell whether a command of Python ends well in a copy of the repository, in time."""
+    common = {"PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     try:
         done = subprocess.run(
-            [sys.executable, *shlex.split(command)], cwd=folder, env=environment, capture_output=True, timeout=SECONDS
+            [sys.executable, *shlex.split(command)],
+            cwd=folder,
+            env={**os.environ, **common, **environment},
+            capture_output=True,
+            timeout=seconds,
         )
     except subprocess.TimeoutExpired:
         return False
@@ -180,18 +226,14 @@ def main(arguments: list[str] | None = None) -> int:
     every = [each for path in sources(options.only) for each in mutants(path)]
     random.Random(options.seed).shuffle(every)
     chosen = every[: options.sample]
-    broken = failing(
-        dict.fromkeys(each for path, *_ in chosen for each in commands(options.by, Path(path))), Path.cwd()
-    )
-    if broken:  # everything would seem to be noticed
-        parser.error(f"expected commands that pass without a change, got a failure of: python {broken}")
     lines = (
         [json.loads(line) for line in options.file.read_text(encoding="utf-8").splitlines()]
         if options.file.exists()
         else []
     )
     done = {(line["path"], line["operator"], line["occurrence"], line["by"]) for line in lines}
-    tasks = [delayed(noticed)(Path.cwd(), mutant, options.by) for mutant in chosen if (*mutant, options.by) not in done]
+    coverage = Coverage(options.file, options.processes) if options.by == "tests" else None
+    tasks = [delayed(noticed)(mutant, coverage) for mutant in chosen if (*mutant, options.by) not in done]
     finished = Parallel(options.processes, return_as="generator_unordered")(tasks)
     with options.file.open("a", encoding="utf-8") as file:
         for line in track(
