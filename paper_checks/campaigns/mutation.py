@@ -3,8 +3,8 @@
 Each variant changes one operator, comparison, number, keyword or decorator of one module (cosmic-ray's operators), in
 a copy of the repository, and the commands of `--by` are run there until one fails:
 
-    tests    the tests that run the statement, fastest first, as many as take a minute and a half, and the claims; for
-             the oracle, which runs in processes of its own too, all tests of its part
+    tests    the tests that run the statement, fastest first, as many as take a minute and a half; then the claims and
+             the tests of all signatures, or for the oracle, which runs in processes of its own too, all of its part
     claims   `python -m paper_checks` alone, family by family
 
 The variants come in an order that is drawn with `--seed`, so that the first `--sample` of them are a random sample.
@@ -47,6 +47,8 @@ PYTEST = "-m pytest -x -q -p no:cacheprovider"
 ON_NUMPY = "not jax and not strict and not torch"
 NOT_MEASURED = ("tests/test_documents.py", "tests/test_page_in_a_browser.py", "tests/test_bench.py")
 """Tests that run the library in other processes, or not at all."""
+INSPECTING = "tests/test_bad_input.py tests/test_structure.py"
+"""Tests that look at functions without running them."""
 GROUP = re.compile(r"@[\w -]+$")
 """What pytest-xdist adds to the name of a test that is in a group."""
 ENOUGH = 90.0
@@ -149,13 +151,14 @@ def copied() -> Iterator[Path]:
         yield copy
 
 
-def commands(path: Path) -> list[str]:
+def commands(by: str, path: Path) -> list[str]:
     """Return what else Python is asked to run to notice that a module is broken, likeliest first."""
     if "oracle" in path.parts:
         part = path.relative_to("nmnc_ref/oracle").with_suffix("").parts[0]
         return [f"{PYTEST} -n0 -k '{ON_NUMPY}' {file}" for file in sorted(Path("tests").glob(f"test_{part}*.py"))]
     families = sorted(FAMILIES, key=path.stem.__ne__)
-    return [f"-m paper_checks --tier theory --family {family}" for family in families]
+    claims = [f"-m paper_checks --tier theory --family {family}" for family in families]
+    return claims if by == "claims" else [*claims, f"{PYTEST} -n0 -k '{ON_NUMPY}' {INSPECTING}"]
 
 
 def noticed(mutant: Mutant, coverage: Coverage | None) -> dict:
@@ -163,6 +166,7 @@ def noticed(mutant: Mutant, coverage: Coverage | None) -> dict:
     before = Path(mutant.path).read_text(encoding="utf-8")
     source = mutate_code(before, plugins.get_operator(mutant.operator)(), mutant.occurrence)
     change = list(difflib.unified_diff(before.splitlines(), source.splitlines(), n=0))[2:]
+    by = "tests" if coverage else "claims"
     with copied() as copy:
         (copy / mutant.path).write_text(source, encoding="utf-8")
         chosen = []
@@ -172,10 +176,10 @@ def noticed(mutant: Mutant, coverage: Coverage | None) -> dict:
             total = itertools.accumulate((coverage.seconds[test] for test in tests), initial=0.0)
             chosen = [test for test, before_it in zip(tests, total, strict=False) if before_it < ENOUGH]
             (copy / "chosen").write_text("\n".join(chosen), encoding="utf-8")
-        every = [f"{PYTEST} -n0 @chosen"] * bool(chosen) + commands(Path(mutant.path))
+        every = [f"{PYTEST} -n0 @chosen"] * bool(chosen) + commands(by, Path(mutant.path))
         found = next((each for each in every if not passes(each, copy, SECONDS)), None)
     lines = "\n".join(each for each in change if not each.startswith("@@ "))
-    return {**mutant._asdict(), "by": "tests" if coverage else "claims", "change": lines, "noticed": found}
+    return {**mutant._asdict(), "by": by, "change": lines, "noticed": found}
 
 
 def passes(command: str, folder: Path, seconds: float | None, **environment: str) -> bool:
