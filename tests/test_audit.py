@@ -1274,6 +1274,8 @@ def test_the_advice_in_seconds_is_that_in_calls():
     advice = resolution.what_would_decide(drawn, [Check("scale", "problem", "", "undecided", 1.0, 1.0, 0.1, 0.1)])
     calls, seconds = map(int, re.search(r"--calls (\d+), or --budget (\d+)", advice).groups())
     assert seconds == pytest.approx(0.1 * calls, rel=0.2)
+    assert len(str(calls).rstrip("0")) <= 2
+    assert [resolution._rounded(value) for value in (0.2, 9, 99.5, 1234, 1e6 + 1)] == [1, 9, 100, 1300, 1_100_000]
 
 
 def test_the_process_of_the_audit_gets_the_seed(tmp_path):
