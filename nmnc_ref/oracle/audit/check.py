@@ -37,7 +37,7 @@ class Check(NamedTuple):
     status: str
     measured: float
     expected: float
-    se: float = 0.0
+    se: float
     smallest_detectable: float = 0.0
     note: str = ""
 

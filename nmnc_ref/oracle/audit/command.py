@@ -23,7 +23,7 @@ from nmnc_ref.oracle.audit.problem import (
     declare,
 )
 from nmnc_ref.oracle.audit.process import Progress, audit_by_name
-from nmnc_ref.oracle.audit.run import JUDGED, limits
+from nmnc_ref.oracle.audit.run import JUDGED, SECONDS, limits
 from nmnc_ref.oracle.audit.session import Fault, answers
 from nmnc_ref.oracle.command_line import FAILED, OK, OTHER, UNDECIDED, Help, UsageError, nearest
 from nmnc_ref.oracle.page import rendering
@@ -70,7 +70,10 @@ def register(subparsers: Any) -> None:
         "--activations", nargs="+", choices=ACTIVATIONS, default=list(ACTIVATIONS), help="those it knows (default: all)"
     )
     parser.add_argument(
-        "--budget", metavar="SECONDS", type=_budget, help="time to decide in (default: 60 if there is no --calls)"
+        "--budget",
+        metavar="SECONDS",
+        type=_budget,
+        help=f"time to decide in (default: {SECONDS:g} if there is no --calls)",
     )
     parser.add_argument("--calls", metavar="N", type=_count, help="calls to decide in, whatever the machine's load")
     parser.add_argument("--seed", metavar="N", type=_seed, default=0, help="seed of problems and calls (default: 0)")
