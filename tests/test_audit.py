@@ -1278,6 +1278,13 @@ def test_the_advice_in_seconds_is_that_in_calls():
     assert [resolution._rounded(value) for value in (0.2, 9, 99.5, 1234, 1e6 + 1)] == [1, 9, 100, 1300, 1_100_000]
 
 
+def test_a_report_shows_twelve_findings_and_counts_the_others():
+    finding = Check("scale", "problem", "", "defect", 2.0, 1.0, 0.1)
+    for number, caption in ((12, None), (15, "and 3 more (--json has all)")):
+        table = terminal._findings(SimpleNamespace(verdict="defect", findings=number * [finding]))
+        assert (table.row_count, table.caption) == (12, caption)
+
+
 def test_the_process_of_the_audit_gets_the_seed(tmp_path):
     """Of whose problems and calls the measurements are."""
     file, activations = tmp_path / "audit.json", ["--activations", "identity"]

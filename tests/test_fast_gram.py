@@ -82,3 +82,12 @@ def test_what_is_rounding_of_a_large_mean_is_refused():
     for fit in (manifold.fit, gram.fit):
         with pytest.raises(manifold.RankError, match=r"expected rank of at least d = 3 \(centred\), got (rank )?2"):
             fit(activity, dimension=3, centring="centred")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_small_deviations_from_a_large_mean_are_more_than_rounding(dtype):
+    """Of 100 eps of the mean: of which the variance is below eps."""
+    size = 100 * np.finfo(dtype).eps
+    activity = (1 + size * activity_of(40, 9, np, np.float64)).astype(dtype)
+    got, want = (fit(activity, dimension=DIMENSION, centring="centred") for fit in (gram.fit, manifold.fit))
+    np.testing.assert_allclose(got.spectrum, want.spectrum, atol=1e-3 * float(want.spectrum[0]))

@@ -234,6 +234,32 @@ def test_what_follows_from_wrong_inputs_is_said_and_has_no_hint(capsys):
     assert [each.hints for each in failed_of(broken, ["estimator_manifold"], "chained")] == [("factor 2",), ("sign",)]
 
 
+def test_what_else_failed_is_named_up_to_five(capsys):
+    failed = failed_of({"correlation": lambda inputs: -on_numpy.correlation(inputs)})
+    for others in (5, 6):
+        console().print(report.first_divergence(failed[: others + 1]))
+        line = " ".join(capsys.readouterr().out.split()).partition(f"{others} more failed: ")[2]
+        assert line.count(" · ") == 5
+        assert line.endswith(", …") == (others == 6)
+
+
+def test_families_have_the_colour_of_their_worst_stage():
+    results = check(PACK.cases, implemented({"correlation": lambda inputs: -on_numpy.correlation(inputs)}))
+    styles = dict(zip(report.families(results).columns[0].cells, report.families(results).rows, strict=True))
+    assert {styles[family].style for family in ("estimator", "random")} == {"red", "dim"}
+    right = check(PACK.cases, implemented({"bits": on_numpy.bits}))
+    assert [row.style for row in report.families(right).rows if row.style != "dim"] == [""]
+
+
+def test_unanswered_operations_are_counted_from_two_on():
+    answered = {name: getattr(on_numpy, name) for name in ("bits", "correlation", "delta")}
+    (line,) = report.unanswered(check(PACK.cases, implemented(answered)))
+    times = [int(number) for number in re.findall(r" (\d+)(?=[,;]|$)", line)]
+    assert len(times) > 5
+    assert min(times) == 2
+    assert re.search(r"[,:] [a-z_]+(,|;|$)", line)
+
+
 TRAJECTORIES = ["trajectory_nmnc_float64", "trajectory_layerwise_float64", "trajectory_convolutional_float64"]
 
 
@@ -248,6 +274,9 @@ def test_the_parts_of_a_state_that_differ_are_named(name):
     changed[-1] += 1
     (failed,) = (r for r in check([case], recorded({name: {stage.name: changed}})) if r.status == "failed")
     last = list(parts)[-1]
+    feedback = [part for part in parts if part.startswith("feedback")]
+    first = 0 if "recurrent" in name else 1  # lag or layer
+    assert feedback == [f"feedback_{index}" for index in range(first, first + len(feedback))]
     assert failed.part == f"{last}{[length - 1 for length in parts[last]]}"
     assert (failed.differ, failed.agree) == ((last,), tuple(parts)[:-1])
     assert shown([failed])["index from 0"] == f"[{stage.value.size - 1}] of the whole: {failed.part}"

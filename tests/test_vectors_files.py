@@ -380,3 +380,11 @@ def test_a_folder_that_cannot_be_read_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(pack.Path, "iterdir", refuse)
     with pytest.raises(form.FormError, match="expected a folder of answers; it cannot be read: Permission denied"):
         pack.read_answers(tmp_path, ())
+
+
+def test_a_size_is_what_its_longer_axes_make_it():
+    assert form._size("x", [1, form.MOST_NUMBERS]) == form.MOST_NUMBERS
+    assert form._size("x", [0, form.MOST_NUMBERS]) == 0
+    for shape in ([2, form.MOST_NUMBERS], [0, form.MOST_NUMBERS + 1]):
+        with pytest.raises(form.FormError, match="expected at most"):
+            form._size("x", shape)

@@ -39,9 +39,9 @@ def _pooled(checks: Sequence[Check], measured: Sequence[Measurement]) -> Iterato
         weight = weights.get((check.question, check.probe, check.part), 0.0)
         if weight and check.se:
             found.setdefault((check.question, check.part), []).append((weight, check))
-    calls = min((each.calls for each in measured), default=0)
     for (question, name), pairs in found.items():
         if len(pairs) > 1:
+            calls = min(each.calls for each in measured)
             w = np.array([weight for weight, _ in pairs]) / sum(weight for weight, _ in pairs)
             mean = float(w @ [check.measured for _, check in pairs])
             se = float(np.linalg.norm(w * [check.se for _, check in pairs]))

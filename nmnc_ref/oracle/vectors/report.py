@@ -52,10 +52,10 @@ def first_divergence(results: list[Result]) -> Group | None:
         grid,
     ]
     if failed:
-        more = ", ".join(f"{each.case.name} · {each.stage.name}" for each in failed[:5])
+        more = ", ".join(f"{each.case.name} · {each.stage.name}" for each in failed[:FEW])
         follow = sum(each.follows for each in failed)
         of_these = f" ({follow} of them right for their own inputs, which are wrong)" if follow else ""
-        parts.append(Text(f"{len(failed)} more failed{of_these}: {more}{', …' if len(failed) > 5 else ''}"))
+        parts.append(Text(f"{len(failed)} more failed{of_these}: {more}{', …' if len(failed) > FEW else ''}"))
     return Group(*parts)
 
 
