@@ -32,7 +32,7 @@ from nmnc_ref.nn import feedforward
 from nmnc_ref.oracle.audit import adapters, process, resolution, run, statistics, terminal
 from nmnc_ref.oracle.audit import diagnosis as explaining
 from nmnc_ref.oracle.audit import probes as probing
-from nmnc_ref.oracle.audit.check import ALL, MEAN, Check, Measurement, defects
+from nmnc_ref.oracle.audit.check import ALL, MEAN, Check, Measurement, defects, fault_check
 from nmnc_ref.oracle.audit.comparison import compare
 from nmnc_ref.oracle.audit.diagnosis import Diagnosis
 from nmnc_ref.oracle.audit.drawing import Drawing
@@ -1276,6 +1276,19 @@ def test_the_advice_in_seconds_is_that_in_calls():
     assert seconds == pytest.approx(0.1 * calls, rel=0.2)
     assert len(str(calls).rstrip("0")) <= 2
     assert [resolution._rounded(value) for value in (0.2, 9, 99.5, 1234, 1e6 + 1)] == [1, 9, 100, 1300, 1_100_000]
+
+
+def test_noise_on_weights_is_integrated_over_four_times_the_points(monkeypatch):
+    """As it has more directions."""
+    monkeypatch.setattr(probing, "expected_parts", lambda problem, declaration, generator, points: points)
+    probe, declared = probing.Probe("", "", None, linear=False), Declaration("weight-gradient")
+    for kind in PERTURBED:
+        points = probing.expected_at(probe, declared._replace(perturbs=kind), 0, 100)
+        assert points == (400 if kind == "weights" else 100)
+
+
+def test_what_is_no_number_is_at_no_distance():
+    assert fault_check("exception", "an error").distance == 0.0
 
 
 def test_a_report_shows_twelve_findings_and_counts_the_others():
