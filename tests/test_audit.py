@@ -1291,13 +1291,6 @@ def test_what_is_no_number_is_at_no_distance():
     assert fault_check("exception", "an error").distance == 0.0
 
 
-def test_a_report_shows_twelve_findings_and_counts_the_others():
-    finding = Check("scale", "problem", "", "defect", 2.0, 1.0, 0.1)
-    for number, caption in ((12, None), (15, "and 3 more (--json has all)")):
-        table = terminal._findings(SimpleNamespace(verdict="defect", findings=number * [finding]))
-        assert (table.row_count, table.caption) == (12, caption)
-
-
 def test_the_process_of_the_audit_gets_the_seed(tmp_path):
     """Of whose problems and calls the measurements are."""
     file, activations = tmp_path / "audit.json", ["--activations", "identity"]

@@ -83,7 +83,7 @@ class Report(NamedTuple):
             return f"Sound: {self._mean}, {self._variance}."
         if self.verdict == OTHER_KIND:
             kind, declared = self.kinds[0].kind, self.declaration.kind
-            more = f" (or {len(self.kinds) - 1} others)" if len(self.kinds) > 1 else ""
+            more = _or_others(len(self.kinds) - 1)
             seen = f"{self._variance} of" if "variance" in self.visible_errors else "variance, where it is predicted,"
             return f"Of another kind: {self._mean}; {seen} that of {kind}{more}, not of {declared}."
         if self.verdict == UNDECIDED:
@@ -100,8 +100,7 @@ class Report(NamedTuple):
             return f"Defect: the estimator {fault.question}: {fault.note.partition(chr(10))[0]}."
         what = "unexplained"
         if self.explanations:
-            others = len(self.explanations) - 1
-            what = f"{self.explanations[0].name}{f' (or one of {others} others)' if others else ''}"
+            what = self.explanations[0].name + _or_others(len(self.explanations) - 1)
         if fault or any(check.question in MEAN for check in self.findings):
             return f"Defect: {what}."
         return f"Defect: the mean is right, the variance is not, of this kind or another: {what}."
@@ -180,6 +179,10 @@ class Report(NamedTuple):
             "advice": self.advice,
         }
         return finite(document)
+
+
+def _or_others(number: int) -> str:
+    return f" (or one of {number} others)" if number > 1 else number * " (or another)"
 
 
 def describe(check: Check) -> str:
