@@ -29,14 +29,14 @@ import pytest
 from nmnc_ref import manifold, oracle, theory
 from nmnc_ref.__main__ import main
 from nmnc_ref.nn import feedforward
-from nmnc_ref.oracle.audit import adapters, process, resolution, run, statistics, terminal
+from nmnc_ref.oracle.audit import adapters, means, process, resolution, run, statistics, terminal, variances
 from nmnc_ref.oracle.audit import diagnosis as explaining
 from nmnc_ref.oracle.audit import probes as probing
 from nmnc_ref.oracle.audit.check import ALL, MEAN, Check, Measurement, defects, fault_check
 from nmnc_ref.oracle.audit.comparison import compare
 from nmnc_ref.oracle.audit.diagnosis import Diagnosis
 from nmnc_ref.oracle.audit.drawing import Drawing
-from nmnc_ref.oracle.audit.expected import expected_parts
+from nmnc_ref.oracle.audit.expected import Part, expected_parts
 from nmnc_ref.oracle.audit.experiment import experiment
 from nmnc_ref.oracle.audit.law import draw
 from nmnc_ref.oracle.audit.probes import probes
@@ -44,6 +44,7 @@ from nmnc_ref.oracle.audit.problem import (
     ACTIVATIONS,
     LOSSES,
     PERTURBED,
+    RESPONSES,
     Declaration,
     Problem,
     basis,
@@ -54,6 +55,7 @@ from nmnc_ref.oracle.audit.problem import (
     variants,
 )
 from nmnc_ref.oracle.audit.session import Budget, Session, fingerprint, form
+from nmnc_ref.oracle.audit.slips import CATALOGUE
 from nmnc_ref.oracle.audit.smoothing import respond
 from nmnc_ref.oracle.command_line import UsageError
 from paper_checks.campaigns import audit_power, released_estimators
@@ -122,6 +124,20 @@ def test_the_variance_of_jacobians_is_e14(law, target):
             assert np.trace(part.covariance) == pytest.approx(wanted)
             mean = theory.estimator.batch_mean(J, projector)
             np.testing.assert_allclose(part.mean.reshape(part.shape), mean, atol=1e-13)
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_what_no_baseline_adds_is_e20(law):
+    declaration = Declaration("jacobian", "projected", law)
+    for probe in linear_probes(declaration):
+        problem = probe.problem
+        outputs = forward(problem).output
+        parts = (expected_parts(problem, declaration._replace(measures=each)) for each in ("value", "difference"))
+        for value, difference in zip(*parts, strict=True):
+            d = basis(problem, value.site).shape[1]
+            added = [theory.estimator.baseline_energy(f, d, problem.draws, problem.sigma) for f in outputs]
+            extra = np.trace(value.covariance) - np.trace(difference.covariance)
+            assert extra == pytest.approx(sum(added) / len(outputs) ** 2)
 
 
 def test_the_variance_of_weight_gradients_is_f7():
@@ -1285,6 +1301,34 @@ def test_noise_on_weights_is_integrated_over_four_times_the_points(monkeypatch):
     for kind in PERTURBED:
         points = probing.expected_at(probe, declared._replace(perturbs=kind), 0, 100)
         assert points == (400 if kind == "weights" else 100)
+
+
+def _part(shape, mean, covariance):
+    return Part("dx", shape, 0, mean, covariance, np.zeros_like(covariance), covariance, np.arange(len(mean)))
+
+
+def test_what_is_exact_but_for_a_factor_is_a_scale():
+    part = _part((2,), np.array([3.0, 4.0]), np.eye(2))
+    for sample, question, measured in (([4.5, 6.0], "scale", 1.5), ([4.0, -3.0], "exact value", math.sqrt(2))):
+        (check,) = means._exact(probing.Probe("", "", None), part, np.array(3 * [sample]))
+        assert (check.question, check.measured) == (question, pytest.approx(measured))
+
+
+def test_entries_of_one_sample_are_no_independent_samples():
+    """Three equal entries for each of two samples."""
+    sample = np.repeat(np.random.default_rng(0).normal(size=(4000, 2)), 3, axis=1)
+    probe = probing.Probe("", "", SimpleNamespace(x=np.zeros((2, 1))))
+    for found, status in ((sample, "passed"), (sample[:, [0, 1, 3, 2, 4, 5]], "defect")):
+        part = _part((2, 3), np.zeros(6), np.eye(6))
+        (check,) = variances._independence(Measurement(probe, (part,), (found,)), Declaration("activity-gradient"))
+        assert (check.question, check.status) == ("independence of samples", status)
+
+
+def test_a_noise_for_the_whole_batch_is_no_slip_where_it_is_declared():
+    shared = next(slip for slip in CATALOGUE if slip.name == "noise shared over the batch")
+    for perturbs, response in itertools.product(PERTURBED, RESPONSES):
+        declared = Declaration("weight-gradient", perturbs=perturbs, response=response)
+        assert shared.applies(declared) == ((perturbs, response) != ("weights", "batch-loss"))
 
 
 def test_what_is_no_number_is_at_no_distance():

@@ -92,8 +92,7 @@ def _slope_at_activity(problem: Problem, site: int) -> np.ndarray:
 
 def _slope_from_zero(problem: Problem, site: int) -> np.ndarray:
     s = forward(problem).preactivation[site]
-    at_kink = (s == 0) & (problem.activation == "relu") & (site < len(problem.weights) - 1)
-    return np.where(at_kink, 1.0, own_slope(problem, site))
+    return np.where((s == 0) & (problem.activation == "relu"), 1.0, own_slope(problem, site))
 
 
 CATALOGUE = (
