@@ -54,7 +54,7 @@ from nmnc_ref.oracle.audit.problem import (
     layers,
     variants,
 )
-from nmnc_ref.oracle.audit.session import Budget, Session, fingerprint, form
+from nmnc_ref.oracle.audit.session import Budget, Fault, Session, answers, fingerprint, form
 from nmnc_ref.oracle.audit.slips import CATALOGUE
 from nmnc_ref.oracle.audit.smoothing import respond
 from nmnc_ref.oracle.command_line import UsageError
@@ -1329,6 +1329,15 @@ def test_a_noise_for_the_whole_batch_is_no_slip_where_it_is_declared():
     for perturbs, response in itertools.product(PERTURBED, RESPONSES):
         declared = Declaration("weight-gradient", perturbs=perturbs, response=response)
         assert shared.applies(declared) == ((perturbs, response) != ("weights", "batch-loss"))
+
+
+@pytest.mark.parametrize(("returns", "entries"), [("jacobian", 2), ("weight-gradient", 3)])
+def test_a_missing_entry_is_counted_in_layers(returns, entries):
+    declaration = Declaration(returns)
+    problem = next(iter(linear_probes(declaration))).problem
+    parts = expected_parts(problem, declaration)
+    with pytest.raises(Fault, match=f"expected {entries} entries, got 0"):
+        answers((), parts)
 
 
 def test_what_is_no_number_is_at_no_distance():

@@ -141,7 +141,7 @@ def test_coordinates_and_passes_of_another_size_are_refused():
     x, basis = np.ones((4, 5)), basis_of(2, 8, 3, np.float64, np)
     passed = feedforward.forward(network, x, tanh)
     tail = factored.feedforward_tail(network, passed, 1, basis, tanh)
-    for shape in ((3,), (2, 3), (6, 1, 3)):
+    for shape in ((3,), (2, 3), (6, 1, 3), (6, 5, 3)):
         with pytest.raises(ValueError, match=r"coordinates: expected batch axes that end in \[4\] as in passed, got"):
             tail(np.ones(shape))
     with pytest.raises(ValueError, match=r"passed\.hidden: expected 2 as in the hidden layers of network, got 1"):
