@@ -1287,7 +1287,10 @@ def test_a_problem_is_known_by_all_of_its_arrays():
 def test_the_advice_in_seconds_is_that_in_calls():
     session = SimpleNamespace(seconds=10.0, warm_up=0.0, calls=100, budget=Budget(60.0))
     drawn = SimpleNamespace(session=session, calls={"problem": 100})
-    advice = resolution.what_would_decide(drawn, [Check("scale", "problem", "", "undecided", 1.0, 1.0, 0.1, 0.1)])
+    checks = [Check("scale", "problem", "", "undecided", 1.0, 1.0, 0.1, 0.1)]
+    advice, needed = resolution.what_would_decide(drawn, checks), resolution._needed(drawn, checks)["problem"]
+    assert needed > 200
+    assert advice.startswith(f"About {resolution._rounded(resolution.MARGIN * (needed - 100))} more calls")
     calls, seconds = map(int, re.search(r"--calls (\d+), or --budget (\d+)", advice).groups())
     assert seconds == pytest.approx(0.1 * calls, rel=0.2)
     assert len(str(calls).rstrip("0")) <= 2

@@ -584,6 +584,11 @@ def test_no_colour_where_it_is_not_wanted():
     assert not re.search(r"\x1b\[[0-9;]*3\dm", found.stdout)
 
 
+def test_json_keeps_letters_as_they_are(tmp_path):
+    command_line.write_json(tmp_path / "σ.json", {"σ²": "‖ĝ‖"})
+    assert (tmp_path / "σ.json").read_text(encoding="utf-8") == '{\n  "σ²": "‖ĝ‖"\n}\n'
+
+
 def test_what_is_not_finite_is_null_wherever_it_stands():
     document = {"a": [1.0, math.inf, {"b": (math.nan, 2)}], "c": "inf", "d": True}
     assert command_line.finite(document) == {"a": [1.0, None, {"b": [None, 2]}], "c": "inf", "d": True}
