@@ -237,6 +237,10 @@ def main(arguments: list[str] | None = None) -> int:
         else []
     )
     done = {(line["path"], line["operator"], line["occurrence"], line["by"]) for line in lines}
+    with copied() as copy:  # tests are asked when their coverage is measured
+        broken = next((each for each in commands("claims", Path()) if not passes(each, copy, SECONDS)), None)
+    if broken:  # everything would seem to be noticed
+        parser.error(f"expected claims that pass without a change, got a failure of: python {broken}")
     coverage = Coverage(options.file, options.processes) if options.by == "tests" else None
     tasks = [delayed(noticed)(mutant, coverage) for mutant in chosen if (*mutant, options.by) not in done]
     finished = Parallel(options.processes, return_as="generator_unordered")(tasks)
