@@ -76,7 +76,7 @@ def part_checks(probe: Probe, part: Part, sample: np.ndarray) -> Iterator[Check]
     if status == PASSED and abs(scale) <= bound(terms, calls=calls) * se:
         yield Check("direction", probe.name, part.name, status, math.nan, 0.0, math.nan, 90.0)
         return
-    se = math.degrees(math.atan(math.sqrt(chance) / (size * abs(scale) or 1.0)))
+    se = math.degrees(math.atan2(math.sqrt(chance), size * abs(scale)))
     yield Check("direction", probe.name, part.name, status, math.degrees(angle), 0.0, se, math.degrees(smallest))
 
 

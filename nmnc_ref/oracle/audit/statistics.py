@@ -45,8 +45,7 @@ def bound(terms: int, entries: int = 1, calls: int | None = None) -> float:
 
 
 def _student(freedom: int, L: float) -> float:
-    exponent = 2 * L / max(freedom - 1, 1)
-    return math.sqrt(freedom * math.expm1(exponent)) if exponent < 700 else math.inf
+    return math.sqrt(freedom * math.expm1(2 * L / max(freedom - 1, 1)))
 
 
 def spectrum(covariance: np.ndarray) -> np.ndarray:
