@@ -91,7 +91,7 @@ def readers(folder: Path) -> dict[str, Reader]:
     archive = _bytes(lambda file: np.savez(file, stimuli=stimuli, responses=responses))
     valid["recordings, npz"] = Reader("recording.npz", archive, neural.recording, (ValueError,))
     images = np.array([(each,) for each in stimuli], [("image", "O")])
-    matrices = np.array([("monkey", np.arange(66.0))], [("name", "O"), ("RDM", "O")])
+    matrices = np.array([("monkey", np.linspace(0, 2, 66))], [("name", "O"), ("RDM", "O")])
     matlab = _bytes(lambda file: scipy.io.savemat(file, {neural.IMAGES: images, neural.MATRICES: matrices}))
     valid["recordings, mat"] = Reader("recording.mat", matlab, neural.recording, (ValueError,))
     case = next(each for each in pack.read_pack().cases if each.stages and each.inputs)
