@@ -1,4 +1,4 @@
-"""What an audit concludes from samples: every number of every check against plain loops, and verdicts at their limits."""
+"""What an audit concludes from samples: every number of every check against plain loops, verdicts at their limits."""
 
 from __future__ import annotations
 

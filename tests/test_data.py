@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from nmnc_ref import random
+from paper_checks.campaigns import fuzzing
 from paper_checks.data import cifar, dataset, images, sequences
 from paper_checks.data.dataset import Dataset, Samples
 from paper_checks.lab import Lab
@@ -473,3 +474,9 @@ def test_a_pickle_that_multiplies_its_text_is_refused(tmp_path):
     (tmp_path / "data_batch_1").write_bytes(content + pickle.APPENDS + pickle.STOP)
     with pytest.raises(ValueError, match="more bytes than the file has"):
         cifar.read_python(tmp_path / "data_batch_1", 10)
+
+
+def test_damaged_files_are_tried_on_readers_that_read_whole_ones(capsys):
+    assert fuzzing.main(["--minutes", "0"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert sum(line.endswith(": 0 read, 0 refused, 0 FOUND") for line in lines) == 9

@@ -10,6 +10,9 @@ from __future__ import annotations
 
 import hashlib
 import io
+import pickle
+import subprocess
+import sys
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +30,12 @@ ROUNDING = 1e-9
 """What is taken for it, relative to the largest value."""
 IMAGES, MATRICES = "stimuli_92objs", "RDMs_mIT_hIT_fig1"
 """Fields of the `.mat` file."""
+READ = """
+import io, pickle, sys
+from scipy.io import loadmat
+fields = loadmat(io.BytesIO(sys.stdin.buffer.read()), struct_as_record=False, squeeze_me=True)
+sys.stdout.buffer.write(pickle.dumps(fields))
+"""
 
 
 class Recorded(NamedTuple):
@@ -125,12 +134,7 @@ def _own(content: bytes) -> Recorded:
 
 
 def _published(content: bytes) -> Recorded:
-    from scipy.io import loadmat
-
-    try:
-        found = loadmat(io.BytesIO(content), struct_as_record=False, squeeze_me=True)
-    except Exception as error:  # a corrupt file may fail in any way
-        raise ValueError(f"{KINDS}, got a .mat file that cannot be read: {type(error).__name__}: {error}") from None
+    found = _fields(content)
     try:
         images = [np.asarray(each.image) for each in np.atleast_1d(found[IMAGES])]
         matrices = [(each.name, np.asarray(each.RDM)) for each in np.atleast_1d(found[MATRICES])]
@@ -150,6 +154,16 @@ def _published(content: bytes) -> Recorded:
         if each.min() < -ROUNDING or each.max() > 2 + ROUNDING:
             raise ValueError(f"expected {name} from 0 to 2, 1 − correlation, got {each.min()} to {each.max()}")
     return Recorded(stimuli, found)
+
+
+def _fields(content: bytes) -> dict[str, Any]:
+    """Return the fields of a `.mat` file, read in a process of its own, as one wrong byte can crash SciPy's reader."""
+    done = subprocess.run([sys.executable, "-c", READ], input=content, capture_output=True)
+    if done.returncode:
+        why = (done.stderr.decode(errors="replace").strip() or "the reader crashes").splitlines()[-1]
+        raise ValueError(f"{KINDS}, got a .mat file that cannot be read: {why}")
+    fields: dict[str, Any] = pickle.loads(done.stdout)
+    return fields
 
 
 def _stimuli(images: np.ndarray) -> np.ndarray:
