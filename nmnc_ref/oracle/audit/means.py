@@ -38,10 +38,10 @@ def mean_checks(measurement: Measurement) -> Iterator[Check]:
 
 
 def _exact(probe: Probe, part: Part, sample: np.ndarray) -> Iterator[Check]:
-    size = float(np.linalg.norm(part.mean))
-    if size and np.any(part.covariance) and np.linalg.norm(sample[0]):  # a constant scale is a scale still
-        scale = float(sample[0] @ part.mean) / size**2
-        if np.linalg.norm(sample[0] - scale * part.mean) <= ROUNDING * size:
+    size, estimate = float(np.linalg.norm(part.mean)), sample[0]
+    if size and np.any(part.covariance) and np.any(estimate):  # a constant scale is a scale still
+        scale = float(estimate @ part.mean) / size**2
+        if np.linalg.norm(estimate - scale * part.mean) <= ROUNDING * size:
             yield Check("scale", probe.name, part.name, status_of(abs(scale - 1), ROUNDING), scale, 1.0, 0.0, ROUNDING)
             return
     error = float(np.max(np.linalg.norm(sample - part.mean, axis=1))) / (size or 1.0)

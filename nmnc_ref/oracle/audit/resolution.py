@@ -96,7 +96,7 @@ def what_would_decide(drawing: Drawing, checks: list[Check]) -> str:
     calls = sum(MARGIN * max(needed[name] - have, 0) for name, have in drawing.calls.items())
     if not math.isfinite(calls):
         return ""
-    rate = max(drawing.session.seconds - drawing.session.warm_up, 0.0) / max(drawing.session.calls, 1)
+    rate = (drawing.session.seconds - drawing.session.warm_up) / max(drawing.session.calls, 1)
     wanted = f"--calls {_rounded(drawing.session.calls + calls)}"
     if math.isfinite(drawing.session.budget.seconds):
         wanted += f", or --budget {_rounded((drawing.session.calls + calls) * rate + 1)}"
@@ -105,5 +105,5 @@ def what_would_decide(drawing: Drawing, checks: list[Check]) -> str:
 
 def _rounded(value: float) -> int:
     """Return two digits of a number, rounded up."""
-    digits = max(int(math.log10(max(value, 1))) - 1, 0)
-    return math.ceil(value / 10**digits) * 10**digits
+    unit = 10 ** max(len(str(math.ceil(value))) - 2, 0)
+    return math.ceil(value / unit) * unit
