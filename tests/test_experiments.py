@@ -504,7 +504,8 @@ def test_the_published_recordings_are_read_as_they_are(tmp_path):
         with pytest.raises(ValueError, match=message):
             neural.recording(published(file, **changed))
     crashing = whole[:272] + b"\0" + whole[273:]  # no size of an element: SciPy's reader ends the process
-    for content in (whole[:200], whole[:-500], b"MATLAB" + bytes(100), crashing):
+    endless = whole[:167] + b"\x7f" + whole[168:]  # two billion images, more than memory has room for
+    for content in (whole[:200], whole[:-500], b"MATLAB" + bytes(100), crashing, endless):
         file.write_bytes(content)
         with pytest.raises(ValueError, match=r"got a \.mat file that cannot be read"):
             neural.recording(file)

@@ -31,11 +31,17 @@ ROUNDING = 1e-9
 IMAGES, MATRICES = "stimuli_92objs", "RDMs_mIT_hIT_fig1"
 """Fields of the `.mat` file."""
 READ = """
-import io, pickle, sys
+import contextlib, io, pickle, sys
 from scipy.io import loadmat
+with contextlib.suppress(ImportError, ValueError):  # not on every system
+    import resource
+    resource.setrlimit(resource.RLIMIT_AS, (2**32, 2**32))
 fields = loadmat(io.BytesIO(sys.stdin.buffer.read()), struct_as_record=False, squeeze_me=True)
 sys.stdout.buffer.write(pickle.dumps(fields))
 """
+"""Reads a `.mat` file with 4 GiB of memory at most."""
+SECONDS = 20.0
+"""After which it is no use."""
 
 
 class Recorded(NamedTuple):
@@ -158,7 +164,10 @@ def _published(content: bytes) -> Recorded:
 
 def _fields(content: bytes) -> dict[str, Any]:
     """Return the fields of a `.mat` file, read in a process of its own, as one wrong byte can crash SciPy's reader."""
-    done = subprocess.run([sys.executable, "-c", READ], input=content, capture_output=True)
+    try:
+        done = subprocess.run([sys.executable, "-c", READ], input=content, capture_output=True, timeout=SECONDS)
+    except subprocess.TimeoutExpired:
+        raise ValueError(f"{KINDS}, got a .mat file that is not read in {SECONDS:.0f} s") from None
     if done.returncode:
         why = (done.stderr.decode(errors="replace").strip() or "the reader crashes").splitlines()[-1]
         raise ValueError(f"{KINDS}, got a .mat file that cannot be read: {why}")
