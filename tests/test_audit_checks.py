@@ -568,7 +568,7 @@ def test_problems_that_too_few_calls_were_left_for_are_undecided(judge, question
 @pytest.mark.parametrize(("calls", "sd", "rest"), [(900, 1e-3, "passed"), (CALLS, 1.0, "undecided")])
 def test_a_defect_is_one_however_small_an_error_would_have_been_seen(calls, sd, rest):
     measured = measurement(calls=calls, sd=sd)
-    wrong = moved(measured, [9 * measured.parts[0].mean, 0])
+    wrong = moved(measured, [measured.parts[0].mean, 0])
     drawing = SimpleNamespace(measurements=lambda: [wrong], judge="mean", declaration=DECLARED, probes=[wrong.probe])
     found = {(check.question, check.part): check.status for check in resolution.ask(drawing)}
     first, second = SHAPES
