@@ -139,6 +139,13 @@ def test_every_prediction_is_linked():
                 assert f"{family}.{node.name}" in linked
 
 
+def test_every_argument_can_be_given_by_name():
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef):
+                assert not node.args.posonlyargs, f"{path}: {node.name}"
+
+
 def test_the_map_has_every_module():
     for path in (*SOURCES, *(ROOT / "paper_checks").rglob("*.py")):
         if path.stem not in ("__init__", "__main__"):
