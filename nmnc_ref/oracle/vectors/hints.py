@@ -8,6 +8,7 @@ the operation that failed.
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -27,17 +28,17 @@ FEWEST = 4
 WORD = 7
 """Digits of text that few words of 32 bits have by chance."""
 MEANS = {
-    "loss_value": ("output", 1),
-    "error": ("output", 1),
-    "loss_gradient": ("x", 1),
-    "recurrent_loss_gradient": ("x", 1),
-    "spectrum": ("activity", 1),
-    "unnormalised_correlation": ("noise", 1),
-    "correlation": ("noise", 1),
-    "batch_correlation": ("noise", 2),
-    "convolution_mirror": ("noise", 1),
+    "loss_value": ("output", "sum for mean"),
+    "error": ("output", "sum for mean"),
+    "loss_gradient": ("x", "sum for mean"),
+    "recurrent_loss_gradient": ("x", "sum for mean"),
+    "spectrum": ("activity", "sum for mean"),
+    "unnormalised_correlation": ("noise", "sum for mean"),
+    "correlation": ("noise", "sum for mean"),
+    "batch_correlation": ("noise", "÷ B but not ÷ K", "÷ K but not ÷ B"),
+    "convolution_mirror": ("noise", "sum for mean"),
 }
-"""Operations that are a mean over the first axes, as many as the number says, of an argument."""
+"""Operations that are a mean over the first axes of an argument, and the slips that are a sum over one of these."""
 SUMS = ("weight_gradient", "bias_gradient", "convolution_weight_gradient", "convolution_bias_gradient")
 """Operations that are a sum over the batch, the first axis of `delta`."""
 
@@ -56,7 +57,7 @@ def reference(stage: Stage, inputs: Inputs) -> np.ndarray | None:
 def agree(got: np.ndarray, value: np.ndarray, relative: float) -> bool:
     """Tell whether an answer is a value, up to a tolerance as a share of its largest element."""
     value = value.astype(np.float64)
-    tolerance = relative * np.max(np.abs(value), initial=0.0)
+    tolerance = relative * np.max(np.abs(value))
     return got.shape == value.shape and bool(np.all(np.abs(got.astype(np.float64) - value) <= tolerance))
 
 
@@ -89,10 +90,8 @@ def _slips(case: Case, stage: Stage, inputs: Inputs, right: np.ndarray) -> Itera
     if OPERATIONS[stage.operation].kind != "exact":
         yield from _factors(stage.operation, inputs, right.astype(np.float64))
     for name, slip in _variants(case, stage, inputs):
-        try:
+        with contextlib.suppress(ValueError, TypeError):  # where the slip is not possible with these inputs
             yield name, np.asarray(slip(inputs))
-        except (ValueError, TypeError):
-            continue  # the slip is not possible with these inputs
 
 
 def _layouts(right: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
@@ -124,12 +123,11 @@ def _factors(operation: str, inputs: Inputs, right: np.ndarray) -> Iterator[tupl
     yield "factor 2", 2 * right
     yield "factor 2", right / 2
     if operation in MEANS:
-        argument, axes = MEANS[operation]
-        lengths = inputs[argument].shape[:axes]
+        argument, *names = MEANS[operation]
+        lengths = inputs[argument].shape[: len(names)]
+        for name, length in zip(names, lengths, strict=True):
+            yield name, length * right
         yield "sum for mean", math.prod(lengths) * right
-        if axes == 2:
-            yield "÷ K but not ÷ B", lengths[1] * right
-            yield "÷ B but not ÷ K", lengths[0] * right
         yield "mean for sum", right / math.prod(lengths)
     if operation == "convolution_mirror":  # a mean over places too
         rows, places = inputs["noise"].shape[0], inputs["response"].shape[1] // inputs["weight"].shape[0]
@@ -192,7 +190,7 @@ SLIPS: dict[str, tuple[tuple[str, Slip], ...]] = {
     "activity": (("pre- for post-activation", lambda inputs: inputs["preactivation"]),),
     "slope": (
         ("post- for pre-activation", _computed("slope", preactivation=_computed("activity"))),
-        ("ReLU'(0) = 1", lambda inputs: (inputs["preactivation"] >= 0) if inputs["activation"] == "relu" else np.nan),
+        ("ReLU'(0) = 1", _computed("slope", preactivation=lambda i: np.nextafter(i["preactivation"], np.inf))),
     ),
     "manifold_noise": (("projector left out", lambda inputs: inputs["sigma"] * inputs["coefficients"]),),
     "projected_jacobian": (("projector left out", lambda inputs: inputs["jacobian"]),),
@@ -208,27 +206,28 @@ SLIPS: dict[str, tuple[tuple[str, Slip], ...]] = {
     for name in ("unnormalised_correlation", "correlation", "batch_correlation")
 }
 """Slips of one operation that compute something else."""
+CENTRED = {"spectrum": CENTRINGS[:2], "manifold_projector": CENTRINGS}
+"""The centrings of an operation that differ in its value: a spectrum is the same where the mean is added."""
 
 
 def _variants(case: Case, stage: Stage, inputs: Inputs) -> Iterator[tuple[str, Slip]]:
     """Yield the slips that compute something else: name, and a function of the inputs that computes it."""
     yield from SLIPS.get(stage.operation, ())
-    if "centring" in inputs:
-        spectral = stage.operation == "spectrum"  # where the mean is added, it is that of the centred activity
-        for other in CENTRINGS[:2] if spectral else CENTRINGS:
-            if other != inputs["centring"]:
-                yield f"{other} whatever is asked", _given(stage.operation, centring=other)
-    preactivations = {each.name: each.value for each in case.stages if each.operation == "preactivation"}
+    for centring in CENTRED.get(stage.operation, ()):
+        yield f"{centring} whatever is asked", _given(stage.operation, centring=centring)
+    preactivations = {
+        each.name.replace("preactivation_", "activity_"): each.value
+        for each in case.stages
+        if each.name.startswith("preactivation_")
+    }
     for argument, source in stage.inputs.items():
-        before = source.replace("activity_", "preactivation_", 1)
-        if source.startswith("activity_") and before in preactivations:
-            value = preactivations[before].astype(inputs[argument].dtype)
+        if source in preactivations:
+            value = preactivations[source].astype(inputs[argument].dtype)
             yield "pre- for post-activation", _given(stage.operation, **{argument: value})
-    arrays = {name: array for name, array in inputs.items() if isinstance(array, np.ndarray) and array.ndim >= 2}
-    if arrays:
-        misread = _given(stage.operation, **{name: a.ravel().reshape(a.shape, order="F") for name, a in arrays.items()})
-        yield "column-major", misread
-        yield "column-major", lambda inputs: _as_column_major(np.asarray(misread(inputs)))
+    arrays = {name: array for name, array in inputs.items() if isinstance(array, np.ndarray)}
+    misread = _given(stage.operation, **{name: a.ravel().reshape(a.shape, order="F") for name, a in arrays.items()})
+    yield "column-major", misread
+    yield "column-major", lambda inputs: _as_column_major(np.asarray(misread(inputs)))
 
 
 def _as_column_major(array: np.ndarray) -> np.ndarray:
