@@ -22,7 +22,7 @@ from nmnc_ref.oracle.vectors.adapter import on_numpy
 from nmnc_ref.oracle.vectors.check import MODES, check
 from nmnc_ref.oracle.vectors.implementation import UnknownOperation, implemented, recorded
 from nmnc_ref.oracle.vectors.operations import OPERATIONS
-from nmnc_ref.oracle.vectors.tolerance import CLASSES, PRECISIONS
+from nmnc_ref.oracle.vectors.tolerance import CLASSES, PRECISIONS, Tolerance
 
 pytestmark = pytest.mark.usefixtures("packs_read_once")
 
@@ -236,11 +236,13 @@ def test_what_follows_from_wrong_inputs_is_said_and_has_no_hint(capsys):
 
 def test_what_else_failed_is_named_up_to_five(capsys):
     failed = failed_of({"correlation": lambda inputs: -on_numpy.correlation(inputs)})
-    for others in (5, 6):
+    for others in (1, 5, 6):
         console().print(report.first_divergence(failed[: others + 1]))
         line = " ".join(capsys.readouterr().out.split()).partition(f"{others} more failed: ")[2]
-        assert line.count(" · ") == 5
+        assert line.count(" · ") == min(others, 5)
         assert line.endswith(", …") == (others == 6)
+    console().print(report.first_divergence(failed[:1]))
+    assert "more failed" not in capsys.readouterr().out
 
 
 def test_families_have_the_colour_of_their_worst_stage():
@@ -281,6 +283,80 @@ def test_the_parts_of_a_state_that_differ_are_named(name):
     assert (failed.differ, failed.agree) == ((last,), tuple(parts)[:-1])
     assert shown([failed])["index from 0"] == f"[{stage.value.size - 1}] of the whole: {failed.part}"
     assert shown([failed])["differ"] == last
+
+
+def test_the_first_element_that_is_wrong_is_named_in_the_part_that_it_is_in():
+    case = next(case for case in PACK.cases if case.name == "trajectory_recurrent_float64")
+    stage = case.stages[0]
+    changed = stage.value.copy()
+    changed[stage.value.size - 10 :] += 1  # the last of three matrices of feedback [2, 5]
+    changed[25 + 7] += 1  # in the second array, [5, 2]
+    changed[25 + 9] += 2
+    (failed,) = (r for r in check([case], recorded({case.name: {stage.name: changed}})) if r.failed)
+    assert (failed.element, failed.part) == ((32,), "input_weight[3, 1]")
+    assert failed.differ == ("input_weight", "feedback_2")
+    changed[25] += 1
+    (failed,) = (r for r in check([case], recorded({case.name: {stage.name: changed}})) if r.failed)
+    assert (failed.element, failed.part) == ((25,), "input_weight[0, 0]")
+
+
+@pytest.mark.parametrize("precision", ["float64", "float32"])
+def test_errors_are_counted_in_units_of_the_last_place(precision):
+    case = next(case for case in PACK.cases if case.name == "perturbation_manifold")
+    want = case.stages[0].value.astype(precision)
+    places = np.zeros(want.shape)
+    places[1, 2, 3], places[4, 0, 6] = 4096, 8192
+
+    def result(units):
+        got = want + units * np.spacing(np.abs(want))
+        (found,) = check([case], recorded({case.name: {"manifold_noise": got.astype(precision)}}), precision=precision)
+        return found
+
+    assert (result(places).status, result(places).element) == ("failed", (1, 2, 3))
+    assert result(places).ulps == pytest.approx(4096, abs=1)
+    assert (result(places / 8192).status, result(places / 8192).element) == ("passed", (4, 0, 6))
+
+
+def test_what_should_be_zero_is_off_by_no_units_of_its_last_place():
+    failed = failed_of({"slope": lambda inputs: 1 - on_numpy.slope(inputs)}, ["network_relu_at_zero"])
+    zero = next(each for each in failed if each.want == 0)
+    assert (zero.got, zero.error, zero.ulps) == (1, 1, None)
+
+
+def test_an_interrupt_ends_the_check():
+    def interrupted(inputs):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        failed_of({"correlation": interrupted})
+
+
+def test_numbers_of_the_other_precision_are_refused():
+    right = {"correlation": lambda inputs: on_numpy.correlation(inputs).astype(np.float64)}
+    assert {each.note for each in failed_of(right, precision="float32")} == {
+        "wrong dtype: expected float32, got float64"
+    }
+
+
+@pytest.mark.parametrize(("precision", "mode"), [("float16", "isolated"), ("float64", "free")])
+def test_a_precision_or_mode_that_there_is_not_is_refused(precision, mode):
+    with pytest.raises(
+        ValueError, match=r"expected one of .*(float64, float32|isolated, chained).*, got '(float16|free)'"
+    ):
+        check(PACK.cases, recorded({}), precision=precision, mode=mode)
+
+
+def test_precisions_are_as_fine_as_their_formats():
+    eps = {name: each.eps for name, each in PRECISIONS.items()}
+    assert [eps["float64"], eps["float32"]] == [np.finfo(np.float64).eps, np.finfo(np.float32).eps]
+    assert eps["tfloat32"] == np.finfo(np.float16).eps, "as many bits"
+    assert eps["bfloat16"] == np.finfo(np.float32).eps * 2**16, "float32 without its last 16 bits"
+
+
+def test_a_tolerance_is_what_the_guide_says():
+    assert Tolerance("linear", 9, 2.0).relative(2.0**-10) == 4 * 3 * 2 / 1024
+    assert Tolerance("inverse", 9, 2.0).relative(2.0**-10, carried=0.5) == 16 * 3 * 2 / 1024 + 1
+    assert Tolerance("exact", 9, 2.0).relative(2.0**-10, carried=0.5) == 0
 
 
 def text(value, form):
@@ -407,6 +483,28 @@ def test_a_case_that_differs_by_rounding_alone_is_not_written_anew():
     assert not generate.alike(case, with_output(1 + 1e-9))
     assert not generate.alike(case, case._replace(why="Another."))
 
+    def with_condition(factor):
+        tolerance = case.stages[0].tolerance
+        first = case.stages[0]._replace(tolerance=tolerance._replace(condition=factor * tolerance.condition))
+        return case._replace(stages=(first, *case.stages[1:]))
+
+    assert generate.alike(case, with_condition(1.005))
+    assert not generate.alike(case, with_condition(1.02))
+
+
+def test_what_is_generated_is_what_is_shipped_and_takes_the_place_of_what_is_no_more(tmp_path):
+    (tmp_path / "gone.json").write_text("{}")
+    (tmp_path / "notes.txt").write_text("not of the pack")
+    generate.write(tmp_path)
+    (tmp_path / "notes.txt").unlink()
+    assert {path.name for path in tmp_path.iterdir()} == {path.name for path in pack.SHIPPED.iterdir()}
+    generators = [json.loads((folder / pack.MANIFEST).read_bytes())["generator"] for folder in (tmp_path, pack.SHIPPED)]
+    for path in tmp_path.iterdir():
+        written = path.read_bytes()
+        if path.name == pack.MANIFEST:  # which says what it was written with, now and then
+            written = written.replace(*(json.dumps(each).encode() for each in generators))
+        assert written == (pack.SHIPPED / path.name).read_bytes(), path.name
+
 
 @pytest.mark.parametrize(("arguments", "named"), [([], ["vectors", "audit"]), (["vectors"], ["write", "check"])])
 def test_the_command_names_what_there_is(arguments, named, capsys):
@@ -474,8 +572,9 @@ def test_an_object_that_looks_names_up_in_a_table_of_its_own():
     assert not any(each.status == "failed" for each in results)
 
 
-def test_words_in_floating_point_have_lost_no_digits():
-    failed = failed_of({"bits": lambda inputs: np.asarray(on_numpy.bits(inputs), np.float64)})
+@pytest.mark.parametrize("mode", MODES)
+def test_words_in_floating_point_have_lost_no_digits(mode):
+    failed = failed_of({"bits": lambda inputs: np.asarray(on_numpy.bits(inputs), np.float64)}, mode=mode)
     assert failed
     assert all("wrong dtype" in each.note and not each.hints for each in failed)
 

@@ -19,7 +19,8 @@ from nmnc_ref.oracle.vectors.operations import OPERATIONS
 from nmnc_ref.oracle.vectors.pack import Case, Stage
 from nmnc_ref.oracle.vectors.tolerance import COARSE, PRECISIONS, Precision
 
-MODES = ("isolated", "chained")
+MODES = {"isolated": False, "chained": True}
+"""By name, whether a stage is computed from the implementation's own earlier answers."""
 
 
 class Result(NamedTuple):
@@ -43,12 +44,17 @@ class Result(NamedTuple):
     part: str = ""
     differ: tuple[str, ...] = ()
     agree: tuple[str, ...] = ()
-    got: float | int | None = None
-    want: float | int | None = None
+    got: float | None = None
+    want: float | None = None
     error: float | None = None
     tolerance: float | None = None
     ulps: float | None = None
     hints: tuple[str, ...] = ()
+
+    @property
+    def failed(self) -> bool:
+        """Whether the stage failed."""
+        return self.status == "failed"
 
 
 def check(cases: Iterable[Case], answer: Answer, *, precision: str = "float64", mode: str = "isolated") -> list[Result]:
@@ -70,9 +76,7 @@ def check(cases: Iterable[Case], answer: Answer, *, precision: str = "float64", 
         raise ValueError(f"precision: expected one of {', '.join(PRECISIONS)}, got {precision!r}")
     if mode not in MODES:
         raise ValueError(f"mode: expected one of {', '.join(MODES)}, got {mode!r}")
-    results = [
-        result for case in cases for result in _check_case(case, answer, PRECISIONS[precision], mode == "chained")
-    ]
+    results = [result for case in cases for result in _check_case(case, answer, PRECISIONS[precision], MODES[mode])]
     return _common_hints(results)
 
 
@@ -80,7 +84,7 @@ def _common_hints(results: list[Result]) -> list[Result]:
     """Return results with the hints alone that explain all stages of their operation that failed."""
     common: dict[str, set[str]] = {}
     for result in results:
-        if result.status == "failed" and not result.follows:
+        if result.failed and not result.follows:
             common.setdefault(result.stage.operation, set(result.hints)).intersection_update(result.hints)
     return [
         result._replace(hints=tuple(hint for hint in result.hints if hint in common[result.stage.operation]))
@@ -99,7 +103,7 @@ def _check_case(case: Case, answer: Answer, precision: Precision, chained: bool)
         carried = max((reached.get(source, 0.0) for source in stage.inputs.values()), default=0.0)
         relative = stage.tolerance.relative(precision.eps, carried if chained else 0.0)
         result, own = _check_stage(case, stage, answer, inputs, relative, precision)
-        results.append(_explained(result, inputs, own, relative, chained) if result.status == "failed" else result)
+        results.append(_explained(result, inputs, own, relative, chained) if result.failed else result)
         reached[stage.name] = relative
         want = _cast(stage.value, precision)
         usable = chained and own is not None and not _problem(stage, own, precision)
@@ -108,7 +112,11 @@ def _check_case(case: Case, answer: Answer, precision: Precision, chained: bool)
 
 
 def _cast(array: np.ndarray, precision: Precision) -> np.ndarray:
-    return array.astype(precision.dtype) if array.dtype.kind == "f" else array
+    return array.astype(precision.dtype) if _is_real(array) else array
+
+
+def _is_real(array: np.ndarray) -> bool:
+    return np.issubdtype(array.dtype, np.floating)
 
 
 def _check_stage(
@@ -134,7 +142,7 @@ def _check_stage(
 
 def _problem(stage: Stage, got: np.ndarray, precision: Precision) -> str:
     """Say why an answer cannot be compared, if so."""
-    real = stage.value.dtype.kind == "f"
+    real = _is_real(stage.value)
     if (real and got.dtype != precision.dtype) or (not real and got.dtype.kind not in "iu"):
         return f"wrong dtype: expected {precision.dtype if real else stage.value.dtype}, got {got.dtype}"
     if got.shape != stage.value.shape:
@@ -157,24 +165,22 @@ def _compare(
     index = tuple(map(int, np.unravel_index(int(np.argmax(beyond if failed else error)), want.shape)))
     first = want[index]
     place = precision.eps * 2.0 ** math.floor(math.log2(abs(first))) if first else 0.0
-    ulps = finite(float(error[index]) / place) if place and stage.value.dtype.kind == "f" else None
+    ulps = finite(float(error[index]) / place) if place and _is_real(stage.value) else None
     result = Result(case, stage, "failed" if failed else "passed", element=index, tolerance=tolerance, ulps=ulps)
     result = result._replace(got=got[index].item(), want=stage.value[index].item(), error=float(error[index]))
     parts = OPERATIONS[stage.operation].parts
-    return result._replace(**_parts(parts(inputs), beyond, index)) if parts and failed else result
+    return result._replace(**_parts(parts(inputs), beyond)) if parts and failed else result
 
 
-def _parts(shapes: Mapping[str, tuple[int, ...]], beyond: np.ndarray, index: tuple[int, ...]) -> dict[str, Any]:
+def _parts(shapes: Mapping[str, tuple[int, ...]], beyond: np.ndarray) -> dict[str, Any]:
     """Say of the parts of a flat answer which one the first element beyond the tolerance is in, and which agree."""
-    found: dict[bool, list[str]] = {True: [], False: []}
-    start, part = 0, ""
+    first: dict[str, list[int]] = {}  # of these elements in each part that has any
     for name, shape in shapes.items():
-        inside = beyond[start : start + math.prod(shape)]
-        if start <= index[0] < start + inside.size:
-            part = f"{name}{list(map(int, np.unravel_index(index[0] - start, shape)))}"
-        found[bool(np.any(inside))].append(name)
-        start += inside.size
-    return {"part": part, "differ": tuple(found[True]), "agree": tuple(found[False])}
+        inside, beyond = np.split(beyond, [math.prod(shape)])
+        if np.any(inside):
+            first[name] = [int(place) for place in np.unravel_index(int(np.argmax(inside)), shape)]
+    part, *_ = (f"{name}{element}" for name, element in first.items())
+    return {"part": part, "differ": tuple(first), "agree": tuple(name for name in shapes if name not in first)}
 
 
 def _explained(

@@ -56,7 +56,7 @@ def read_bytes(path: Path) -> bytes:
         if status.st_size > MOST_BYTES:
             raise FormError(f"{path}: expected at most {MOST_BYTES} bytes, got {status.st_size}")
         with path.open("rb") as file:
-            return file.read(MOST_BYTES + 1)
+            return file.read(MOST_BYTES)
     except OSError as error:
         raise FormError(f"{path}: cannot be read: {error.strerror}") from None
 
@@ -142,8 +142,8 @@ def _size(name: str, shape: Sequence[int]) -> int:
 
 def encode(array: np.ndarray) -> dict[str, Any]:
     """Return the object of JSON that stands for an array, of a dtype of the schema."""
-    single = array.dtype == np.float32  # str gives its shortest decimal, tolist that of the same float64
-    data = [float(str(number)) for number in array.ravel()] if single else array.ravel().tolist()
+    real = np.issubdtype(array.dtype, np.floating)  # str gives the shortest decimal of a float32, tolist of its float64
+    data = [float(str(number)) for number in array.ravel()] if real else array.ravel().tolist()
     return {"shape": list(array.shape), "dtype": array.dtype.name, "order": "C", "data": data}
 
 
@@ -182,7 +182,7 @@ def read_npz(name: str, content: bytes, wanted: Callable[[str], bool]) -> dict[s
                     raise FormError(f"{name}: expected stored or deflated arrays, {_shown(member.filename)} is neither")
                 if wanted(own):
                     with archive.open(member) as file:  # no more than was declared is unpacked
-                        arrays[own] = _read_npy(f"{name}: {own}", file.read(MOST_BYTES + 1))
+                        arrays[own] = _read_npy(f"{name}: {own}", file.read(MOST_BYTES))
             return arrays
     except FormError:
         raise

@@ -41,7 +41,7 @@ def page(results: Sequence[Result], settings: Mapping[str, str], passed: bool) -
     """Return the page of a check; `passed`: whether the command counts it as such."""
     results = list(results)
     counts = Counter(result.status for result in results)
-    failed = [result for result in results if result.status == "failed"]
+    failed = [result for result in results if result.failed]
     first = report.first_of(failed) if failed else None
     word = "Failed" if failed else "Passed" if passed else "Incomplete" if counts["passed"] else "Nothing was checked"
     versions = f"python {platform.python_version()}, nmnc_ref {nmnc_ref.__version__}, numpy {np.__version__}"

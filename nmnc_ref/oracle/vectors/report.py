@@ -39,7 +39,7 @@ def families(results: list[Result]) -> Table:
 
 def first_divergence(results: list[Result]) -> Group | None:
     """Return all there is to know about the stage that failed to look at first, or None if none did."""
-    failed = [result for result in results if result.status == "failed"]
+    failed = [result for result in results if result.failed]
     if not failed:
         return None
     first = first_of(failed)
@@ -86,7 +86,7 @@ def details(result: Result) -> list[tuple[str, str]]:
     return rows
 
 
-def _number(value: float | int | None) -> str:
+def _number(value: float | None) -> str:
     """Return a number as text, an integer also as the word of 32 bits that it is."""
     return f"{value} ({value % 2**32:#010x})" if isinstance(value, int) else repr(value)
 

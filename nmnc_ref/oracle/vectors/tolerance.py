@@ -64,6 +64,5 @@ class Tolerance(NamedTuple):
             carried: r of what the stage was computed from, where the implementation fed it answers of its own. The
                 condition amplifies it.
         """
-        if self.kind == "exact":
-            return 0.0
-        return (CLASSES[self.kind].factor * eps * math.sqrt(self.terms) + carried) * self.condition
+        factor = CLASSES[self.kind].factor
+        return (factor * eps * math.sqrt(self.terms) + carried) * self.condition if factor else 0.0
