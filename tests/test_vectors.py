@@ -17,7 +17,7 @@ from jsonschema import Draft202012Validator
 import nmnc_ref
 from nmnc_ref.__main__ import main
 from nmnc_ref.oracle.command_line import console
-from nmnc_ref.oracle.vectors import cases, generate, pack, report
+from nmnc_ref.oracle.vectors import cases, generate, pack, page, report
 from nmnc_ref.oracle.vectors.adapter import on_numpy
 from nmnc_ref.oracle.vectors.check import MODES, check
 from nmnc_ref.oracle.vectors.implementation import UnknownOperation, implemented, recorded
@@ -211,6 +211,97 @@ def test_integers_are_integers_and_words_of_32_bits():
     assert re.fullmatch(r"\d+ \(0x[0-9a-f]{8}\)", rows["got"])
     assert int(rows["got"].split()[0]) == int(rows["want"].split()[0]) + 1
     assert rows["error"] == "1"
+
+
+BY_ONE = """\
+family  cases  passed  failed  unanswered  skipped
+──────────────────────────────────────────────────
+random      3       2       2           2        3
+credit      1       0       0           9        0
+first divergent stage: random_words_zero · bits
+claim         none
+equation      bits_i = x0 ^ x1 of Threefry-2x32(key, counter (0, i))
+index from 0  [0]
+got           4070199208 (0xf29a4fa8)
+want          4070199207 (0xf29a4fa7)
+error         1
+tolerance     0 (exact)
+why           A key of zeros: wrong rotations or key schedule show without any input to blame.
+1 more failed: random_words_ones · bits
+unanswered 11: not implemented: all of credit; random: folded_key 2
+skipped 3: exists in float32 only
+--json FILE and --report DIR have every stage
+2 passed, 2 failed, 11 unanswered, 3 skipped of 18 stages
+"""
+DIVERGENCE, UNANSWERED, SUMMARY = BY_ONE.splitlines()[4:14], BY_ONE.splitlines()[14:15], BY_ONE.splitlines()[17:]
+
+
+@pytest.fixture(scope="module")
+def by_one():
+    """The results of words that are off by one, of keys that are right and of nothing else."""
+    port = {"bits": lambda inputs: on_numpy.bits(inputs).astype(np.int64) + 1, "split_keys": on_numpy.split_keys}
+    names = ("random_words_zero", "random_words_ones", "random_draws_float32", "credit_batch_of_one")
+    return check([case for case in PACK.cases if case.name in names], implemented(port))
+
+
+@pytest.mark.parametrize(
+    ("how", "lines"),
+    [
+        ({}, BY_ONE.splitlines()),
+        ({"required": True}, BY_ONE.splitlines()),
+        ({"quiet": True}, [*DIVERGENCE, *SUMMARY]),
+        ({"quiet": True, "required": True}, [*DIVERGENCE, *UNANSWERED, *SUMMARY]),
+    ],
+)
+def test_the_report_word_for_word(how, lines, by_one, capsys):
+    report.show(by_one, console(), **how)
+    assert [line.rstrip() for line in capsys.readouterr().out.splitlines()] == lines
+
+
+def test_the_document_word_for_word(by_one):
+    document = report.document(by_one, "1.2.3", "float64", "isolated")
+    assert set(document.pop("versions")) == {"python", "nmnc_ref", "numpy"}
+    wrong, right, missing, *_ = document.pop("stages")
+    assert document == {
+        "schema": 2,
+        "pack": "1.2.3",
+        "precision": "float64",
+        "mode": "isolated",
+        "counts": {"passed": 2, "failed": 2, "unanswered": 11, "skipped": 3},
+    }
+    stage = {"case": "random_words_zero", "family": "random", "stage": "bits", "operation": "bits", "claim": ""}
+    numbers = {"got": 4070199208, "want": 4070199207, "error": 1, "tolerance": 0, "ulps": None, "hints": ()}
+    said = {"note": "", "missing": "", "follows": False, "part": "", "differ": (), "agree": ()}
+    assert wrong == {**stage, "index": (0,), "status": "failed", **said, **numbers}
+    assert (right["stage"], right["status"], right["error"]) == ("split_keys", "passed", 0)
+    assert (missing["status"], missing["note"], missing["missing"]) == ("unanswered", "not implemented", "folded_key")
+
+
+@pytest.mark.parametrize(
+    ("statuses", "passed", "tone", "word"),
+    [
+        (["passed", "unanswered"], True, "good", "Passed"),
+        (["passed", "unanswered"], False, "bad", "Incomplete"),
+        (["passed", "failed"], False, "bad", "Failed"),
+        (["unanswered", "skipped"], False, "bad", "Nothing was checked"),
+    ],
+)
+def test_the_verdict_of_a_page_is_that_of_the_command(statuses, passed, tone, word, by_one):
+    chosen = [next(each for each in by_one if each.status == status) for status in statuses]
+    made = page.page(chosen, {"Mode": "isolated"}, passed)
+    assert made.verdict == (tone, word, f"{report.summary(chosen)}.")
+    assert [count.number for count in made.counts] == [int(status in statuses) for status in report.STATUSES]
+    assert (made.contents.first is None) == ("failed" not in statuses)
+    assert made.settings["Mode"] == "isolated"
+
+
+def test_the_table_of_a_page_counts_and_leaves_out_what_is_least_where_there_is_little_room(by_one):
+    made = page.page(by_one, {}, False)
+    shown = [[cell.text for cell in row.cells] for row in made.rows]
+    assert shown == [["random", "failed", "3", "2", "2", "2", "3"], ["credit", "unanswered", "1", "0", "0", "9", "0"]]
+    assert [row.cells[1].tone for row in made.rows] == ["bad", "open"]
+    assert [column.name for column in made.columns if not column.numeric] == ["family", "status"]
+    assert [column.name for column in made.columns if column.minor] == ["cases", "unanswered", "skipped"]
 
 
 def test_elementary_operations_come_before_what_they_are_in():

@@ -10,6 +10,7 @@ import pickle
 import shutil
 import sys
 import time
+import warnings
 import zipfile
 
 import numpy as np
@@ -42,10 +43,11 @@ def npz(**arrays) -> bytes:
     return stream.getvalue()
 
 
-def archive(name: str, content: bytes, compression: int = zipfile.ZIP_DEFLATED) -> bytes:
+def archive(name: str, content: bytes, compression: int = zipfile.ZIP_DEFLATED, times: int = 1) -> bytes:
     stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", compression) as file:
-        file.writestr(name, content)
+    with zipfile.ZipFile(stream, "w", compression) as file, warnings.catch_warnings(action="ignore"):
+        for _ in range(times):
+            file.writestr(name, content)
     return stream.getvalue()
 
 
@@ -77,8 +79,10 @@ BAD_JSON = {
         "got '-Inf'; NaN and infinity are NaN and Infinity here, or",
     ),
     "shape of words": (altered(shape="ab"), "expected type 'array', got str 'ab'"),
-    "shape of booleans": (altered(shape=[True]), "expected type 'integer', got bool True"),
-    "too few numbers": (altered(data=DATA[:-1]), "expected data of"),
+    "shape of booleans": (altered(shape=[True]), "expected type 'integer', got bool True\n"),
+    "too few numbers": (altered(data=DATA[:-1]), "expected data of 30 numbers for shape [3, 2, 5], got 29"),
+    "too many numbers": (altered(data=[*DATA, 1.0]), "expected data of 30 numbers for shape [3, 2, 5], got 31"),
+    "too many axes": (altered(shape=[1] * 9, data=[1.0]), "expected maxItems 8, got list"),
     "data of words": (altered(data=["1"] * len(DATA)), "expected numbers of float64"),
     "data of lists": (altered(data=[[1]] * len(DATA)), "expected numbers of float64"),
     "data of booleans": (altered(data=[True] * len(DATA)), "expected numbers of float64"),
@@ -131,6 +135,13 @@ BAD_NPZ = {
     "complex numbers": (npz(**{"stages.isotropic_noise": VALUE * 1j}), "expected an array of real numbers"),
     "claim of 1 GB": (archive("stages.isotropic_noise.npy", header("(1000, 1000, 125)")), "expected at most"),
     "claim of more": (archive("stages.isotropic_noise.npy", header("(3, 2, 5)")), "expected 240 bytes"),
+    "claim of less": (archive("stages.isotropic_noise.npy", header("(2,)") + bytes(17)), "expected 16 bytes"),
+    "claim of nine axes": (archive("stages.isotropic_noise.npy", header("(1, 1, 1, 1, 1, 1, 1, 1, 1)")), "and 8 axes"),
+    "many arrays": (npz(**dict.fromkeys(map("stages.x{}".format, range(4097)), np.zeros(0))), "at most 4096 arrays"),
+    "an array twice": (
+        archive("stages.isotropic_noise.npy", header("(0,)"), times=2),
+        "expected a name like stages.output, once",
+    ),
     "another compression": (
         archive("stages.isotropic_noise.npy", bytes(1000), zipfile.ZIP_BZIP2),
         "stored or deflated",
@@ -287,6 +298,37 @@ def test_arrays_read_back_exactly(dtype):
     back = form.decode("array", json.loads(json.dumps(form.encode(array))))
     assert back.dtype == array.dtype
     assert back.tobytes() == array.tobytes()
+
+
+@pytest.mark.parametrize("version", [(1, 0), (2, 0), (3, 0)])
+@pytest.mark.parametrize("dtype", ["<f8", ">f8", "<f4", "<u4", ">i4", "|u1"])
+@pytest.mark.parametrize("shape", [(), (3,), (2, 3), (4, 1, 2)])
+def test_arrays_of_npz_are_the_same_in_whatever_way_they_were_written(shape, dtype, version):
+    array = np.arange(1, 1 + np.prod(shape, dtype=int)).astype(dtype).reshape(shape)
+    for order in ("C", "F"):
+        member = io.BytesIO()
+        np.lib.format.write_array(member, np.asarray(array, order=order), version)
+        (read,) = form.read_npz("file", archive("stages.x.npy", member.getvalue()), lambda name: True).values()
+        assert np.array_equal(read, array)
+        assert (read.shape, read.dtype) == (shape, array.dtype.newbyteorder("="))
+
+
+def test_arrays_of_eight_axes_and_brackets_of_sixteen_are_read():
+    eight = {"shape": [1] * 8, "dtype": "float64", "data": [0.5]}
+    assert form.decode("array", eight).shape == (1,) * 8
+    assert form.parse_json("file", b"[" * 16 + b"]" * 16, {})
+    with pytest.raises(form.FormError, match="nested at most 16 deep"):
+        form.parse_json("file", b"[" * 17 + b"]" * 17, {})
+
+
+def test_the_files_that_are_shipped_are_what_is_written_of_them():
+    read = pack.read_pack()
+    contents = {case.name: pack.case_document(case) for case in read.cases}
+    assert contents == {name: (pack.SHIPPED / f"{name}.json").read_bytes() for name in contents}
+    manifest = json.loads((pack.SHIPPED / pack.MANIFEST).read_bytes())
+    files = {name: (pack.SHIPPED / name).read_bytes() for name in manifest["files"]}
+    sealed = pack.seal(read.version, manifest["generator"], manifest["operations"], files)
+    assert sealed == (pack.SHIPPED / pack.MANIFEST).read_bytes()
 
 
 @pytest.mark.parametrize(
