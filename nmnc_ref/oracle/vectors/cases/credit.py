@@ -29,9 +29,8 @@ def drafts() -> Iterator[Draft]:
     why = "Layer-wise feedback: the error passed directly, the weight in place of its mirror."
     mirrors = {"mirror_1": numbers("credit M1", 4, 7), "mirror_2": numbers("credit M2", 2, 4)}
     draft = _draft("credit_layerwise", why, 3, 5, 7, 4, 2, **mirrors)
-    for l in (2, 1):
+    for l, signal in ((2, "error"), (1, "delta_2")):
         draft.stage(f"slope_{l}", preactivation=f"preactivation_{l}", activation="tanh")
-        signal = "error" if l == 2 else "delta_2"
         draft.stage(f"delta_{l}", signal=signal, feedback=f"mirror_{l}", slope=f"slope_{l}")
         parameter_gradients(draft, l, f"delta_{l}")
     yield draft

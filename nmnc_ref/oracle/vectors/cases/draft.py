@@ -56,8 +56,8 @@ def dense(label: str, *widths: int, scale: float = 0.5) -> dict[str, Array]:
 
 def _stored(array: np.ndarray, precision: str) -> np.ndarray:
     """Return an array in the dtype that it is stored in: no integers of 64 bits, floats of the case's precision."""
-    if array.dtype.kind == "f":
-        return array.astype("float64" if precision == "any" else precision)
+    if np.issubdtype(array.dtype, np.floating):
+        return array.astype({"any": "float64"}.get(precision, precision))
     return array if array.dtype == np.uint32 else array.astype(np.int32)
 
 
@@ -93,7 +93,7 @@ class Draft:
         value = _stored(np.asarray(operation.function(**inputs)), self.precision)
         condition = operation.condition(inputs, value) if operation.condition else 1.0
         terms = max((self.values[source].size for source in sources.values()), default=1)
-        tolerance = Tolerance(operation.kind, terms, float(f"{max(1.0, condition):.3g}"))
+        tolerance = Tolerance(operation.kind, terms, float(f"{condition:.3g}"))
         self.values[name] = value
         self.stages.append(Stage(name, operation.name, operation.claim, sources, parameters, tolerance, value))
         return self

@@ -12,12 +12,12 @@ from nmnc_ref.oracle.vectors.cases.draft import Draft, dense, numbers
 
 def forward(draft: Draft, depth: int, activation: str) -> Draft:
     """Add preactivation_l and activity_l of each layer; the last preactivation is the output."""
-    for l in range(1, depth + 1):
-        below = "x" if l == 1 else f"activity_{l - 1}"
+    below = "x"
+    for l in range(1, depth):
         draft.stage(f"preactivation_{l}", activity=below, weight=f"weight_{l}", bias=f"bias_{l}")
-        if l < depth:
-            draft.stage(f"activity_{l}", preactivation=f"preactivation_{l}", activation=activation)
-    return draft
+        draft.stage(f"activity_{l}", preactivation=f"preactivation_{l}", activation=activation)
+        below = f"activity_{l}"
+    return draft.stage(f"preactivation_{depth}", activity=below, weight=f"weight_{depth}", bias=f"bias_{depth}")
 
 
 def loss_and_error(draft: Draft, depth: int, loss: str) -> Draft:
@@ -28,18 +28,20 @@ def loss_and_error(draft: Draft, depth: int, loss: str) -> Draft:
 
 def exact_credit(draft: Draft, depth: int, activation: str) -> Draft:
     """Add backpropagation in steps, from the last layer to the first."""
-    for l in range(depth, 0, -1):
-        if l < depth:
-            above = "error" if l + 1 == depth else f"delta_{l + 1}"
-            draft.stage(f"slope_{l}", preactivation=f"preactivation_{l}", activation=activation)
-            draft.stage(f"delta_{l}", signal=above, feedback=f"weight_{l + 1}", slope=f"slope_{l}")
-        parameter_gradients(draft, l, "error" if l == depth else f"delta_{l}")
+    signal = "error"
+    parameter_gradients(draft, depth, signal)
+    for l in range(depth - 1, 0, -1):
+        draft.stage(f"slope_{l}", preactivation=f"preactivation_{l}", activation=activation)
+        draft.stage(f"delta_{l}", signal=signal, feedback=f"weight_{l + 1}", slope=f"slope_{l}")
+        signal = f"delta_{l}"
+        parameter_gradients(draft, l, signal)
     return draft
 
 
 def parameter_gradients(draft: Draft, layer: int, delta: str) -> Draft:
     """Add the gradients of a layer's weight and bias."""
-    below = "x" if layer == 1 else f"activity_{layer - 1}"
+    below = f"activity_{layer - 1}"
+    below = below if below in draft.values else "x"
     draft.stage(f"weight_gradient_{layer}", delta=delta, activity=below)
     return draft.stage(f"bias_gradient_{layer}", delta=delta, activity=below)
 

@@ -49,11 +49,13 @@ def _step(name: str, why: str, dimension: int | None, layerwise: bool = False) -
     for l in HIDDEN:
         _learn_feedback(draft, l, dimension is not None, layerwise)
     parameter_gradients(draft, 3, "error")
+    signal = "error"
     for l in reversed(HIDDEN):
         draft.stage(f"slope_{l}", preactivation=f"preactivation_{l}", activation="tanh")
-        signal = f"delta_{l + 1}" if layerwise and l + 1 < len(WIDTHS) - 1 else "error"
         draft.stage(f"delta_{l}", signal=signal, feedback=f"running_average_{l}", slope=f"slope_{l}")
         parameter_gradients(draft, l, f"delta_{l}")
+        if layerwise:
+            signal = f"delta_{l}"
     for l in range(1, len(WIDTHS)):
         links = {"parameter": f"weight_{l}", "gradient": f"weight_gradient_{l}", "velocity": f"past_velocity_{l}"}
         draft.stage(f"velocity_{l}", **links, **RATES).stage(f"parameter_{l}", **links, **RATES)

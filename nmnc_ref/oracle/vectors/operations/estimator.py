@@ -28,8 +28,7 @@ def _cancellation(inputs: Mapping[str, Any], value: np.ndarray) -> float:
         passed = tail(inputs, inputs["layer"], inputs["activation"])(inputs["activity"])
     else:
         passed = Dense(inputs["weight"], inputs["bias"]).preactivation(inputs["activity"])
-    largest = np.max(np.abs(value))
-    return max(1.0, float(np.max(np.abs(passed)) / largest)) if largest > 0 else 1.0
+    return max(1.0, float(np.max(np.abs(passed)) / np.max(np.abs(value))))
 
 
 def _estimated_jacobian(
