@@ -8,6 +8,7 @@ import math
 import re
 import shutil
 import sys
+import types
 from pathlib import Path
 
 import numpy as np
@@ -532,12 +533,26 @@ class Helped:
 
     correlation = staticmethod(functools.partial(on_numpy.correlation))
 
+    def _mainfold_noise(self, inputs):
+        """Of no concern to others."""
+
     def correlations(self, inputs):
         """Not a misspelling: what it resembles is there."""
 
 
 class Error(Exception):
     """Of a port, and not its operation `error`."""
+
+
+def module(home: str) -> types.ModuleType:
+    """Return a module of the name own with a misspelt function that is defined in the module of a name."""
+
+    def mainfold_noise(inputs):
+        """Never called."""
+
+    made = types.ModuleType("own")
+    made.mainfold_noise, mainfold_noise.__module__ = mainfold_noise, home
+    return made
 
 
 class Misspelt(Helped):
@@ -549,11 +564,13 @@ def test_a_misspelt_operation_is_refused():
     for port, message in (
         ({"corelation": one_function["correlation"]}, "'corelation': .*; did you mean correlation"),
         ({"anything": one_function["correlation"]}, "'anything': expected the name of an operation or stage$"),
-        (Misspelt(), "'mainfold_noise': .*; did you mean manifold_noise"),
+        (Misspelt(), r"'mainfold_noise': .*; did you mean manifold_noise\? \(a function that .* may begin with _\)$"),
+        (module("own"), "'mainfold_noise': .*; did you mean manifold_noise"),
     ):
         with pytest.raises(UnknownOperation, match=message):
             implemented(port)
-    for port in (Helped(), on_numpy, sys.modules[__name__], {"activity_2": one_function["correlation"]}):
+    imported = [module(home) for home in ("before", "your")]
+    for port in (Helped(), on_numpy, sys.modules[__name__], {"activity_2": one_function["correlation"]}, *imported):
         implemented(port)
 
 
@@ -686,3 +703,23 @@ def test_the_mode_is_that_of_files_or_that_which_was_asked_for(words, mode, monk
     monkeypatch.setattr(command, "check", lambda *given, mode, **named: modes.append(mode) or [])
     main(["vectors", "check", *words])
     assert modes == [mode]
+
+
+@pytest.mark.parametrize(
+    ("source", "words", "said"),
+    [
+        (["--impl", f"{__name__}:one_function"], f"{__name__}:one_function", ("isolated", "float32", "all", False)),
+        (["--answers", "answers"], "answers in answers", ("chained", "float32", "any", True)),
+    ],
+)
+def test_the_page_says_what_was_asked_for(source, words, said, monkeypatch, tmp_path, capsys):
+    (tmp_path / "answers").mkdir()
+    shutil.copy(pack.SHIPPED / "random_words_pi.json", tmp_path / "answers")
+    monkeypatch.chdir(tmp_path)
+    pages = []
+    monkeypatch.setattr(page, "write", lambda folder, results, settings, passed: pages.append((settings, passed)))
+    mode, precision, required, whether = said
+    asked = ["--dtype", precision, "--require", required, "--report", "report", "--quiet"]
+    assert main(["vectors", "check", *source, *asked]) == (0 if whether else 1)
+    rows = {"Implementation": words, "Mode": mode, "Precision": precision, "Answers required": required}
+    assert pages == [({**rows, "Pack": PACK.version}, whether)]

@@ -424,6 +424,12 @@ def test_a_folder_that_cannot_be_read_is_refused(tmp_path, monkeypatch):
         pack.read_answers(tmp_path, ())
 
 
+def test_what_a_file_has_is_shown_up_to_sixty_characters(tmp_path, capsys):
+    for letters, shown in ((58, "a" * 58 + "'"), (59, "a" * 56 + "...")):
+        (tmp_path / f"{CASE}.json").write_text(json.dumps({"stages": ["a" * letters]}))
+        refused(["check", "--answers", str(tmp_path)], f"got str '{shown}\n", capsys)
+
+
 def test_a_size_is_what_its_longer_axes_make_it():
     assert form._size("x", [1, form.MOST_NUMBERS]) == form.MOST_NUMBERS
     assert form._size("x", [0, form.MOST_NUMBERS]) == 0

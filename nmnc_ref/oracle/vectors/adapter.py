@@ -61,7 +61,8 @@ class Reference:
         return operation.function
 
     def _array(self, array: np.ndarray) -> Array:
-        return self.put(array if array.dtype.kind == "f" else self.xp.asarray(array, dtype=word_dtype(self.xp)))
+        real = np.issubdtype(array.dtype, np.floating)
+        return self.put(array if real else self.xp.asarray(array, dtype=word_dtype(self.xp)))
 
 
 LIBRARIES = {
@@ -83,4 +84,4 @@ def __getattr__(name: str) -> Reference:
     xp, jax = importlib.import_module(LIBRARIES[name]), importlib.import_module("jax")
     jax.config.update("jax_default_matmul_precision", "highest")
     put = functools.partial(jax.device_put, device=jax.devices()[0])
-    return Reference(xp, jax.jit if name == "on_jax_jit" else None, put)
+    return Reference(xp, jax.jit if name.endswith("_jit") else None, put)

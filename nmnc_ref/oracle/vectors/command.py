@@ -27,6 +27,8 @@ examples:
 exit status: 0 at least one stage was checked and none failed; 1 a stage
 failed, none was checked, or one that is required has no answer; 2 wrong usage,
 or malformed files. PORTING.md is the guide."""
+WRONG = {"any": {"failed"}, "all": {"failed", "unanswered"}}
+"""By what answers are required, the statuses that no stage may have."""
 
 
 def register(commands: argparse._SubParsersAction) -> None:
@@ -40,7 +42,7 @@ def register(commands: argparse._SubParsersAction) -> None:
         formatter_class=Help,
     )
     write.add_argument("folder", metavar="DIR", type=Path, help="a folder that is new or empty")
-    write.add_argument("--format", choices=("json", "npz"), default="json", help="of the cases (default: json)")
+    write.add_argument("--format", choices=FORMS, default="json", help="of the cases (default: json)")
     write.set_defaults(run=_write)
     verify = actions.add_parser(
         "check",
@@ -60,7 +62,7 @@ def register(commands: argparse._SubParsersAction) -> None:
     verify.add_argument("--dtype", choices=PRECISIONS, default="float64", help="precision (default: float64)")
     verify.add_argument(
         "--require",
-        choices=("any", "all"),
+        choices=WRONG,
         default="any",
         help="which stages there must be answers to: any (default), or all that exist in the precision",
     )
@@ -74,7 +76,7 @@ def _write(options: argparse.Namespace) -> int:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
             raise UsageError(f"{folder}: expected a folder that is new or empty")
-        content = _content(options.format)
+        content = FORMS[options.format]()
         for name in sorted(content, key=pack.MANIFEST.__eq__):  # what is not whole has no manifest
             files.write(folder / name, content[name])
     except OSError as error:
@@ -84,13 +86,19 @@ def _write(options: argparse.Namespace) -> int:
     return OK
 
 
-def _content(form: str) -> dict[str, bytes]:
-    if form == "json":
-        return {path.name: path.read_bytes() for path in sorted(pack.SHIPPED.glob("*.json"))}
+def _as_json() -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(pack.SHIPPED.glob("*.json"))}
+
+
+def _as_npz() -> dict[str, bytes]:
     manifest = json.loads((pack.SHIPPED / pack.MANIFEST).read_bytes())
     read = pack.read_pack()
     cases = {f"{case.name}.npz": pack.case_npz(case) for case in read.cases}
     return {**cases, pack.MANIFEST: pack.seal(read.version, manifest["generator"], manifest["operations"], cases)}
+
+
+FORMS = {"json": _as_json, "npz": _as_npz}
+"""What makes the files of a pack, by name."""
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -110,8 +118,7 @@ def _check(options: argparse.Namespace) -> int:
     with command_line.progress("checking", len(read.cases), quiet=options.quiet) as advance:
         results = check(_told(read.cases, advance), answer, precision=options.dtype, mode=mode)
     statuses = {result.status for result in results}
-    wrong = {"failed"} | ({"unanswered"} if options.require == "all" else set())
-    passed = "passed" in statuses and not statuses & wrong
+    passed = "passed" in statuses and not statuses & WRONG[options.require]
     _report(results, options, read.version, mode, passed)
     return OK if passed else FAILED
 
@@ -126,7 +133,7 @@ def _told(cases: Iterable[Case], advance: Callable[[], None]) -> Iterator[Case]:
 def _report(results: list[Result], options: argparse.Namespace, version: str, mode: str, passed: bool) -> None:
     from nmnc_ref.oracle.vectors import page, report
 
-    report.show(results, command_line.console(), quiet=options.quiet, required=options.require == "all")
+    report.show(results, command_line.console(), quiet=options.quiet, required="unanswered" in WRONG[options.require])
     if options.json:
         command_line.write_json(options.json, report.document(results, version, options.dtype, mode))
     if options.report:

@@ -110,7 +110,7 @@ def _digits_lost(right: np.ndarray, got: np.ndarray) -> bool:
     digits = max(len(text.lstrip("-0.").replace(".", "").rstrip("0")) for text in texts)
     decimals = max(len(text.partition(".")[2]) for text in texts)
     error, largest = np.max(np.abs(got.astype(np.float64) - right)), np.max(np.abs(right))
-    most = np.finfo(got.dtype).precision if got.dtype.kind == "f" else WORD
+    most = np.finfo(got.dtype).precision if np.issubdtype(got.dtype, np.floating) else WORD
     return bool(
         (FEWEST < digits <= most and error <= 10.0 ** (2 - digits) * largest)
         or (FEWEST <= decimals <= most and error <= 10.0 ** (1 - decimals))

@@ -64,7 +64,7 @@ def implemented(implementation: Any) -> Answer:
     return answer
 
 
-def _function(implementation: Any, name: str) -> Callable[[dict[str, Any]], Any] | None:
+def _function(implementation: Any, name: str) -> Any:
     """Return the item or attribute of a name, or None where looking it up fails, in whatever way."""
     try:
         return implementation[name] if isinstance(implementation, Mapping) else getattr(implementation, name)

@@ -87,7 +87,7 @@ def _parts(parameters: tuple[str, ...], feedback: Mapping[str, tuple[int, ...]],
 def _dense_parts(inputs: Mapping[str, Any]) -> Parts:
     network = layers(inputs)
     names = tuple(f"{part}_{l}" for l in range(1, len(network) + 1) for part in ("weight", "bias"))
-    tops = network[1:] if inputs["route"] == "layerwise" else network[-1:] * len(network[1:])
+    tops = {"layerwise": network[1:], "direct": network[-1:] * len(network[1:])}[inputs["route"]]
     pairs = enumerate(zip(tops, network[1:], strict=True), 1)
     return _parts(names, {f"feedback_{l}": (top.outputs, above.inputs) for l, (top, above) in pairs}, inputs)
 
