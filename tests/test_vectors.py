@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import functools
+import importlib
+import inspect
 import json
 import math
+import pkgutil
 import re
 import shutil
 import sys
 import types
+import typing
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +21,7 @@ from jsonschema import Draft202012Validator
 
 import nmnc_ref
 from nmnc_ref.__main__ import main
+from nmnc_ref.oracle import vectors
 from nmnc_ref.oracle.command_line import console
 from nmnc_ref.oracle.vectors import cases, generate, pack, page, report
 from nmnc_ref.oracle.vectors.adapter import on_numpy
@@ -723,3 +728,13 @@ def test_the_page_says_what_was_asked_for(source, words, said, monkeypatch, tmp_
     assert main(["vectors", "check", *source, *asked]) == (0 if whether else 1)
     rows = {"Implementation": words, "Mode": mode, "Precision": precision, "Answers required": required}
     assert pages == [({**rows, "Pack": PACK.version}, whether)]
+
+
+def test_every_annotation_is_a_type():
+    for found in pkgutil.walk_packages(vectors.__path__, f"{vectors.__name__}."):
+        module = importlib.import_module(found.name)
+        own = [each for each in vars(module).values() if getattr(each, "__module__", None) == found.name]
+        classes = [each for each in own if inspect.isclass(each)]
+        methods = [method for each in classes for method in vars(each).values() if inspect.isfunction(method)]
+        for each in (module, *classes, *methods, *filter(inspect.isfunction, own)):
+            assert isinstance(typing.get_type_hints(each), dict), each

@@ -182,7 +182,7 @@ def _keys_from_one(inputs: Inputs) -> Any:
 def _next_neighbours(inputs: Inputs) -> Any:
     """Return TwoNN of the second and the third neighbour."""
     points = np.unique(inputs["points"], axis=0)
-    distances = np.sort(np.linalg.norm(points[:, None] - points, axis=-1), axis=-1)
+    distances = np.sort(np.linalg.norm(points[:, None] - points, axis=-1))
     return 1 / np.mean(np.log(distances[:, 3] / distances[:, 2]))
 
 
