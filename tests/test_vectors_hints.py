@@ -89,3 +89,14 @@ def test_a_mean_that_is_always_added_is_a_hint():
     chosen = [CASES["manifold_uncentred"], CASES["manifold_centred"]]
     failed = [each for each in check(chosen, implemented(port)) if each.status == "failed"]
     assert [each.hints for each in failed] == [("mean-added whatever is asked",)] * 2
+
+
+def test_an_answer_to_what_no_reference_takes_has_no_hint():
+    port = {
+        "spectrum": lambda inputs: -on_numpy.spectrum(inputs),
+        "participation_ratio": lambda inputs: np.asarray(1.0),
+    }
+    wrong, following = check([CASES["manifold_centred"]], implemented(port), mode="chained")[::2]
+    assert (wrong.stage.name, wrong.hints) == ("spectrum", ("sign",))
+    assert (following.stage.name, following.status, following.follows) == ("participation_ratio", "failed", False)
+    assert not following.hints
