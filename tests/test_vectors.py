@@ -15,16 +15,18 @@ import types
 import typing
 from pathlib import Path
 
+import array_api_compat.numpy
 import numpy as np
 import pytest
 from jsonschema import Draft202012Validator
 
 import nmnc_ref
+from nmnc_ref import training
 from nmnc_ref.__main__ import main
 from nmnc_ref.oracle import vectors
 from nmnc_ref.oracle.command_line import console
 from nmnc_ref.oracle.vectors import cases, generate, pack, page, report
-from nmnc_ref.oracle.vectors.adapter import on_numpy
+from nmnc_ref.oracle.vectors.adapter import Reference, on_numpy
 from nmnc_ref.oracle.vectors.check import MODES, check
 from nmnc_ref.oracle.vectors.implementation import UnknownOperation, implemented, recorded
 from nmnc_ref.oracle.vectors.operations import OPERATIONS
@@ -728,6 +730,32 @@ def test_the_page_says_what_was_asked_for(source, words, said, monkeypatch, tmp_
     assert main(["vectors", "check", *source, *asked]) == (0 if whether else 1)
     rows = {"Implementation": words, "Mode": mode, "Precision": precision, "Answers required": required}
     assert pages == [({**rows, "Pack": PACK.version}, whether)]
+
+
+def test_options_are_given_by_name():
+    with pytest.raises(TypeError):
+        check(PACK.cases, recorded({}), "float64")
+    with pytest.raises(TypeError):
+        report.show([], console(), True)
+    assert check(cases=[], answer=recorded({})) == []
+
+
+def test_of_training_one_step_is_compiled_and_of_all_else_the_whole():
+    def compiler(function, static_argnames):
+        compiled.append((function, set(static_argnames)))
+        return function
+
+    compiling = Reference(array_api_compat.numpy, compiler)
+    for case, stage in {stage.operation: (case, stage) for case, stage in reversed(STAGES)}.values():
+        compiled = []
+        values = case.inputs | {each.name: each.value for each in case.stages}
+        arrays = {argument: values[source] for argument, source in stage.inputs.items()}
+        getattr(compiling, stage.operation)(arrays | stage.parameters)
+        if stage.operation.endswith("training_state"):
+            assert compiled == [(training.step, {"route", "loss", "settings"})]
+        else:
+            whole = (OPERATIONS[stage.operation].function, set(stage.parameters))
+            assert compiled == ([whole] if arrays else [])
 
 
 def test_every_annotation_is_a_type():
