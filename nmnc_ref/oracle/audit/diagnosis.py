@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import itertools
 import math
+import operator
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from nmnc_ref.oracle.audit import scaling
-from nmnc_ref.oracle.audit.check import ALL, FEWEST, KIND, MEAN, ROUNDING, Check, Measurement, defects, is_constant
+from nmnc_ref.oracle.audit.check import ALL, KIND, MEAN, ROUNDING, Check, Measurement, defects, is_constant
 from nmnc_ref.oracle.audit.comparison import compare
 from nmnc_ref.oracle.audit.expected import expected_parts
 from nmnc_ref.oracle.audit.means import mean_checks
@@ -64,7 +65,7 @@ def of_mean(measured: Sequence[Measurement], declaration: Declaration, checks: S
     fitting = _kinds(corrected, declaration)
     if slips and not fitting:
         return _told_apart(slips)
-    explained = (Explanation(law.name, 1.0, law.text),)
+    explained = (Explanation(law.name, detail=law.text),)
     if not fitting:
         return Diagnosis(explained, advice="This explains the means alone: the variances fit no kind.")
     note = "" if declaration in fitting else f"The variances are then those of {fitting[0].kind}."
@@ -80,16 +81,17 @@ def _kinds(measured: Sequence[Measurement], declaration: Declaration) -> tuple[D
 
 def of_kinds(measured: Sequence[Measurement], among: Iterable[Declaration]) -> tuple[Declaration, ...]:
     """Return those of some kinds, and of their variants, that fit everything that was measured, best first."""
-    linear = [each for each in measured if each.probe.linear and each.calls >= FEWEST]
+    linear = [each for each in measured if each.probe.linear]
     linear.sort(key=lambda each: len(each.probe.problem.x))  # a small one excludes most kinds
-    curved = [each for each in measured if not each.probe.linear and each.calls >= FEWEST]
+    curved = [each for each in measured if not each.probe.linear]
     left: dict[Declaration, float] = {}
     for kind in among:
         expected: list[Measurement] = []
         for measurement in linear:
-            expected.append(measurement._replace(parts=expected_parts(measurement.probe.problem, kind)))
-            if defects(kind_checks(expected[-1], kind)):
+            one = measurement._replace(parts=expected_parts(measurement.probe.problem, kind))
+            if defects(kind_checks(one, kind)):
                 break
+            expected.append(one)
         else:
             checks = compare(expected, kind)
             if not defects(checks, KIND):
@@ -127,9 +129,9 @@ def _slips(
     measured: Sequence[Measurement], declaration: Declaration, checks: Sequence[Check]
 ) -> list[tuple[str, float]]:
     """Return the slips that fit, and their squared deviations, best first."""
-    linear = [each for each in measured if each.probe.linear and each.calls >= FEWEST]
+    linear = [each for each in measured if each.probe.linear]
     asked = {ALL, *(each.probe.name for each in linear)}
-    clearest = next((check for check in defects(checks) if check.probe in asked and (check.se or not check.note)), None)
+    clearest = next((check for check in defects(checks) if check.probe in asked), None)
     if clearest is None:
         return []
     found = []
@@ -139,9 +141,10 @@ def _slips(
             predicted = slip.expects(measurement.probe.problem, declaration, measurement.parts)
             if predicted is None:
                 break
-            expected.append(measurement._replace(parts=predicted))
-            if defects(compare(expected[-1:], declaration)):
+            one = measurement._replace(parts=predicted)
+            if defects(compare([one], declaration)):
                 break
+            expected.append(one)
         else:
             alike = compare(expected, declaration)
             if not defects(alike) and _explains(alike, clearest):
@@ -159,8 +162,7 @@ def _squares(checks: Iterable[Check]) -> float:
 
 
 def _divided(measurement: Measurement, factors: Sequence[float]) -> Measurement:
-    samples = tuple(sample / factor for sample, factor in zip(measurement.samples, factors, strict=True))
-    return measurement._replace(samples=samples)
+    return measurement._replace(samples=tuple(map(operator.truediv, measurement.samples, factors)))
 
 
 def _drowned(checks: Sequence[Check]) -> bool:
@@ -175,7 +177,7 @@ def _zeros(measured: Sequence[Measurement]) -> Explanation | None:
     for part, sample in (pair for each in measured for pair in each.pairs if np.any(pair[0].mean)):
         zero[part.name] = zero.get(part.name, True) and not np.any(sample)
     names = [name for name, always in zero.items() if always]
-    return Explanation(ZEROS, 1.0, f"{', '.join(names)}: 0 at every call") if names else None
+    return Explanation(ZEROS, detail=f"{', '.join(names)}: 0 at every call") if names else None
 
 
 def _clipped(measured: Sequence[Measurement]) -> Explanation | None:
@@ -187,16 +189,15 @@ def _clipped(measured: Sequence[Measurement]) -> Explanation | None:
             often = np.mean(sizes >= (1 - ALIKE) * sizes.max()) >= OFTEN
             tops += [float(sizes.max())] * bool(often and part.mean.size > 1)
         if len(tops) > 1 and np.ptp(tops) <= ROUNDING * max(tops):
-            return Explanation(CLIPPED, 1.0, f"many arrays have {what} of size {tops[0]:.4g} and none has larger ones")
+            detail = f"many arrays have {what} of size {tops[0]:.4g} and none has larger ones"
+            return Explanation(CLIPPED, detail=detail)
     return None
 
 
 def _told_apart(fits: list[tuple[str, float]]) -> Diagnosis:
     """Return the fits with their likelihoods, and what would tell them apart."""
-    likelihoods = [math.exp((fits[0][1] - squares) / 2) for _, squares in fits]
-    found = tuple(
-        Explanation(name, likelihood / sum(likelihoods))
-        for (name, _), likelihood in zip(fits, likelihoods, strict=True)
-    )
+    likelihoods = {name: math.exp((fits[0][1] - squares) / 2) for name, squares in fits}
+    total = sum(likelihoods.values())
+    found = tuple(Explanation(name, likelihood / total) for name, likelihood in likelihoods.items())
     advice = f"More calls would tell {found[0].name} from {found[1].name}." if len(found) > 1 else ""
     return Diagnosis(found, advice=advice, settled=len(found) < 2)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from nmnc_ref.oracle.audit.check import ROUNDING, Measurement
+from nmnc_ref.oracle.audit.check import FEWEST, ROUNDING, Measurement
 from nmnc_ref.oracle.audit.expected import Part
 from nmnc_ref.oracle.audit.probes import expected_at, probes
 from nmnc_ref.oracle.audit.problem import Declaration
@@ -31,8 +31,9 @@ class Drawing:
         self._pristine = tuple(fingerprint(probe.problem) for probe in self.probes)
         self._drawn: dict[Any, list[list[np.ndarray]]] = {}
         self._expected: dict[int, tuple[Part, ...]] = {}
-        step, offset = map(int, np.random.default_rng([seed, 0x73656564]).integers(2**31, size=2))
-        self._seeds = (((2 * step + 1) * issued + offset) % 2**32 for issued in itertools.count(1))
+        half, start = map(int, np.random.default_rng([seed, int.from_bytes(b"seed")]).integers(2**31, size=2))
+        odd = 2 * half + 1  # so that none recurs before all have been
+        self._seeds = (each % 2**32 for each in itertools.count(start + odd, odd))
 
     def of_kind(self, kind: Declaration) -> Drawing:
         """Return a drawing for another kind, to which what was drawn belongs wherever both ask the same problem."""
@@ -88,13 +89,15 @@ class Drawing:
                 raise Fault("ignores its seed", f"{distinct} different estimates from {len(rows)} seeds ({name})")
 
     def measurements(self) -> list[Measurement]:
-        """Return what was drawn from every probe that has been asked."""
-        return [self.measurement(index) for index in range(len(self.probes)) if self._rows(index)]
+        """Return what was drawn from every probe that was asked often enough to be judged."""
+        enough = (index for index in range(len(self.probes)) if len(self._rows(index)) >= FEWEST)
+        return [self.measurement(index) for index in enough]
 
     def measurement(self, index: int) -> Measurement:
         """Return what was drawn from a probe."""
-        samples = tuple(map(np.array, zip(*self._rows(index), strict=True)))
-        return Measurement(self.probes[index], self.parts(index), samples)
+        rows, parts = self._rows(index), self.parts(index)
+        samples = tuple(np.array([row[number] for row in rows]) for number, _ in enumerate(parts))
+        return Measurement(self.probes[index], parts, samples)
 
     @property
     def calls(self) -> dict[str, int]:

@@ -79,7 +79,7 @@ def page(report: Report, estimator: str) -> Page:
         ],
         settings={
             "Returns": f"{declared.target} {declared.returns}",
-            "Kind": declared.kind if report.judge == "kind" else "not judged: the mean alone",
+            "Kind": {"kind": declared.kind, "mean": "not judged: the mean alone"}[report.judge],
             "Seed": str(report.seed),
             "Versions": f"python {platform.python_version()}, nmnc_ref {nmnc_ref.__version__}, numpy {np.__version__}",
         },

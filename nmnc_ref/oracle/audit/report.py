@@ -19,7 +19,7 @@ class Explanation(NamedTuple):
     """What fits all measurements; `score`: its share of the likelihood of all that fits; `detail`: what it does."""
 
     name: str
-    score: float
+    score: float = 1.0
     detail: str = ""
 
 
@@ -125,7 +125,7 @@ class Report(NamedTuple):
                 best[key] = min(best.get(key, math.inf), check.smallest_detectable)
         worst: dict[str, float] = {}
         for (question, _), smallest in best.items():
-            worst[question] = max(worst.get(question, 0.0), smallest)
+            worst[question] = max(worst.get(question, smallest), smallest)
         return worst
 
     @property
@@ -147,11 +147,10 @@ class Report(NamedTuple):
     @property
     def remarks(self) -> list[str]:
         """What else there is to say to a person, a sentence or two each."""
-        lines = []
-        if self.verdict == DEFECT and not self.explanations and not any(check.note for check in self.findings):
+        lines, wrong = [], self.findings if self.verdict == DEFECT else []
+        if wrong and not self.explanations and not any(check.note for check in wrong):
             lines.append("Unexplained: no scale, no other kind and no slip of the catalogue fits all measurements.")
-        place = next((check.probe for check in self.findings if check.probe not in ("", ALL)), "")
-        if self.verdict == DEFECT and place:
+        if place := next((check.probe for check in wrong if check.probe not in ("", ALL)), ""):
             lines.append(
                 f'To debug it, add to the same arguments: python -m pdb -m nmnc_ref audit … --problem "{place}" '
                 f"--seed {self.seed}"

@@ -35,7 +35,7 @@ MARGIN = 1.1
 
 def ask(drawing: Drawing) -> list[Check]:
     """Ask every question of what was drawn so far, and whether it was enough."""
-    measured = [each for each in drawing.measurements() if each.calls >= FEWEST]
+    measured = drawing.measurements()
     asked = {each.probe.name for each in measured}
     questions = MEAN if drawing.judge == "mean" else (*MEAN, *KIND)
     checks = [check for check in compare(measured, drawing.declaration) if check.question in questions]

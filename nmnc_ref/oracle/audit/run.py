@@ -108,7 +108,7 @@ def conduct(
     verdict, checks, fault = _decide(drawing)
     found = Diagnosis()
     if fault:
-        found = Diagnosis((Explanation(fault.explanation, 1.0),) if fault.explanation else ())
+        found = Diagnosis((Explanation(fault.explanation),) if fault.explanation else ())
     elif verdict == DEFECT:
         checks, found = _explain(drawing, checks)
         if found.kinds and not found.explanations:

@@ -118,10 +118,8 @@ def answers(answer: Any, parts: tuple[Part, ...]) -> list[np.ndarray]:
     if len(arrays) != len(parts):
         wanted, got = (len(parts) // 2, len(answer)) if pairs else (len(parts), len(arrays))
         raise Fault("returns a wrong shape", f"expected {wanted} entries, got {got}")
-    for array, part in zip(arrays, parts, strict=True):
-        _expect_array(array, part.name)
-    _expect_shapes([tuple(array.shape) for array in arrays], parts)
-    return [_values(array, part) for array, part in zip(arrays, parts, strict=True)]
+    _expect_shapes(list(map(_shape, arrays, parts)), parts)
+    return list(map(_values, arrays, parts))
 
 
 def _kind(value: Any) -> str:
@@ -133,12 +131,14 @@ def _dtype_name(dtype: Any) -> str:
     return str(dtype).removeprefix("torch.")
 
 
-def _expect_array(value: Any, name: str) -> None:
+def _shape(value: Any, part: Part) -> tuple[int, ...]:
+    """Return the shape of an array of floats, or raise Fault."""
     if not (hasattr(value, "dtype") and hasattr(value, "shape")):
-        raise Fault("returns a wrong type", f"{name}: expected an array, got {type(value).__name__}")
+        raise Fault("returns a wrong type", f"{part.name}: expected an array, got {type(value).__name__}")
     dtype = _dtype_name(value.dtype)
     if dtype not in ("float32", "float64"):
-        raise Fault("returns a wrong type", f"{name}: expected float32 or float64, got {dtype}")
+        raise Fault("returns a wrong type", f"{part.name}: expected float32 or float64, got {dtype}")
+    return tuple(value.shape)
 
 
 def _expect_shapes(shapes: list[tuple[int, ...]], parts: tuple[Part, ...]) -> None:

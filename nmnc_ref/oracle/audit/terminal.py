@@ -30,7 +30,8 @@ def show(report: Report, estimator: str, *, quiet: bool = False) -> None:
     console = command_line.console()
     console.print(Text(report.headline, COLOURS[report.verdict]))
     declared = report.declaration
-    how = f"{declared.target} {declared.returns}, {declared.kind if report.judge == 'kind' else 'mean alone'}"
+    judged = {"kind": declared.kind, "mean": "mean alone"}[report.judge]
+    how = f"{declared.target} {declared.returns}, {judged}"
     warm_up = f", of which {report.warm_up:.1f} s in first calls, not counted" if report.warm_up > 1 else ""
     if quiet and report.verdict == SOUND:
         return
