@@ -10,6 +10,7 @@ import re
 import signal
 import sys
 from types import SimpleNamespace
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from nmnc_ref.oracle.audit import adapters, diagnosis, page, process, run, sessi
 from nmnc_ref.oracle.audit.check import ALL, DEFECT, PASSED, UNDECIDED, Check, Measurement, fault_check
 from nmnc_ref.oracle.audit.drawing import Drawing
 from nmnc_ref.oracle.audit.expected import Part, expected_parts
-from nmnc_ref.oracle.audit.problem import ACTIVATIONS, Declaration, declare, kinds, layers
+from nmnc_ref.oracle.audit.problem import ACTIVATIONS, Declaration, declare, kinds, layers, variants
 from nmnc_ref.oracle.audit.report import OTHER_KIND, SOUND, Explanation, Report, describe
 from nmnc_ref.oracle.audit.session import Budget, Fault, Session, Spent, answers, raised
 from nmnc_ref.oracle.command_line import UsageError
@@ -333,6 +334,106 @@ def test_estimates_are_clipped_if_a_tenth_has_the_largest_size_and_it_is_that_of
     assert found == (("estimates clipped, or scaled to a size", 1.0, said) if what else None)
 
 
+SLIPS = [("noise", 10.0), ("basis", 10.0 + 2 * math.log(3))]
+NO_SLIPS = []
+
+
+class Law(NamedTuple):
+    """A law of scales that are twice what was claimed."""
+
+    factors: float = 1.0
+    name: str = "pair counted twice"
+    text: str = "everything: 2 times"
+
+    @property
+    def trivial(self):
+        return not self.factors
+
+    def divisors(self, measurement):
+        return [2.0]
+
+
+@pytest.fixture
+def explain(monkeypatch):
+    """Return a function that explains a mean by what fits it, given as words."""
+
+    def explained(law=None, slips=NO_SLIPS, kinds=(), **found):
+        answers = {"_zeros": None, "_clipped": None, "_drowned": False, "_kinds_elsewhere": "elsewhere", **found}
+        for name, answer in (answers | {"_slips": slips}).items():
+            monkeypatch.setattr(diagnosis, name, lambda *given, answer=answer: answer)
+        monkeypatch.setattr(diagnosis.scaling, "fit", lambda measured: law)
+        corrected = []
+        monkeypatch.setattr(diagnosis, "_kinds", lambda measured, declared: corrected.extend(measured) or kinds)
+        drawn = [measured(J=([1, 1], [[4, 2], [0, 6]]))._replace(probe=SimpleNamespace(linear=each)) for each in (1, 0)]
+        answer = diagnosis.of_mean(drawn, DECLARED, [])
+        assert all(np.array_equal(sample, [[2, 1], [0, 3]]) for each in corrected for sample in each.samples)
+        assert len(corrected) <= 1  # past the linear response nothing is divided
+        return answer
+
+    return explained
+
+
+@pytest.mark.parametrize("where", ["_zeros", "_clipped"])
+def test_zeros_and_clipping_explain_whatever_else_fits(where, explain):
+    assert explain(Law(), SLIPS, **{where: EXPLAINED[0]}) == (EXPLAINED[:1], (), "", True)
+
+
+@pytest.mark.parametrize("law", [None, Law(0.0), Law(1.5), Law(2.0), Law(1.0)])
+def test_a_slip_explains_what_a_factor_does_not_with_the_variances_of_a_kind(law, explain):
+    for drowned in (False, True):
+        found = explain(law, SLIPS, kinds=() if law == Law(1.0) else (DECLARED,), _drowned=drowned)
+        assert ([each.name for each in found.explanations], found.kinds) == (["noise", "basis"], ())
+
+
+@pytest.mark.parametrize("law", [None, Law(0.0)])
+def test_where_nothing_fits_the_mean_it_may_be_that_of_another_kind(law, explain):
+    assert explain(law) == "elsewhere"
+    if law is None:
+        explanations, kinds, advice, settled = explain(law, _drowned=True)
+        assert (explanations, kinds, settled) == ((), (), True)
+        assert "--measures value" in advice
+
+
+@pytest.mark.parametrize(
+    ("kinds", "note", "settled"),
+    [
+        ((DECLARED,), "", True),
+        ((OTHER, DECLARED), "", True),
+        (variants(OTHER), f"The variances are then those of {OTHER.kind}.", True),
+        ((OTHER,), f"The variances are then those of {OTHER.kind}.", False),
+        ((*variants(OTHER), THIRD), f"The variances are then those of {OTHER.kind}.", False),
+    ],
+)
+@pytest.mark.parametrize(("factors", "slips"), [(1.0, NO_SLIPS), (2.0, NO_SLIPS), (1.0, SLIPS)])
+def test_a_scale_explains_with_the_kinds_whose_variances_are_left(factors, slips, kinds, note, settled, explain):
+    """Which may be chance if the kind is another, and not alone, or if nothing is known to make such a scale."""
+    for law in (Law(factors), Law(factors, "1/σ for 1/σ²")):
+        explained = (Explanation(law.name, 1.0, law.text),)
+        assert explain(law, slips, kinds) == (explained, kinds, note, settled)
+    unusual = law._replace(name=pickle.loads(pickle.dumps(law.text)))
+    assert explain(unusual, slips, kinds) == ((Explanation(law.text, 1.0, law.text),), kinds, note, False)
+
+
+def test_a_scale_that_leaves_the_variances_of_no_kind_explains_the_means_alone(explain):
+    explanations, kinds, advice, settled = explain(Law(2.0))
+    assert ([each.name for each in explanations], kinds, settled) == ([Law().name], (), True)
+    assert advice == "This explains the means alone: the variances fit no kind."
+
+
+@pytest.mark.parametrize("found", [(), (OTHER,)])
+@pytest.mark.parametrize("slips", [NO_SLIPS, SLIPS[:1]])
+def test_variances_are_those_of_a_kind_or_else_of_a_slip_and_more_is_drawn_where_both_fit(found, slips, monkeypatch):
+    asked = []
+    monkeypatch.setattr(diagnosis, "of_kinds", lambda measured, among: asked.append([*among]) or found * len(asked[1:]))
+    monkeypatch.setattr(diagnosis, "_slips", lambda *given: slips)
+    explanations, kept, _, settled = diagnosis.of_variance([], DECLARED, [])
+    assert kept == found
+    assert [each.name for each in explanations] == ([] if found else [name for name, _ in slips])
+    assert settled == (not (found and slips))
+    every = list(kinds(DECLARED))
+    assert asked == [every[:1], every[1:]]  # the declared one first
+
+
 def scales(*pairs, question="scale"):
     return [Check(question, "tanh, base", "J_1", DEFECT, value, 1.0, se) for value, se in pairs]
 
@@ -347,7 +448,7 @@ def test_a_mean_is_drowned_if_every_scale_may_be_zero():
 
 
 def test_explanations_share_the_likelihood_of_all_that_fits():
-    found = diagnosis._told_apart([("noise", 10.0), ("basis", 10.0 + 2 * math.log(3))])
+    found = diagnosis._told_apart(SLIPS)
     assert [each.name for each in found.explanations] == ["noise", "basis"]
     assert [each.score for each in found.explanations] == pytest.approx([0.75, 0.25])
     assert (found.advice, found.settled) == ("More calls would tell noise from basis.", False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import io
 import json
 import math
@@ -11,9 +12,12 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from rich.cells import cell_len
+from rich.console import Console
+from rich.table import Table
 
 from nmnc_ref import oracle
 from nmnc_ref.oracle import command_line
@@ -582,6 +586,183 @@ def test_no_colour_where_it_is_not_wanted():
     found = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100)
     assert found.returncode == 0
     assert not re.search(r"\x1b\[[0-9;]*3\dm", found.stdout)
+
+
+def test_a_line_of_progress_comes_every_ten_seconds_and_says_what_is_left_at_this_rate(monkeypatch, capsys):
+    clock = SimpleNamespace(now=1000.0)
+    monkeypatch.setattr(command_line, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    monkeypatch.setenv("COLUMNS", "20")  # no line is broken
+    said = []
+    with command_line.progress("[bold]checking", 20, 4) as advance:
+        for seconds, parts in ((12, 0), (3, 1), (4, 0), (1, 2), (9.5, 1), (0.5, 0), (30, 11), (30, 3)):
+            clock.now += seconds
+            advance(parts)
+            said.append(capsys.readouterr().err)
+    assert said == [
+        "",  # nothing is done yet
+        "[bold]checking: 5 of 20, 0:00:15 so far, about 0:03:45 left\n",
+        "",
+        "",
+        "[bold]checking: 8 of 20, 0:00:30 so far, about 0:01:28 left\n",
+        "",
+        "[bold]checking: 19 of 20, 0:01:00 so far, about 0:00:04 left\n",
+        "",  # all is done, and more
+    ]
+    with command_line.progress("checking", 3) as advance:
+        for _ in range(3):
+            clock.now += 10
+            advance()
+    assert [line.split()[1] for line in capsys.readouterr().err.splitlines()] == ["1", "2"]
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_a_bar_on_the_terminal_counts_parts_and_is_gone_in_the_end(quiet, monkeypatch):
+    shown = io.StringIO()
+
+    def console(*, stderr=False):
+        return Console(file=shown if stderr else io.StringIO(), force_terminal=stderr, width=100)
+
+    monkeypatch.setattr(command_line, "console", console)
+    monkeypatch.setattr(command_line, "SECONDS", 0.0)
+    for parts, done in (((), "2/4"), ((2,), "3/4")):
+        with command_line.progress("checking", 4, 1, quiet=quiet) as advance:
+            advance(*parts)
+        before, bar, after = shown.getvalue().rpartition(done)
+        assert bool(bar) == ("\x1b[2K" in after) == (not quiet)
+        assert "so far" not in before
+
+
+def unread():
+    """Return a stream that nobody reads."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    return open(writing, "w", encoding="utf-8")
+
+
+def full():
+    """Return a stream to where no room is left."""
+    return open("/dev/full", "w", encoding="utf-8")
+
+
+FULL = pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no device that is always full")
+
+
+@pytest.mark.parametrize(
+    ("opened", "said"),
+    [
+        (unread, ""),
+        pytest.param(full, "cannot write to {}: No space left on device\n", marks=FULL),
+    ],
+)
+@pytest.mark.parametrize("name", ["stdout", "stderr"])
+def test_what_cannot_be_printed_is_said_once_and_raises_nothing(name, opened, said, monkeypatch, capsys):
+    with opened() as stream:
+        monkeypatch.setattr(sys, name, stream)
+        console = command_line.console(stderr=name == "stderr")
+        console.print("one")
+        console.print("two")
+        assert os.path.samestat(os.fstat(stream.fileno()), os.stat(os.devnull))
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err) == ("", said.format(name) if name == "stdout" else "")
+
+
+def test_a_stream_that_is_closed_or_knows_few_letters_is_printed_to(monkeypatch):
+    narrow = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    for stream in (None, narrow):
+        monkeypatch.setattr(sys, "stdout", stream)
+        command_line.console().print("漢")
+    assert narrow.buffer.getvalue() == b"?\n"
+
+
+def test_tables_have_no_frame_and_columns_near_one_another(capsys):
+    table = Table("a", "b", "c", **command_line.style())
+    table.add_row("one", "", "two")
+    command_line.console().print(table)
+    assert capsys.readouterr().out == "a    b  c  \n───────────\none     two\n"
+
+
+def test_flags_are_given_by_name():
+    for call in (
+        lambda: command_line.console(True),
+        lambda: command_line.progress("checking", 2, 0, True),
+        lambda: command_line.add_outputs(argparse.ArgumentParser(), False),
+    ):
+        with pytest.raises(TypeError, match="positional argument"):
+            call()
+
+
+def test_the_nearest_three_names_are_suggested():
+    assert command_line.nearest("e1", ("E1x", "E12", "E13", "E14", "Q9")).count(",") == 2
+    assert command_line.nearest("mean", ("Mean", "MEDIAN", "scale")) == "; nearest: Mean, MEDIAN"
+    assert command_line.nearest("mean", ("scale", "")) == ""
+
+
+@pytest.mark.parametrize("length", [3, 200, 201, 5000])
+def test_what_was_raised_is_told_in_a_line_of_at_most_200_letters(length):
+    line = command_line.in_one_line(ValueError(f"a\n\t{'b' * (length - 2)}"))
+    message = f"a {'b' * (length - 2)}"
+    assert line == f"ValueError: {message if length <= 200 else message[:197] + '...'}"
+    assert command_line.in_one_line(ValueError()) == "ValueError"
+    assert command_line.in_one_line(KeyError(" \n")) == r"KeyError: ' \n'"
+
+
+def test_names_are_printed_in_a_line_whatever_letters_are_in_them():
+    assert command_line.printable("σ a'\n\x07\udcff") == r"σ a'\n\x07\udcff"
+
+
+@pytest.fixture
+def module(tmp_path, monkeypatch):
+    """Return a function that writes a module to the current folder, where another folder of Python has one too."""
+    (tmp_path / "first").mkdir()
+    (tmp_path / "named_alike.py").write_text("")
+    monkeypatch.chdir(tmp_path / "first")
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path, str(tmp_path)])
+    monkeypatch.delitem(sys.modules, "named_alike", raising=False)
+    yield (tmp_path / "first" / "named_alike.py").write_text
+    sys.modules.pop("named_alike", None)
+
+
+def test_what_is_named_is_taken_from_the_current_folder_first(module, tmp_path):
+    module("class A:\n    def f(self): ...\n")
+    found = command_line.load("named_alike:A.f", "callable")
+    assert found.__qualname__ == "A.f"
+    assert sys.path.count(str(tmp_path / "first")) == 1
+    command_line.load("named_alike:A", "callable")
+    assert sys.path.count(str(tmp_path / "first")) == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "target", "message"),
+    [
+        ("", "named_alike", "expected module:callable, got 'named_alike'"),
+        ("", "named_alike:", "expected module:callable, got 'named_alike:'"),
+        ("", ":f", "expected module:callable, got ':f'"),
+        ("f = 1", "named_alike:f.g", "named_alike has no f.g"),
+        ("raise SystemExit(3)", "named_alike:f", "cannot import named_alike: SystemExit: 3"),
+        ("1 / 0", "named_alike:f", "cannot import named_alike: ZeroDivisionError: division by zero"),
+    ],
+)
+def test_what_cannot_be_loaded_is_an_error_of_usage(code, target, message, module):
+    module(code)
+    with pytest.raises(command_line.UsageError) as error:
+        command_line.load(target, "callable")
+    assert str(error.value) == message
+
+
+def test_an_interrupt_while_a_module_is_imported_is_the_users(module):
+    module("raise KeyboardInterrupt")
+    with pytest.raises(KeyboardInterrupt):
+        command_line.load("named_alike:f", "callable")
+
+
+def test_json_has_numbers_that_are_finite_and_any_text(tmp_path):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        command_line.write_json(tmp_path / "nan.json", [math.nan])
+    assert not (tmp_path / "nan.json").exists()
+    command_line.write_json(tmp_path / "half.json", ["\ud800"])
+    assert json.loads((tmp_path / "half.json").read_bytes()) == ["\ud800"]
+    with pytest.raises(command_line.UsageError, match=r"^--json: cannot write .*: Is a directory$"):
+        command_line.write_json(tmp_path, [])
 
 
 def test_json_keeps_letters_as_they_are(tmp_path):

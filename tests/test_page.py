@@ -157,6 +157,48 @@ def test_a_page_is_well_formed_and_asks_nothing_of_the_network(name):
         targets += [attributes["href"][1:]] if attributes.get("href", "").startswith("#") else []
         assert {each for each in targets if each} <= set(ids), attributes
     assert len(text.encode()) < 5e6
+    assert "\n\n\n\n" not in text
+
+
+@pytest.mark.parametrize(
+    ("latex", "element"),
+    [
+        (r"\frac{1}{2} = x", "mfrac"),
+        (r"\sqrt[3]{8} = 2", "mroot"),
+        ("a_i = 1", "msub"),
+        ("a^2 = 1", "msup"),
+        ("a_i^2 = 1", "msubsup"),
+        (r"\underset{x}{y} = 1", "munder"),
+        (r"\hat{x} = 1", "mover"),
+        (r"\sum_{i}^{n} i = 1", "munderover"),
+    ],
+)
+def test_fractions_roots_and_indices_become_mathematics(latex, element):
+    first, second = (ElementTree.fromstring(line) for line in str(rendering.formula(f"{latex}\n{latex}")).split("\n"))
+    assert element in {each.tag.rpartition("}")[2] for each in first.iter()}
+    assert ElementTree.tostring(first) == ElementTree.tostring(second)
+
+
+def test_shares_of_a_tolerance_are_percents_up_to_ten_times():
+    shares = {0.0512: "5.1%", 1.0: "100.0%", 9.999: "999.9%", 10.0: "10×", 10.4: "10×", 1234.0: "1.2e+03×"}
+    assert {used: rendering.share(used) for used in shares} == shares
+    assert {rendering.share(used) for used in (None, float("nan"), float("inf"))} == {"not finite"}
+
+
+def test_columns_are_marked_as_what_they_are():
+    columns = [
+        rendering.Column("plain"),
+        rendering.Column("number", numeric=True, minor=True),
+        rendering.Column("words", long=True),
+    ]
+    shown, template = pages.page("audit, sound")
+    parsed = Parsed(rendering.render(shown._replace(columns=columns, rows=[]), template))
+    heads = [attributes["class"].split() for tag, attributes in parsed.elements if tag == "th"]
+    assert heads == [[], ["number", "minor"], ["long"]]
+
+
+def test_numbers_have_six_digits():
+    assert [rendering.number(each) for each in (1 / 3, 2e6 / 3, 2e7 / 3)] == ["0.333333", "666667", "6.66667e+06"]
 
 
 def test_numbers_keep_their_sign():

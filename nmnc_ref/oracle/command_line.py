@@ -119,7 +119,6 @@ def console(*, stderr: bool = False) -> Console:
     class Patient(Console):
         def on_broken_pipe(self) -> None:
             """Go on in silence: results and exit status are those of the work."""
-            self.quiet = True
             os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
 
         def print(self, *objects: Any, **options: Any) -> None:
@@ -184,7 +183,7 @@ def progress(what: str, total: float, done: float = 0, *, quiet: bool = False) -
             said = now
             left = (now - start) / (done - already) * (total - done)
             line = f"{what}: {int(done)} of {total:g}, {_span(now - start)} so far, about {_span(left)} left"
-            shown.print(line, markup=False, highlight=False, soft_wrap=True)
+            shown.print(line, markup=False, soft_wrap=True)
 
     yield advance
 

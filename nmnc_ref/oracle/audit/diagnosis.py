@@ -34,7 +34,7 @@ DROWNED = (
     "The mean is so small that it is not seen under the noise, nor with it what scale it has. "
     "If no baseline is subtracted, --measures value asks problems on which there is less noise."
 )
-FEW_POINTS = 1 << 13
+FEW_POINTS = 8192
 """Of the integral that tells kinds apart at large σ, of which many are compared with little data."""
 SHARE = 0.5
 """Of the clearest defect's distance that an explanation may leave at most: others explain it by chance."""

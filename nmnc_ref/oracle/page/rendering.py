@@ -117,7 +117,6 @@ def render(page: Page, template: Path) -> str:
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
-        lstrip_blocks=True,
     )
     environment.filters |= {"formula": formula, "number": number, "share": share, "slug": slug, "data": data}
     parts = {name: (HERE / f"page.{name}").read_text(encoding="utf-8") for name in ("css", "js")}
