@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import itertools
 import json
 import math
@@ -720,6 +721,18 @@ def test_what_was_asked_often_enough_is_measured():
     assert list(found.calls.values()) == [16, 15, 17, 1, 0, 0, 0, 0]
     enough = {each.probe.name: each.calls for each in found.measurements()}
     assert enough == {"tanh, base": 16, "tanh, few draws": 17}
+
+
+@pytest.mark.parametrize("byte", [0, 255])
+def test_inputs_that_are_written_to_behind_numpys_back_are_noticed(byte):
+    def estimate(problem, seed):
+        ctypes.memset(problem.x.ctypes.data, byte, problem.x.itemsize)
+        return arrays(WANTED["matrices"])[::-1]
+
+    for ask in (lambda found: found.extend(0, 1), lambda found: found.ask_twice(0)):
+        with pytest.raises(Fault, match="an array of the problem is not what it was before the call") as fault:
+            ask(drawing(estimate))
+        assert fault.value.kind == "mutates its inputs"
 
 
 @pytest.mark.parametrize(("judge", "linear"), [("kind", [True] * 7 + [False]), ("mean", [True] * 7)])
