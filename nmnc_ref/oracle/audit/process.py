@@ -125,7 +125,7 @@ def _receive(receiver: Connection) -> Any:
 
 
 def _exit(code: int | None) -> str:
-    return f"exit code {code}" + (f" ({signal.strsignal(-code)})" if code and code < 0 else "")
+    return f"exit code {code}" + (f" ({signal.strsignal(-code)})" if code is not None and code < 0 else "")
 
 
 def _work(
