@@ -706,6 +706,14 @@ def test_what_was_raised_is_told_in_a_line_of_at_most_200_letters(length):
     assert command_line.in_one_line(KeyError(" \n")) == r"KeyError: ' \n'"
 
 
+def test_what_has_no_message_is_told_too():
+    class Speechless(Exception):
+        def __str__(self):
+            return None
+
+    assert command_line.in_full(Speechless()) == "Speechless: no message, as its __str__ raises TypeError"
+
+
 def test_names_are_printed_in_a_line_whatever_letters_are_in_them():
     assert command_line.printable("σ a'\n\x07\udcff") == r"σ a'\n\x07\udcff"
 
