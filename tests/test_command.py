@@ -593,7 +593,7 @@ def test_a_line_of_progress_comes_every_ten_seconds_and_says_what_is_left_at_thi
     monkeypatch.setattr(command_line, "time", SimpleNamespace(monotonic=lambda: clock.now))
     monkeypatch.setenv("COLUMNS", "20")  # no line is broken
     said = []
-    with command_line.progress("[bold]checking", 20, 4) as advance:
+    with command_line.progress("[bold]checking", 20, 4.0) as advance:
         for seconds, parts in ((12, 0), (3, 1), (4, 0), (1, 2), (9.5, 1), (0.5, 0), (30, 11), (30, 3)):
             clock.now += seconds
             advance(parts)
