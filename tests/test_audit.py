@@ -200,7 +200,19 @@ POINTS = {
 """Points and probabilities with the moments of a law up to the fourth, which is all that a covariance involves."""
 
 
-@pytest.mark.parametrize("noise", POINTS)
+def outcomes(noise, d):
+    """Return such points [S, d] of a vector, and their probabilities [S]; of fixed norm, on the axes and diagonals."""
+    if noise in POINTS:
+        values, weights = POINTS[noise]
+        return np.array(list(itertools.product(values, repeat=d))), np.prod(
+            list(itertools.product(weights, repeat=d)), axis=1
+        )
+    axes, diagonals = math.sqrt(d) * np.eye(d), np.array(list(itertools.product((-1.0, 1.0), repeat=d)))
+    weights = np.repeat([1 / d, 2.0**-d * d], [2 * d, 2**d]) / (d + 2)
+    return np.concatenate([axes, -axes, diagonals]), weights
+
+
+@pytest.mark.parametrize("noise", [*POINTS, "fixed-norm", "sphere"])
 @pytest.mark.parametrize(
     "words", [{}, {"measures": "value", "response": "loss"}, {"simultaneous": True}, {"response": "batch-loss"}]
 )
@@ -222,10 +234,11 @@ def test_covariances_are_those_of_all_outcomes(perturbs, words, noise):
         sites=(0,),
     )
     made = experiment(problem, declaration)
-    values, weights = POINTS[noise]
-    D = made.slopes.shape[1]
-    z = np.array(list(itertools.product(values, repeat=D)))
-    probability = np.prod(list(itertools.product(weights, repeat=D)), axis=1)
+    chosen = list(itertools.product(*(zip(*outcomes(noise, len(unit)), strict=True) for unit in made.units)))
+    z, probability = np.empty((len(chosen), made.slopes.shape[1])), np.ones(len(chosen))
+    for number, unit in enumerate(made.units):
+        z[:, unit] = [outcome[number][0] for outcome in chosen]
+        probability *= [outcome[number][1] for outcome in chosen]
     products = np.einsum("sr,sa->sra", made.offset + z @ made.slopes.T, z)
     samples = [np.tensordot(products, maps, ([1, 2], [1, 2])) for *_, maps in made.maps]
     for (first, *_, maps), sample in zip(made.maps, samples, strict=True):

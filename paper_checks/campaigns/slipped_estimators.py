@@ -298,9 +298,9 @@ def _estimate(problem, rng, declared, slip, antithetic):
             gate = 1.0
         if slip == "activation derivative twice" and l < last:
             gate = slope(preactivations[l])
-        if slip == "activation derivative at the activity, φ'(x) for φ'(s)":
+        if slip == "activation derivative at the activity, φ'(x) for φ'(s)" and l < last:
             gate = slope(activities[l + 1])
-        if slip == "derivative threshold s ≥ 0 for s > 0" and problem.activation == "relu":
+        if slip == "derivative threshold s ≥ 0 for s > 0" and problem.activation == "relu" and l < last:
             gate = (preactivations[l] >= 0) * 1.0
         delta = gate * g
         arrays += [delta.T @ activities[l], delta.sum(axis=0)]

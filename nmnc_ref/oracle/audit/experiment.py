@@ -66,9 +66,9 @@ def experiment(
         noises = 1 if one_noise else batch  # all parameters are one vector
         units = tuple(np.concatenate([columns[l, i] for l in at]) for i in range(noises))
     passes = 1 if declaration.simultaneous else len(at)
-    D = 1 + max(int(unit.max()) for unit in units)
+    D = sum(map(len, units))
     A, f = np.zeros((passes * block, D)), np.zeros(passes * block)
-    scale = np.full(D, 1.0 if declaration.measures == "derivative" else problem.sigma)
+    scale = np.full(D, problem.sigma)
     if declaration.noise == "sphere" and declaration.measures != "derivative":
         for unit in units:
             scale[unit] /= np.sqrt(len(unit))
@@ -118,8 +118,8 @@ def _carried(
     """Return how the coefficients of each sample move what is perturbed of a layer, x_l or s_l [B, n, d]."""
     batch, n = len(problem.x), len(problem.biases[l])
     if declaration.perturbs == "weights":
-        below = np.hstack([forward(problem).activity[l], np.ones((batch, 1))])  # weights [n, m] and then biases [n]
-        weights = np.einsum("nk,im->inkm", np.eye(n), below[:, :-1]).reshape(batch, n, -1)
+        below = forward(problem).activity[l]  # weights [n, m] and then biases [n]
+        weights = np.einsum("nk,im->inkm", np.eye(n), below).reshape(batch, n, n * below.shape[1])
         return np.concatenate([weights, np.broadcast_to(np.eye(n), (batch, n, n))], axis=2)
     hidden_activity = declaration.perturbs == "activity" and l < len(problem.weights) - 1
     matrix = direction(problem, l) if hidden_activity else np.eye(n)
@@ -167,7 +167,7 @@ def _readouts(
         ]
     delta = slope(problem, l)[:, :, None] * carried
     return [
-        (names[0], shapes[0], np.einsum("ina,im->inma", delta, below).reshape(batch, -1, d)),
+        (names[0], shapes[0], np.einsum("ina,im->inma", delta, below).reshape(batch, n * below.shape[1], d)),
         (names[1], shapes[1], delta),
     ]
 
@@ -177,17 +177,14 @@ def _columns(
 ) -> tuple[dict[tuple[int, int], np.ndarray], tuple[np.ndarray, ...]]:
     """Return the columns of the coefficients of each layer and sample, and those of each independent vector."""
     columns: dict[tuple[int, int], np.ndarray] = {}
+    vectors: dict[tuple[int | None, int], np.ndarray] = {}
     start = 0
     for l, d in dimensions.items():
+        size = max(dimensions.values()) if shared_by_layers else d
         for i in range(batch):
-            columns[l, i] = start + np.arange(d)
-            start += 0 if shared_by_samples else d
-        start = 0 if shared_by_layers else start + d * shared_by_samples
-        if shared_by_layers:
-            most = max(dimensions.values())
-            columns |= {(l, i): np.arange(d) + most * i * (not shared_by_samples) for i in range(batch)}
-    if shared_by_layers:
-        vectors = [np.arange(most) + most * i for i in range(1 if shared_by_samples else batch)]
-    else:
-        vectors = [columns[l, i] for l in dimensions for i in range(1 if shared_by_samples else batch)]
-    return columns, tuple(vectors)
+            whose = None if shared_by_layers else l, 0 if shared_by_samples else i
+            if whose not in vectors:
+                vectors[whose] = start + np.arange(size)
+                start += size
+            columns[l, i] = vectors[whose][:d]
+    return columns, tuple(vectors.values())

@@ -49,7 +49,7 @@ class Experiment(NamedTuple):
                 within = A[:, unit], T[:, :, unit], S[:, :, unit]
                 product = np.outer(*(np.tensordot(each, within[0], 2) for each in within[1:]))
                 total -= 2 / (len(unit) + 2) * (_wick(*within) + product)
-        elif KURTOSIS[self.law] != 3:
+        else:
             alike, other_alike = (np.einsum("mra,ra->ma", each, A) for each in (T, S))
             total += (KURTOSIS[self.law] - 3) * alike @ other_alike.T
         return total / self.problem.draws

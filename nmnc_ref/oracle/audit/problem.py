@@ -143,8 +143,9 @@ def kinds(declared: Declaration) -> Iterator[Declaration]:
 def variants(kind: Declaration) -> tuple[Declaration, ...]:
     """Return a kind and those that only large σ tells from it.
 
-    At small σ a difference is a derivative, noise on the sphere is of fixed norm, and each sample's loss changes as its
-    output does; without a baseline nothing is as small as σ.
+    At small σ a difference is a derivative, noise on the sphere is of fixed norm (but for how loud layers of another
+    size are, if all are perturbed at once), and each sample's loss changes as its output does; without a baseline
+    nothing is as small as σ.
     """
     if kind.measures == "value":
         return (kind,)
@@ -156,7 +157,13 @@ def variants(kind: Declaration) -> tuple[Declaration, ...]:
         if getattr(kind, word) in values:
             others: list[Any] = [{word: value} for value in values if value != getattr(kind, word)]
             found += [each._replace(**other) for each in found for other in others]
-    return tuple(found)
+    return tuple(each for each in found if _on_spheres(each) == _on_spheres(kind))
+
+
+def _on_spheres(kind: Declaration) -> bool:
+    """Tell whether the noise of several layers has σ for norm in each, so that a larger one has less in each entry."""
+    several = kind.simultaneous and kind.perturbs != "weights"
+    return several and (kind.noise, kind.measures) == ("sphere", "difference")
 
 
 def layers(problem: Problem) -> tuple[Dense, ...]:

@@ -55,8 +55,8 @@ class Law(NamedTuple):
 
     @property
     def factors(self) -> float:
-        """How many there are but 1."""
-        return len(self.exponents) + (self.constant not in (1.0, -1.0)) + (self.constant < 0) * 0.5
+        """How many there are but ±1."""
+        return len(self.exponents) + (abs(self.constant) != 1)
 
     def __str__(self) -> str:
         """The law in symbols."""
