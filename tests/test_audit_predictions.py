@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import itertools
 import math
 
@@ -11,7 +12,7 @@ import pytest
 
 from nmnc_ref.nn import feedforward
 from nmnc_ref.oracle.audit import probes as probing
-from nmnc_ref.oracle.audit import scaling, statistics
+from nmnc_ref.oracle.audit import adapters, scaling, statistics
 from nmnc_ref.oracle.audit.check import Measurement
 from nmnc_ref.oracle.audit.expected import exact_output_layer, expected_parts
 from nmnc_ref.oracle.audit.experiment import experiment
@@ -275,7 +276,7 @@ def test_usual_scales_are_named_and_divided_out(name, output_layer, noise):
 def test_a_scale_of_one_is_none():
     law = scaling.fit(measured(lambda problem, array, layer: 1))
     assert law.trivial
-    assert (law.factors, law.text) == (0, "")
+    assert (law.factors, law.text, law.name) == (0, "", "")
 
 
 def at(*layers):
@@ -428,8 +429,10 @@ def test_problems_are_what_the_guide_says(activation, kind):
         assert np.array_equal(problems[name].target, np.repeat(base.target[:1], times, axis=0))
     assert not np.any(problems["silent"].weights[-1])
     assert np.any(problems["silent"].biases[-1]) == (kind.measures != "value")
-    for problem in (base, alike):
-        assert problem.sites == ((0, 1) if kind.returns == "weight-gradient" else (1, 0))
+    for name, problem in problems.items():
+        hidden = tuple(range(len(problem.biases) - 1))
+        turned = name not in ("wide", "large σ") and kind.returns != "weight-gradient"
+        assert problem.sites == (hidden[::-1] if turned else hidden)
     for name, problem in problems.items():
         entropy = name == "wide" and kind.measures != "value"
         assert problem.loss == ("softmax cross-entropy" if entropy else "squared error")
@@ -447,8 +450,9 @@ def test_bases_are_orthonormal_and_hold_the_mean_activity(kind):
             if kind.target == "full":
                 assert problem.bases is None
                 continue
-            activity = forward(problem).activity[1:-1]
-            for U, x in zip(problem.bases, activity, strict=True):
+            if "alike" not in probe.name:
+                assert len({U.shape[1] for U in problem.bases}) == len(problem.bases)
+            for U, x in zip(problem.bases, forward(problem).activity[1:-1], strict=True):
                 mean = x.mean(axis=0)
                 np.testing.assert_allclose(U.T @ U, np.eye(U.shape[1]), atol=1e-12)
                 np.testing.assert_allclose(U @ (U.T @ mean), mean, atol=1e-12)
@@ -578,3 +582,9 @@ def test_the_mean_at_large_sigma_is_another_by_a_fifth():
 
 def test_where_nothing_is_known_of_the_noise_no_large_sigma_is_asked():
     assert "large σ" not in named(Declaration("jacobian", noise="other"), "tanh")
+
+
+@pytest.mark.parametrize("function", [experiment, adapters.adapter, probing._Draw.problem])
+def test_options_are_given_by_name(function):
+    options = [each for each in inspect.signature(function).parameters.values() if each.default is not each.empty]
+    assert {option.kind for option in options} == {inspect.Parameter.KEYWORD_ONLY}

@@ -148,7 +148,9 @@ def _responses(
         }
     xp = array_namespace(problem.x)
     offset = xp.concat([noise[site] for site in sorted(noise)], axis=-1)  # every hidden layer is a site here
-    response = respond(observed(feedforward.injection(net, passed.activity[0], phi)), 0 * offset[0, ...], offset)
+    response = respond(
+        observed(feedforward.injection(net, passed.activity[0], phi)), xp.zeros_like(offset[0, ...]), offset
+    )
     return dict.fromkeys(problem.sites, response)
 
 

@@ -114,7 +114,7 @@ def _linear(draw: _Draw, activation: str) -> list[Probe]:
         x=read_only(np.repeat(single.x, 6, axis=0)), target=read_only(np.repeat(single.target, 6, axis=0))
     )
     loss = "squared error" if declared.measures == "value" else "softmax cross-entropy"
-    wide = draw.problem(activation, (3, 23, 4), (5,), batch=2, draws=64, loss=loss)
+    wide = draw.problem(activation, (3, 23, 4), (5,), batch=2, draws=64, sites=(0,), loss=loss)
     silent = base._replace(weights=(*base.weights[:-1], read_only(0 * base.weights[-1])))
     if declared.measures == "value":  # the bias undid what the weights gave
         silent = silent._replace(biases=(*base.biases[:-1], read_only(0 * base.biases[-1])))
@@ -161,7 +161,7 @@ class _Draw(NamedTuple):
         draws: int,
         sigma: float = SIGMA,
         loss: str = "squared error",
-        sites: tuple[int, ...] | None = None,
+        sites: tuple[int, ...] = (0, 1),
     ) -> Problem:
         """Return a problem with weights and inputs of order one and, where declared, bases of these dimensions.
 
@@ -192,12 +192,12 @@ class _Draw(NamedTuple):
             biases=tuple(map(read_only, biases)),
             activation=activation,
             x=read_only(x),
-            target=read_only(np.zeros((batch, widths[-1]))),
+            target=read_only(x),  # until the outputs are known
             loss=loss,
             sigma=sigma,
             draws=_many(self.declaration) * draws,
             bases=None,
-            sites=tuple(range(len(dimensions))) if sites is None else sites,
+            sites=sites,
         )
         target = self._target(forward(problem).output, loss, QUIET * sigma / 0.3 if quiet else 1.0)
         return self.with_bases(problem._replace(target=read_only(target)), dimensions)

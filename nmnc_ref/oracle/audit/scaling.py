@@ -162,7 +162,8 @@ def _scale(measurement: Measurement, part: Part, sample: np.ndarray) -> list[Sca
     size, mean = float(np.linalg.norm(part.mean)), sample.mean(axis=0)
     if not size:
         return []
-    scale, se = float(mean @ part.mean) / size**2, 0.0
+    scale = float(mean @ part.mean) / size**2
+    se = ROUNDING * abs(scale)
     if is_constant(sample, part):
         if not scale or np.linalg.norm(mean - scale * part.mean) > ROUNDING * np.linalg.norm(mean):
             return None
@@ -170,9 +171,9 @@ def _scale(measurement: Measurement, part: Part, sample: np.ndarray) -> list[Sca
         scaled, *directions = part_checks(measurement.probe, part, sample)
         if any(direction.status == DEFECT for direction in directions):
             return None
-        se = scaled.se
+        se = max(se, scaled.se)
     place = _place(measurement.probe.problem, part)
-    return [Scale(place, scale, max(se, ROUNDING * abs(scale)), _quantities(measurement.probe.problem, place))]
+    return [Scale(place, scale, se, _quantities(measurement.probe.problem, place))]
 
 
 def _place(problem: Problem, part: Part) -> Place:
@@ -196,25 +197,24 @@ def _simplest(cell: list[Scale]) -> tuple[Law, float] | None:
     varying = [name for name, column in columns.items() if np.ptp(column) > 0]
     if "d" in varying and np.array_equal(columns["d"], columns["n"]):
         varying.remove("d")
-    for count, free in ((0, False), (0, True), (1, False), (1, True), (2, False), (2, True)):
+    for count in range(3):
         found = []
         for names in itertools.combinations(varying, count):
             for powers in itertools.product(EXPONENTS, repeat=count):
+                factors = tuple(zip(names, powers, strict=True))
                 shape = np.ones(len(cell))
-                for name, power in zip(names, powers, strict=True):
+                for name, power in factors:
                     shape = shape * columns[name] ** power
                 precision = float(np.sum((shape / se) ** 2))
                 best, error = float(np.sum(scales * shape / se**2)) / precision, precision**-0.5
                 if abs(best) <= LIMIT * error:
                     continue
-                constant = _constant(best, 3 * error) if free else math.copysign(1.0, best)
-                deviations = (scales - constant * shape) / se
-                if np.all(abs(deviations) <= LIMIT):
-                    found.append(
-                        (Law(constant, tuple(zip(names, powers, strict=True))), float(deviations @ deviations))
-                    )
+                for constant in (math.copysign(1.0, best), _constant(best, 3 * error)):
+                    deviations = (scales - constant * shape) / se
+                    if np.all(abs(deviations) <= LIMIT):
+                        found.append((Law(constant, factors), float(deviations @ deviations)))
         if found:
-            return min(found, key=lambda pair: pair[1])
+            return min(found, key=lambda pair: (pair[0].factors, pair[1]))
     return None
 
 
