@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from nmnc_ref.nn import feedforward
-from nmnc_ref.oracle.audit import probes as probing
 from nmnc_ref.oracle.audit import adapters, scaling, statistics
+from nmnc_ref.oracle.audit import probes as probing
 from nmnc_ref.oracle.audit.check import Measurement
 from nmnc_ref.oracle.audit.expected import exact_output_layer, expected_parts
 from nmnc_ref.oracle.audit.experiment import experiment

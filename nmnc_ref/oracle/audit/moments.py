@@ -64,7 +64,6 @@ class Experiment(NamedTuple):
 
 def _wick(A: np.ndarray, T: np.ndarray, S: np.ndarray) -> np.ndarray:
     """Return Σ T_mra S_nsb [δ_ab (A Aᵀ)_rs + A_rb A_sa]."""
-    m, n = len(T), len(S)
-    own = T.reshape(m, -1) @ np.einsum("rs,nsa->nra", A @ A.T, S, optimize=True).reshape(n, -1).T
-    crossed = (np.einsum("mra,sa->mrs", T, A, optimize=True), np.einsum("nsb,rb->nrs", S, A, optimize=True))
-    return own + crossed[0].reshape(m, -1) @ crossed[1].reshape(n, -1).T
+    own = np.einsum("rs,nsa->nra", A @ A.T, S, optimize=True)
+    crossed = np.einsum("mra,sa->mrs", T, A, optimize=True), np.einsum("nsb,rb->nrs", S, A, optimize=True)
+    return np.tensordot(T, own, ([1, 2], [1, 2])) + np.tensordot(*crossed, ([1, 2], [1, 2]))
