@@ -197,6 +197,51 @@ def test_sites_in_another_order_have_the_moments_of_the_other_site():
         assert (part.name, part.site) == (claim.name, claim.site)
 
 
+SHARED = ("noise shared over the batch", "noise shared between layers", "transposed")
+OF_GRADIENTS = "one noise for the batch, with the batch's loss change"
+BEFORE, STALE = "noise before the activation", "stale baseline (of another sample)"
+ORDER = "sites in another order than asked for"
+OF_BASES = (
+    "isotropic noise where the manifold was claimed",
+    "mean direction lost from the basis",
+    "basis of another layer",
+    "basis not orthonormal: rows normalised for columns",
+)
+OF_SLOPES = (
+    "activation derivative left out",
+    "activation derivative at the activity, φ'(x) for φ'(s)",
+    "derivative threshold s ≥ 0 for s > 0",
+)
+TWICE, PROPAGATED = "activation derivative twice", "propagated noise at the output"
+NODES = Declaration("weight-gradient", perturbs="preactivation")
+
+
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [
+        (Declaration("jacobian"), {*SHARED, BEFORE, STALE, ORDER}),
+        (Declaration("jacobian", measures="value"), {*SHARED, BEFORE, ORDER}),
+        (Declaration("activity-gradient", "projected"), {*SHARED, OF_GRADIENTS, BEFORE, STALE, ORDER, *OF_BASES}),
+        (Declaration("activity-gradient", response="batch-loss"), {*SHARED, OF_GRADIENTS, BEFORE, ORDER}),
+        (
+            Declaration("weight-gradient", "projected", response="loss"),
+            {*SHARED, OF_GRADIENTS, BEFORE, STALE, *OF_SLOPES, *OF_BASES},
+        ),
+        (NODES._replace(measures="derivative"), {*SHARED, OF_GRADIENTS, STALE, TWICE}),
+        (NODES._replace(output_layer=True), {*SHARED, OF_GRADIENTS, STALE, TWICE}),
+        (NODES._replace(simultaneous=True), {*SHARED, OF_GRADIENTS, STALE, TWICE}),
+        (NODES._replace(simultaneous=True, output_layer=True), {*SHARED, OF_GRADIENTS, STALE, TWICE, PROPAGATED}),
+        (
+            NODES._replace(perturbs="weights", simultaneous=True, output_layer=True),
+            {"noise shared over the batch", "transposed", STALE},
+        ),
+        (NODES._replace(perturbs="weights", response="batch-loss"), {"transposed"}),
+    ],
+)
+def test_slips_are_considered_where_they_can_be_made(kind, names):
+    assert {each.name for each in candidates(kind)} == names
+
+
 def test_a_slip_spares_the_exact_output_layer():
     declaration = Declaration("weight-gradient")
     problem = problem_for(declaration)
