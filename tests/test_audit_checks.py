@@ -547,11 +547,11 @@ def test_an_audit_that_has_asked_nothing_yet_says_how_much_would_let_it():
 
 @pytest.mark.parametrize(("judge", "questions"), [("mean", {"scale"}), ("kind", {"scale", "mean at large σ"})])
 def test_problems_that_too_few_calls_were_left_for_are_undecided(judge, questions):
-    """One is sharp enough to decide, of another there are fifteen calls, of the others none."""
-    sharp, few = measurement(calls=900, sd=1e-3), measurement(name="few", calls=15)
-    others = [Probe("none", "", None), Probe("none, σ = 1", "", None, linear=False)]
-    probes = [sharp.probe, few.probe, others[0], *others[1:] * (judge == "kind")]
-    drawing = SimpleNamespace(measurements=lambda: [sharp, few], judge=judge, declaration=DECLARED, probes=probes)
+    """One is sharp enough to decide, the others have not been asked often enough to be measured."""
+    sharp = measurement(calls=900, sd=1e-3)
+    others = [Probe("few", "", None), Probe("few, σ = 1", "", None, linear=False)]
+    probes = [sharp.probe, others[0], *others[1:] * (judge == "kind")]
+    drawing = SimpleNamespace(measurements=lambda: [sharp], judge=judge, declaration=DECLARED, probes=probes)
     checks = resolution.ask(drawing)
     open_ = [check for check in checks if check.probe != "problem"]
     assert {check.status for check in open_} == {"undecided"}
@@ -561,7 +561,7 @@ def test_problems_that_too_few_calls_were_left_for_are_undecided(judge, question
     kinds = {"scale", "direction", "variance", "independence of layers", "independence of samples"}
     of_all = {check.question for check in checks if check.probe == "problem"}
     assert of_all == (kinds if judge == "kind" else {"scale", "direction"})
-    drawing.measurements = lambda: [few]
+    drawing.measurements = list
     assert resolution.ask(drawing) == []
 
 

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import ctypes
-import importlib
-import inspect
 import itertools
 import json
 import math
 import pickle
-import pkgutil
 import re
 import signal
 import sys
 from types import SimpleNamespace
-from typing import NamedTuple, get_type_hints
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -934,17 +931,3 @@ def test_the_audit_has_the_defaults_of_the_command_and_takes_options_by_name():
     first, same, other = (oracle.problems(returns="jacobian", **seed) for seed in ({}, {"seed": 0}, {"seed": 1}))
     assert np.array_equal(first["tanh, base"].x, same["tanh, base"].x)
     assert not np.array_equal(first["tanh, base"].x, other["tanh, base"].x)
-
-
-PACKAGE = sys.modules[run.__name__.rpartition(".")[0]]
-
-
-@pytest.mark.parametrize("name", sorted(each.name for each in pkgutil.iter_modules(PACKAGE.__path__)))
-def test_annotations_are_types(name):
-    """Which nothing evaluates when a module is imported, but documentation and editors do."""
-    module = importlib.import_module(f"{PACKAGE.__name__}.{name}")
-    own = [each for each in vars(module).values() if getattr(each, "__module__", "") == module.__name__]
-    methods = [each for owner in own if inspect.isclass(owner) for each in vars(owner).values()]
-    for each in [*own, *(getattr(method, "fget", method) for method in methods)]:
-        if inspect.isclass(each) or inspect.isfunction(each):
-            get_type_hints(inspect.unwrap(each))

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ast
+import contextlib
+import inspect
 import re
 import subprocess
 import sys
 import tomllib
+import typing
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -35,6 +38,7 @@ THEORY = (ROOT / "THEORY.md").read_text(encoding="utf-8")
 SOURCES = sorted((ROOT / "nmnc_ref").rglob("*.py"))
 ORACLE = [path for path in SOURCES if {"oracle", "bench"} & {*path.parts} or path.name == "__main__.py"]
 """The oracle, the benchmark and their command, which stand on top of the library."""
+MODULES = [path for path in SOURCES if path.name != "__main__.py"]
 LIBRARY = [path for path in SOURCES if path not in ORACLE]
 EXTRA = {"command_line": {"rich"}, "report": {"rich"}, "terminal": {"rich"}, "form": {"jsonschema"}}
 EXTRA |= {"rendering": {"jinja2", "latex2mathml", "markupsafe"}}
@@ -144,6 +148,19 @@ def test_every_argument_can_be_given_by_name():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.FunctionDef):
                 assert not node.args.posonlyargs, f"{path}: {node.name}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_annotations_are_types(path):
+    """Which nothing evaluates when a module is imported, but documentation and editors do."""
+    name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    module = pytest.importorskip(name)
+    own = [each for each in vars(module).values() if getattr(each, "__module__", "") == name]
+    methods = [each for owner in own if inspect.isclass(owner) for each in vars(owner).values()]
+    for each in [module, *own, *(getattr(method, "fget", method) for method in methods)]:
+        if inspect.ismodule(each) or inspect.isclass(each) or inspect.isfunction(each):
+            with contextlib.suppress(NameError):  # of what is imported for types alone
+                typing.get_type_hints(inspect.unwrap(each))
 
 
 def test_the_map_has_every_module():

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import functools
-import importlib
-import inspect
 import json
 import math
-import pkgutil
 import re
 import shutil
 import sys
 import types
-import typing
 from pathlib import Path
 
 import array_api_compat.numpy
@@ -23,7 +19,6 @@ from jsonschema import Draft202012Validator
 import nmnc_ref
 from nmnc_ref import training
 from nmnc_ref.__main__ import main
-from nmnc_ref.oracle import vectors
 from nmnc_ref.oracle.command_line import console
 from nmnc_ref.oracle.vectors import cases, generate, pack, page, report
 from nmnc_ref.oracle.vectors.adapter import Reference, on_numpy
@@ -756,13 +751,3 @@ def test_of_training_one_step_is_compiled_and_of_all_else_the_whole():
         else:
             whole = (OPERATIONS[stage.operation].function, set(stage.parameters))
             assert compiled == ([whole] if arrays else [])
-
-
-def test_every_annotation_is_a_type():
-    for found in pkgutil.walk_packages(vectors.__path__, f"{vectors.__name__}."):
-        module = importlib.import_module(found.name)
-        own = [each for each in vars(module).values() if getattr(each, "__module__", None) == found.name]
-        classes = [each for each in own if inspect.isclass(each)]
-        methods = [method for each in classes for method in vars(each).values() if inspect.isfunction(method)]
-        for each in (module, *classes, *methods, *filter(inspect.isfunction, own)):
-            assert isinstance(typing.get_type_hints(each), dict), each

@@ -4,7 +4,8 @@ Each variant changes one operator, comparison, number, keyword or decorator of o
 a copy of the repository, and the commands of `--by` are run there until one fails:
 
     tests    the tests that run the statement, fastest first, as many as take a minute and a half; then the claims and
-             the tests of all signatures, or for the oracle, which runs in processes of its own too, all of its part
+             the tests of all signatures, or for the oracle, which runs in processes of its own too, those of signatures
+             and all of its part
     claims   `python -m paper_checks` alone, family by family
 
 The variants come in an order that is drawn with `--seed`, so that the first `--sample` of them are a random sample.
@@ -155,7 +156,8 @@ def commands(by: str, path: Path) -> list[str]:
     """Return what else Python is asked to run to notice that a module is broken, likeliest first."""
     if "oracle" in path.parts:
         part = path.relative_to("nmnc_ref/oracle").with_suffix("").parts[0]
-        return [f"{PYTEST} -n0 -k '{ON_NUMPY}' {file}" for file in sorted(Path("tests").glob(f"test_{part}*.py"))]
+        files = [Path("tests/test_structure.py"), *sorted(Path("tests").glob(f"test_{part}*.py"))]
+        return [f"{PYTEST} -n0 -k '{ON_NUMPY}' {file}" for file in files]
     families = sorted(FAMILIES, key=path.stem.__ne__)
     claims = [f"-m paper_checks --tier theory --family {family}" for family in families]
     return claims if by == "claims" else [*claims, f"{PYTEST} -n0 -k '{ON_NUMPY}' {INSPECTING}"]

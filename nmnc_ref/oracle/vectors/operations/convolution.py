@@ -12,11 +12,11 @@ from nmnc_ref.oracle.vectors.operation import operation
 GEOMETRY = ("height", "width", "stride", "padding", "pool")
 
 
-def of_kernel(weight: Array, height: int, width: int, stride: int, padding: int, pool: int) -> convolution.Convolution:
-    """Return the layer of a kernel, whose bias is to be replaced or is not read; windows of `pool` lie side by side."""
+def unbiased(weight: Array, height: int, width: int, stride: int, padding: int, pool: int) -> convolution.Convolution:
+    """Return the layer of a kernel, with zero bias; windows of `pool` lie side by side."""
     image = (weight.shape[1], height, width)
     shape = convolution.Geometry(image, weight.shape[2], stride, padding, pool, pool)
-    return convolution.layer(weight, array_namespace(weight).sum(weight, axis=(1, 2, 3)), shape)
+    return convolution.layer(weight, array_namespace(weight).zeros_like(weight[:, 0, 0, 0]), shape)
 
 
 ELEMENTARY = (
@@ -24,27 +24,27 @@ ELEMENTARY = (
         ("activity", "weight", "bias"),
         GEOMETRY,
         lambda activity, weight, bias, **geometry: (
-            of_kernel(weight, **geometry)._replace(bias=bias).preactivation(activity)
+            unbiased(weight, **geometry)._replace(bias=bias).preactivation(activity)
         ),
     ),
     operation(
         "convolution_activity_gradient", "F4", "Σ_p patch_pᵀ(Wᵀ δ_p), shared out over the windows of the pool", "linear"
-    )(("delta", "weight"), GEOMETRY, lambda delta, weight, **geometry: of_kernel(weight, **geometry).pull_back(delta)),
+    )(("delta", "weight"), GEOMETRY, lambda delta, weight, **geometry: unbiased(weight, **geometry).pull_back(delta)),
     operation("convolution_weight_gradient", "F4", "∂W = Σ_i Σ_p δ_ip patch_p(x_i)ᵀ", "linear")(
         ("delta", "activity", "weight"),
         GEOMETRY,
-        lambda delta, activity, weight, **geometry: of_kernel(weight, **geometry).gradient(delta, activity).weight,
+        lambda delta, activity, weight, **geometry: unbiased(weight, **geometry).gradient(delta, activity).weight,
     ),
     operation("convolution_bias_gradient", "F4", "∂b = Σ_i Σ_p δ_ip", "linear")(
         ("delta", "activity", "weight"),
         GEOMETRY,
-        lambda delta, activity, weight, **geometry: of_kernel(weight, **geometry).gradient(delta, activity).bias,
+        lambda delta, activity, weight, **geometry: unbiased(weight, **geometry).gradient(delta, activity).bias,
     ),
     operation("convolution_mirror", "F3", "mean over rows and places of δs_p patch_p(ξ)ᵀ / σ²", "linear")(
         ("response", "noise", "weight"),
         ("sigma", *GEOMETRY),
         lambda response, noise, weight, sigma, **geometry: (
-            feedback.mirror_estimate(of_kernel(weight, **geometry), response, noise, sigma).weight
+            feedback.mirror_estimate(unbiased(weight, **geometry), response, noise, sigma).weight
         ),
     ),
 )

@@ -13,7 +13,7 @@ from nmnc_ref.arrays import Array
 from nmnc_ref.nn.dense import Dense
 from nmnc_ref.nn.layer import each_parameter, parameters
 from nmnc_ref.oracle.vectors.operation import operation
-from nmnc_ref.oracle.vectors.operations.convolution import GEOMETRY, of_kernel
+from nmnc_ref.oracle.vectors.operations.convolution import GEOMETRY, unbiased
 from nmnc_ref.oracle.vectors.operations.network import ACTIVATIONS, LOSSES, layers
 from nmnc_ref.oracle.vectors.operations.recurrent import NETWORK, cell_and_read_out
 from nmnc_ref.route import Direct, Layerwise, Route, ThroughTime
@@ -38,7 +38,7 @@ def _dense(x: Array, basis_1: Array, basis_2: Array, *, route: str, **network: A
 def _convolutional(
     x: Array, basis: Array, kernel: Array, kernel_bias: Array, weight: Array, bias: Array, **geometry: int
 ) -> Start:
-    network = (of_kernel(kernel, **geometry)._replace(bias=kernel_bias), Dense(weight, bias))
+    network = (unbiased(kernel, **geometry)._replace(bias=kernel_bias), Dense(weight, bias))
     return network, (basis,), ROUTES["direct"]
 
 
