@@ -425,11 +425,11 @@ def test_an_interrupt_ends_the_check():
         failed_of({"correlation": interrupted})
 
 
-def test_numbers_of_the_other_precision_are_refused():
-    right = {"correlation": lambda inputs: on_numpy.correlation(inputs).astype(np.float64)}
-    assert {each.note for each in failed_of(right, precision="float32")} == {
-        "wrong dtype: expected float32, got float64"
-    }
+@pytest.mark.parametrize(("precision", "other"), [("float32", "float64"), ("float64", "float32")])
+def test_numbers_of_the_other_precision_are_refused(precision, other):
+    right = {"correlation": lambda inputs: on_numpy.correlation(inputs).astype(other)}
+    notes = {each.note for each in failed_of(right, precision=precision)}
+    assert notes == {f"wrong dtype: expected {precision}, got {other}"}
 
 
 @pytest.mark.parametrize(("precision", "mode"), [("float16", "isolated"), ("float64", "free")])
