@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import itertools
 import json
@@ -681,6 +682,29 @@ def test_an_interrupt_in_a_call_is_the_estimators_in_a_process_of_its_own():
 
 def drawing(estimate, judge="kind", seed=0):
     return Drawing(Session(estimate, Budget()), Declaration("jacobian"), seed, ("tanh",), judge)
+
+
+@pytest.mark.parametrize(
+    ("option", "what", "whole", "steps"), [("--calls", "calls", 20, [3, 2]), ("--budget", "seconds", 20.0, [7.0, 0.5])]
+)
+def test_progress_is_in_the_unit_of_the_budget(option, what, whole, steps, monkeypatch):
+    shown = []
+
+    @contextlib.contextmanager
+    def progress(text, total, *, quiet):
+        shown.extend([text, total, quiet])
+        yield shown.append
+
+    def audited(name, declaration, budget, seed, activations, judge, follow):
+        follow(process.Progress(3, 7.0, 1.0, 0.0, calling=True))
+        follow(process.Progress(5, 7.5, 1.0, 0.0, calling=False))
+        raise UsageError("that is enough")
+
+    module = sys.modules["nmnc_ref.oracle.audit.command"]
+    monkeypatch.setattr(module.command_line, "progress", progress)
+    monkeypatch.setattr(module, "audit_by_name", audited)
+    assert main(["audit", "math:sin", "--returns", "jacobian", option, "20", "--quiet"]) == 2
+    assert shown == [f"audit, {what} of the budget", whole, True, *steps]
 
 
 @pytest.mark.parametrize("seed", range(5))

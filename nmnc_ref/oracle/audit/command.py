@@ -61,8 +61,9 @@ def register(subparsers: Any) -> None:
         ("measures", MEASURES, "the response to the noise: a difference, a value without baseline, a derivative"),
         ("judge", JUDGED, "the mean alone, or variance and correlations too"),
     )
+    defaults = {"judge": "kind", **Declaration._field_defaults}
     for name, choices, meaning in words:
-        default = "kind" if name == "judge" else Declaration._field_defaults[name]
+        default = defaults[name]
         parser.add_argument(f"--{name}", choices=choices, default=default, help=f"{meaning} (default: {default})")
     parser.add_argument("--simultaneous", action="store_true", help="it perturbs all sites at once")
     parser.add_argument("--output-layer", action="store_true", help="it estimates the output layer's gradient too")
@@ -135,7 +136,7 @@ def _run(options: argparse.Namespace) -> int:
 
         def follow(progress: Progress) -> None:
             nonlocal spent
-            now = progress.calls if what == "calls" else progress.seconds
+            now = getattr(progress, what)
             advance(now - spent)
             spent = now
 
