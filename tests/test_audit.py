@@ -468,6 +468,7 @@ def test_a_kind_whose_mean_differs_at_a_kink_is_of_another_kind():
 @pytest.mark.parametrize(
     ("verdicts", "verdict", "left"),
     [
+        (["sound", "sound", "sound"], "other kind", "abc"),
         (["defect", "sound", "sound"], "other kind", "bc"),
         (["defect", "undecided", "sound"], "undecided", "bc"),
         (["defect", "defect", "defect"], "defect", ""),

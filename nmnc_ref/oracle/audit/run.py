@@ -192,8 +192,9 @@ def _of_another_kind(
         other = drawing.of_kind(kind)
         verdict, asked, fault = _decide(other)
         if verdict != DEFECT:
-            alike = diagnosis.of_kinds(other.measurements(), kinds[index + 1 :])
-            left = (kind, *(each for each in kinds[index + 1 :] if each in alike))
+            others = kinds[index + 1 :]
+            alike = diagnosis.of_kinds(other.measurements(), others)
+            left = (kind, *(each for each in others if each in alike))
             return other, OTHER_KIND if verdict == SOUND else UNDECIDED, asked, Diagnosis(kinds=left)
         tried.append((other, asked, fault))
     best, asked, fault = tried[0]
