@@ -960,6 +960,12 @@ def command(*arguments):
     return main(["audit", *arguments])
 
 
+def test_problems_of_a_wrong_seed_or_of_no_activation_are_refused():
+    for wrong in ({"seed": -1}, {"activations": ("cosine",)}, {"activations": ()}):
+        with pytest.raises(ValueError, match=f"{next(iter(wrong))}.*: expected"):
+            oracle.problems("jacobian", **wrong)
+
+
 def test_the_command_shows_a_defect_and_writes_json(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "double.py").write_text(

@@ -219,3 +219,19 @@ def test_constant_representations_are_refused_at_any_size(measure, lab):
     constant = lab.xp.ones((50, 1), dtype=lab.dtype) * lab.normal("constant", 64)
     with pytest.raises(ValueError, match=r"^activity: expected"):
         measure(constant, lab.normal("other", 50, 64))
+
+
+@pytest.mark.parametrize(
+    ("compare", "name", "least"),
+    [
+        (similarity.debiased_cka, "activity", 4),
+        (lambda x, y: similarity.debiased_alignment(x @ x.T, y @ y.T), "gram", 4),
+        (similarity.rsa, "activity", 3),
+    ],
+)
+def test_the_least_number_of_stimuli_is_enough(compare, name, least):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(least, 7)), rng.normal(size=(least, 5))
+    assert -1 <= compare(x, y) <= 1
+    with pytest.raises(ValueError, match=f"^{name}: expected at least N = {least} stimuli, got {least - 1}"):
+        compare(x[1:], y[1:])

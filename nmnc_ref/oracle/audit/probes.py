@@ -18,7 +18,16 @@ import numpy as np
 from nmnc_ref.checked import checked
 from nmnc_ref.nn import feedforward
 from nmnc_ref.oracle.audit.expected import Part, expected_parts
-from nmnc_ref.oracle.audit.problem import ACTIVATIONS, LOSSES, Declaration, Problem, forward, layers, read_only
+from nmnc_ref.oracle.audit.problem import (
+    ACTIVATIONS,
+    LOSSES,
+    Activations,
+    Declaration,
+    Problem,
+    forward,
+    layers,
+    read_only,
+)
 from nmnc_ref.oracle.audit.smoothing import POINTS
 from nmnc_ref.scalars import Index
 
@@ -61,9 +70,7 @@ def expected_at(probe: Probe, declaration: Declaration, seed: int, points: int =
 
 
 @checked
-def probes(
-    declaration: Declaration, seed: Index, activations: tuple[str, ...] = tuple(ACTIVATIONS)
-) -> tuple[Probe, ...]:
+def probes(declaration: Declaration, seed: Index, activations: Activations = tuple(ACTIVATIONS)) -> tuple[Probe, ...]:
     """Return the probes of an audit; other seeds give other weights, inputs and bases of the same sizes.
 
     Args:

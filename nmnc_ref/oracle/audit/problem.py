@@ -11,7 +11,7 @@ import numpy as np
 from nmnc_ref.checked import checked
 from nmnc_ref.nn import activation, feedforward, loss
 from nmnc_ref.nn.dense import Dense
-from nmnc_ref.scalars import Choice
+from nmnc_ref.scalars import Choice, Some
 from nmnc_ref.theory.estimator import LAWS
 
 RETURNS = ("jacobian", "activity-gradient", "weight-gradient")
@@ -27,7 +27,7 @@ Perturbed = Annotated[str, Choice(*PERTURBED)]
 Response = Annotated[str, Choice(*RESPONSES)]
 Measures = Annotated[str, Choice(*MEASURES)]
 Noise = Annotated[str, Choice(*NOISES)]
-ActivationName = Annotated[str, Choice(*ACTIVATIONS)]
+Activations = Annotated[tuple[Annotated[str, Choice(*ACTIVATIONS)], ...], Some]
 LOSSES = {each.name: each for each in (loss.squared_error, loss.softmax_cross_entropy)}
 
 

@@ -15,7 +15,7 @@ from nmnc_ref.oracle.audit.means import mean_checks
 from nmnc_ref.oracle.audit.probes import probes
 from nmnc_ref.oracle.audit.problem import (
     ACTIVATIONS,
-    ActivationName,
+    Activations,
     Declaration,
     Measures,
     Noise,
@@ -29,7 +29,7 @@ from nmnc_ref.oracle.audit.problem import (
 from nmnc_ref.oracle.audit.report import OTHER_KIND, SOUND, Explanation, Report
 from nmnc_ref.oracle.audit.resolution import ask, next_calls, what_would_decide
 from nmnc_ref.oracle.audit.session import Budget, Fault, Session, Spent
-from nmnc_ref.scalars import Choice, Count, Index, Positive, Some
+from nmnc_ref.scalars import Choice, Count, Index, Positive
 
 JUDGED = ("mean", "kind")
 SECONDS = 60.0
@@ -56,7 +56,7 @@ def audit(
     budget: Positive | None = None,
     calls: Count | None = None,
     seed: Index = 0,
-    activations: Annotated[tuple[ActivationName, ...], Some] = tuple(ACTIVATIONS),
+    activations: Activations = tuple(ACTIVATIONS),
 ) -> Report:
     """Audit an estimator that is known only by what it returns.
 
@@ -86,7 +86,7 @@ def audit(
 
 
 def problems(
-    returns: str, *, seed: int = 0, activations: tuple[str, ...] = tuple(ACTIVATIONS), **kind: Any
+    returns: str, *, seed: int = 0, activations: Activations = tuple(ACTIVATIONS), **kind: Any
 ) -> dict[str, Problem]:
     """Return the problems of an audit by name, as `audit` would ask them; `kind` has other words of its declaration."""
     return {probe.name: probe.problem for probe in probes(declare(returns, **kind), seed, activations)}
