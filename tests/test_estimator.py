@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-from nmnc_ref import estimator, perturbation, random
+from nmnc_ref import estimator, perturbation, random, theory
 from nmnc_ref.noise_correlation import estimate_jacobian
 
 N, D, N_O = 7, 3, 2
@@ -167,3 +167,9 @@ def test_laws_of_the_coefficients():
 
 def test_matched_energy():
     assert perturbation.matched_sigma(0.6, 4, 9) == pytest.approx(0.4)
+
+
+def test_the_error_of_least_squares_is_finite_from_two_draws_more_than_dimensions_on():
+    assert theory.estimator.least_squares_error(0.5, 3, 7, 9, 0.25) == 84
+    with pytest.raises(ValueError, match="draws: expected at least 9 for dimension = 7, got 8"):
+        theory.estimator.least_squares_error(0.5, 3, 7, 8, 0.25)

@@ -150,6 +150,22 @@ def test_every_argument_can_be_given_by_name():
                 assert not node.args.posonlyargs, f"{path}: {node.name}"
 
 
+def test_an_option_has_one_default_wherever_it_is_one():
+    """But momentum, of which a single step knows nothing, and chunks, whose size only memory is about."""
+    defaults: dict[str, set] = {}
+    for path in set(LIBRARY) & set(MODULES):
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        own = [each for each in vars(pytest.importorskip(name)).values() if getattr(each, "__module__", "") == name]
+        methods = [each for owner in own if inspect.isclass(owner) for each in vars(owner).values()]
+        settings = [each for each in own if hasattr(each, "__post_init__")]
+        for function in (*filter(inspect.isfunction, (*own, *methods)), *settings):
+            for each in inspect.signature(function).parameters.values():
+                if isinstance(each.default, int | float | str):
+                    defaults.setdefault(each.name, set()).add(each.default)
+    assert {name for name, values in defaults.items() if len(values) > 1} == {"momentum", "chunk"}
+    assert len(defaults) > 20
+
+
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_annotations_are_types(path):
     """Which nothing evaluates when a module is imported, but documentation and editors do."""
