@@ -43,3 +43,12 @@ def test_participation_ratio_of_a_batch(xp):
     spectrum = xp.asarray([[1.0, 1.0, 1.0, 1.0], [3.0, 1.0, 0.0, 0.0]], dtype=xp.float64)
     assert np.allclose(np.asarray(dimension.participation_ratio(spectrum)), [4, 1.6])
     assert np.allclose(np.asarray(dimension.participation_ratio(1e-200 * spectrum)), [4, 1.6])
+
+
+@pytest.mark.parametrize("points", [[0.0, 1.0, 3.0], [0.0, 1.0, 3.0, 1.0]])
+def test_three_distinct_points_are_enough_for_two_neighbours(points):
+    """At 0, 1 and 3 the ratios of the two distances are 3, 2 and 3/2."""
+    found = dimension.two_nearest_neighbours(np.array(points)[:, None])
+    assert found == pytest.approx(3 / math.log(9))
+    with pytest.raises(ValueError, match="points: expected at least"):
+        dimension.two_nearest_neighbours(np.array([0.0, 1.0, *points[3:]])[:, None])

@@ -171,3 +171,10 @@ def test_likenesses_that_are_all_alike(dtype, eps):
         compared(8)
     with pytest.raises(ValueError, match="other_gram: expected likenesses that differ"):  # which come next
         compared(9)
+
+
+def test_which_entry_sets_the_sign_of_a_component(dtype):
+    """The first of those that are within 1 % of the largest."""
+    for share, sign in ((0.995, 1), (0.985, -1)):
+        rows = np.outer([1, -2, 3], [-share, 1, 0.1]).astype(dtype)
+        assert np.sign(manifold.fit(rows, dimension=1).basis[0, 0]) == sign
