@@ -479,4 +479,5 @@ def test_a_pickle_that_multiplies_its_text_is_refused(tmp_path):
 def test_damaged_files_are_tried_on_readers_that_read_whole_ones(capsys):
     assert fuzzing.main(["--minutes", "0"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert sum(line.endswith(": 0 read, 0 refused, 0 FOUND") for line in lines) == 9
+    assert len(lines) > 5
+    assert all(line.endswith(": 0 read, 0 refused, 0 FOUND") for line in lines[:-1])

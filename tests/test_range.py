@@ -103,12 +103,11 @@ def test_mean_and_products_of_any_number_of_rows(rows, lab, monkeypatch):
 
 
 def test_the_mean_of_what_is_centred_is_right_to_the_last_place():
-    """Where sums of so many rows are off by several units of it."""
+    """Where a sum of so many rows, one after another, is off by many units of it."""
     x = np.random.default_rng(0).normal(size=(1000, 500)).astype(np.float32) + np.float32(1.5)
     exact = x.mean(axis=0, dtype=np.float64)
     mean, _ = numerics.centred(x)
     assert np.max(np.abs(mean - exact)) <= np.spacing(np.float32(1.5))
-    assert np.max(np.abs(numerics.mean(x) - exact)) > 4 * np.spacing(np.float32(1.5))
 
 
 def test_millions_of_rows_keep_their_digits():

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import pickle
 import subprocess
 import sys
@@ -30,18 +31,22 @@ ROUNDING = 1e-9
 """What is taken for it, relative to the largest value."""
 IMAGES, MATRICES = "stimuli_92objs", "RDMs_mIT_hIT_fig1"
 """Fields of the `.mat` file."""
-READ = """
+START = b"start of the fields"
+"""What Python and its modules may print comes before."""
+READ = f"""
 import contextlib, io, pickle, sys
 from scipy.io import loadmat
-with contextlib.suppress(ImportError, ValueError):  # not on every system
+with contextlib.suppress(ImportError, ValueError):  # Windows has no limits, macOS takes none of this kind
     import resource
     resource.setrlimit(resource.RLIMIT_AS, (2**32, 2**32))
 fields = loadmat(io.BytesIO(sys.stdin.buffer.read()), struct_as_record=False, squeeze_me=True)
-sys.stdout.buffer.write(pickle.dumps(fields))
+sys.stdout.buffer.write({START!r} + pickle.dumps(fields))
 """
-"""Reads a `.mat` file with 4 GiB of memory at most."""
+"""Reads a `.mat` file, with 4 GiB of memory at most where the system sets limits."""
 SECONDS = 20.0
-"""After which it is no use."""
+"""For reading it, which takes one."""
+THREADS = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL")}
+"""Of which each takes memory of its own."""
 
 
 class Recorded(NamedTuple):
@@ -164,14 +169,17 @@ def _published(content: bytes) -> Recorded:
 
 def _fields(content: bytes) -> dict[str, Any]:
     """Return the fields of a `.mat` file, read in a process of its own, as one wrong byte can crash SciPy's reader."""
+    import scipy  # noqa: F401  # without which no file is to blame
+
+    command, environment = [sys.executable, "-P", "-c", READ], os.environ | THREADS
     try:
-        done = subprocess.run([sys.executable, "-c", READ], input=content, capture_output=True, timeout=SECONDS)
+        done = subprocess.run(command, input=content, capture_output=True, timeout=SECONDS, env=environment)
     except subprocess.TimeoutExpired:
-        raise ValueError(f"{KINDS}, got a .mat file that is not read in {SECONDS:.0f} s") from None
+        raise ValueError(f"{KINDS}, got a .mat file that cannot be read in {SECONDS:.0f} s") from None
     if done.returncode:
         why = (done.stderr.decode(errors="replace").strip() or "the reader crashes").splitlines()[-1]
         raise ValueError(f"{KINDS}, got a .mat file that cannot be read: {why}")
-    fields: dict[str, Any] = pickle.loads(done.stdout)
+    fields: dict[str, Any] = pickle.loads(done.stdout.partition(START)[2])
     return fields
 
 

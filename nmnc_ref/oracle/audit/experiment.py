@@ -68,7 +68,7 @@ def experiment(
     passes = 1 if declaration.simultaneous else len(at)
     D = sum(map(len, units))
     A, f = np.zeros((passes * block, D)), np.zeros(passes * block)
-    scale = np.full(D, problem.sigma)
+    scale = np.full(D, 1.0 if declaration.measures == "derivative" else problem.sigma)
     if declaration.noise == "sphere" and declaration.measures != "derivative":
         for unit in units:
             scale[unit] /= np.sqrt(len(unit))

@@ -6,8 +6,7 @@ import math
 
 import numpy as np
 
-KURTOSIS = {"gaussian": 3.0, "rademacher": 1.0, "uniform": 1.8}
-KURTOSIS["other"] = KURTOSIS["gaussian"]
+KURTOSIS = {"gaussian": 3.0, "rademacher": 1.0, "uniform": 1.8, "other": 3.0}
 """E[z⁴] of laws with independent entries; that of another law is not known, and nothing is judged by it."""
 FIXED_NORM = ("fixed-norm", "sphere")
 """Laws of uniform direction, with ‖z‖² = d; on the sphere σ is the norm of the perturbation, not of its entries."""

@@ -199,7 +199,7 @@ class _Draw(NamedTuple):
             biases=tuple(map(read_only, biases)),
             activation=activation,
             x=read_only(x),
-            target=read_only(x),  # until the outputs are known
+            target=read_only(np.zeros((batch, widths[-1]))),
             loss=loss,
             sigma=sigma,
             draws=_many(self.declaration) * draws,

@@ -55,8 +55,8 @@ class Law(NamedTuple):
 
     @property
     def factors(self) -> float:
-        """How many there are but ±1."""
-        return len(self.exponents) + (abs(self.constant) != 1)
+        """How many there are but 1; a sign counts as half of one."""
+        return len(self.exponents) + (abs(self.constant) != 1) + (self.constant < 0) / 2
 
     def __str__(self) -> str:
         """The law in symbols."""

@@ -179,7 +179,7 @@ def _parts(shapes: Mapping[str, tuple[int, ...]], beyond: np.ndarray) -> dict[st
         inside, beyond = np.split(beyond, [math.prod(shape)])
         if np.any(inside):
             first[name] = [int(place) for place in np.unravel_index(int(np.argmax(inside)), shape)]
-    part, *_ = (f"{name}{element}" for name, element in first.items())
+    part = next(f"{name}{element}" for name, element in first.items())
     return {"part": part, "differ": tuple(first), "agree": tuple(name for name in shapes if name not in first)}
 
 

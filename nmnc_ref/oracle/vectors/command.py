@@ -133,7 +133,7 @@ def _told(cases: Iterable[Case], advance: Callable[[], None]) -> Iterator[Case]:
 def _report(results: list[Result], options: argparse.Namespace, version: str, mode: str, passed: bool) -> None:
     from nmnc_ref.oracle.vectors import page, report
 
-    report.show(results, command_line.console(), quiet=options.quiet, required="unanswered" in WRONG[options.require])
+    report.show(results, command_line.console(), quiet=options.quiet, required=options.require == "all")
     if options.json:
         command_line.write_json(options.json, report.document(results, version, options.dtype, mode))
     if options.report:

@@ -190,6 +190,7 @@ SLIPS: dict[str, tuple[tuple[str, Slip], ...]] = {
     "activity": (("pre- for post-activation", lambda inputs: inputs["preactivation"]),),
     "slope": (
         ("post- for pre-activation", _computed("slope", preactivation=_computed("activity"))),
+        # the next number is positive for 0 alone
         ("ReLU'(0) = 1", _computed("slope", preactivation=lambda i: np.nextafter(i["preactivation"], np.inf))),
     ),
     "manifold_noise": (("projector left out", lambda inputs: inputs["sigma"] * inputs["coefficients"]),),

@@ -57,7 +57,7 @@ def dense(label: str, *widths: int, scale: float = 0.5) -> dict[str, Array]:
 def _stored(array: np.ndarray, precision: str) -> np.ndarray:
     """Return an array in the dtype that it is stored in: no integers of 64 bits, floats of the case's precision."""
     if np.issubdtype(array.dtype, np.floating):
-        return array.astype({"any": "float64"}.get(precision, precision))
+        return array.astype("float64" if precision == "any" else precision)
     return array if array.dtype == np.uint32 else array.astype(np.int32)
 
 

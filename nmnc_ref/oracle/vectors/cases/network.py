@@ -40,8 +40,7 @@ def exact_credit(draft: Draft, depth: int, activation: str) -> Draft:
 
 def parameter_gradients(draft: Draft, layer: int, delta: str) -> Draft:
     """Add the gradients of a layer's weight and bias."""
-    below = f"activity_{layer - 1}"
-    below = below if below in draft.values else "x"
+    below = "x" if layer == 1 else f"activity_{layer - 1}"
     draft.stage(f"weight_gradient_{layer}", delta=delta, activity=below)
     return draft.stage(f"bias_gradient_{layer}", delta=delta, activity=below)
 
