@@ -225,3 +225,9 @@ def test_forms_are_forgotten_when_they_are_many(monkeypatch):
         assert inner(np.ones((2, length))).shape == (2, length)
         with pytest.raises(ValueError, match="expected shape"):
             inner(np.ones(length))
+
+
+@pytest.mark.parametrize("wrong", [np.array(2.5), np.array([2, 3]), np.float64(2)])
+def test_an_array_that_is_no_integer_is_refused_by_name(wrong):
+    with pytest.raises(TypeError, match="dimension: expected an integer, got"):
+        perturbation.matched_sigma(1.0, wrong, 4)
