@@ -121,6 +121,20 @@ def test_the_experiment_of_a_slip_is_what_a_stranger_with_the_slip_does_with_the
 
 
 @pytest.mark.parametrize(("returns", "target"), CLAIMS)
+def test_exact_derivatives_know_no_sigma_whatever_the_slip(returns, target):
+    for kind in every_kind(returns, target, ("gaussian",)):
+        for slip in candidates(kind) if kind.measures == "derivative" else ():
+            small, large = (problem_for(kind, sigma=sigma) for sigma in (1e-4, 0.3))
+            claimed = expected_parts(small, kind)
+            pairs = [slip.expects(problem, kind, claimed) for problem in (small, large)]
+            if None not in pairs:
+                for one, other in zip(*pairs, strict=True):
+                    np.testing.assert_allclose(one.mean, other.mean, atol=1e-10)
+                    scale = abs(one.covariance).max()
+                    np.testing.assert_allclose(one.covariance, other.covariance, atol=1e-10 * scale, err_msg=slip.name)
+
+
+@pytest.mark.parametrize(("returns", "target"), CLAIMS)
 def test_variants_of_a_kind_have_its_moments_at_small_sigma(returns, target):
     for kind in kinds(Declaration(returns, target)):
         if kind.noise not in ("gaussian", "fixed-norm", "sphere") or (returns == "weight-gradient") > kind.output_layer:
