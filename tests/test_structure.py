@@ -6,6 +6,7 @@ import ast
 import contextlib
 import importlib
 import inspect
+import pkgutil
 import re
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from nmnc_ref import theory
+from nmnc_ref import fast, theory
 from paper_checks import catalogue
 from paper_checks.claim import FAMILIES
 
@@ -149,6 +150,17 @@ def test_every_argument_can_be_given_by_name():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.FunctionDef):
                 assert not node.args.posonlyargs, f"{path}: {node.name}"
+
+
+@pytest.mark.parametrize("name", sorted(each.name for each in pkgutil.iter_modules(fast.__path__)))
+def test_every_fast_function_is_checked(name):
+    module = importlib.import_module(f"{fast.__name__}.{name}")
+    own = [each for each in vars(module).values() if getattr(each, "__module__", "") == module.__name__]
+    methods = [each for owner in own if inspect.isclass(owner) for each in vars(owner).values()]
+    functions = [each for each in (*own, *methods) if inspect.isfunction(each)]
+    public = [each for each in functions if each.__name__[0] != "_" or each.__name__ == "__call__"]
+    assert public
+    assert all(getattr(each, "is_checked", False) for each in public)
 
 
 def test_an_option_has_one_default_wherever_it_is_one():
