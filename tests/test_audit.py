@@ -1138,6 +1138,12 @@ def test_wrong_usage(arguments, message, capsys):
     assert message in capsys.readouterr().err
 
 
+def test_the_command_asks_what_is_returned(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        command("math:sin")
+    assert "required: --returns" in capsys.readouterr().err
+
+
 def test_without_rich_the_command_says_what_to_install(monkeypatch, capsys):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert command("math:sin", "--returns", "jacobian") == 2

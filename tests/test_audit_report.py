@@ -781,7 +781,13 @@ def test_large_noise_is_asked_about_where_the_kind_is_judged(judge, linear):
 
 @pytest.mark.parametrize(
     ("code", "said"),
-    [(0, "exit code 0"), (7, "exit code 7"), (-9, f"exit code -9 ({signal.strsignal(9)})"), (None, "exit code None")],
+    [
+        (0, "exit code 0"),
+        (7, "exit code 7"),
+        (-1, f"exit code -1 ({signal.strsignal(1)})"),
+        (-9, f"exit code -9 ({signal.strsignal(9)})"),
+        (None, "exit code None"),
+    ],
 )
 def test_exit_codes_are_told_and_signals_named(code, said):
     assert process._exit(code) == said
