@@ -1,6 +1,6 @@
 """The problems on which an estimator is asked, chosen so that slips give themselves away.
 
-Widths differ and share no factor, so that a swapped axis or layer changes the answer, but for one probe whose layers are
+Widths differ and share no factor, so that a swapped axis or layer changes the answer, but for a probe whose layers are
 alike, so that noise shared between layers or a neighbour's basis fits at all. Bases hold the direction of the mean
 activity, which centring would lose. ReLU units keep away from their kink by more than the noise reaches, except where
 σ is to be felt. Where an estimate reads values without a baseline, these are of the order of σ: the inputs of a batch
