@@ -6,7 +6,6 @@ import ast
 import contextlib
 import importlib
 import inspect
-import pkgutil
 import re
 import subprocess
 import sys
@@ -17,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from nmnc_ref import fast, theory
+from nmnc_ref import theory
 from paper_checks import catalogue
 from paper_checks.claim import FAMILIES
 
@@ -59,10 +58,22 @@ def imported(path: Path) -> set[str]:
     return names
 
 
+def dotted(path: Path) -> str:
+    """Return the name of a module of the library."""
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def defined(path: Path) -> list:
+    """Return what a module of the library defines, and the contents of its classes."""
+    name = dotted(path)
+    own = [each for each in vars(importlib.import_module(name)).values() if getattr(each, "__module__", "") == name]
+    return [*own, *(each for owner in own if inspect.isclass(owner) for each in vars(owner).values())]
+
+
 def modules(path: Path) -> set[str]:
     """Return the modules of the library that a file imports, by dotted name."""
     names = {name for name in imported(path) if name.startswith("nmnc_ref.")}
-    known = {".".join(each.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for each in SOURCES}
+    known = set(map(dotted, SOURCES))
     return {name if name in known else name.rpartition(".")[0] for name in names} - {"nmnc_ref"}
 
 
@@ -152,12 +163,9 @@ def test_every_argument_can_be_given_by_name():
                 assert not node.args.posonlyargs, f"{path}: {node.name}"
 
 
-@pytest.mark.parametrize("name", sorted(each.name for each in pkgutil.iter_modules(fast.__path__)))
-def test_every_fast_function_is_checked(name):
-    module = importlib.import_module(f"{fast.__name__}.{name}")
-    own = [each for each in vars(module).values() if getattr(each, "__module__", "") == module.__name__]
-    methods = [each for owner in own if inspect.isclass(owner) for each in vars(owner).values()]
-    functions = [each for each in (*own, *methods) if inspect.isfunction(each)]
+@pytest.mark.parametrize("path", sorted((ROOT / "nmnc_ref" / "fast").glob("[!_]*.py")), ids=lambda path: path.stem)
+def test_every_fast_function_is_checked(path):
+    functions = filter(inspect.isfunction, defined(path))
     public = [each for each in functions if each.__name__[0] != "_" or each.__name__ == "__call__"]
     assert public
     assert all(getattr(each, "is_checked", False) for each in public)
@@ -167,11 +175,8 @@ def test_an_option_has_one_default_wherever_it_is_one():
     """But momentum, of which a single step knows nothing, and chunks, whose size only memory is about."""
     defaults: dict[str, set] = {}
     for path in set(LIBRARY) & set(MODULES):
-        name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-        own = [each for each in vars(importlib.import_module(name)).values() if getattr(each, "__module__", "") == name]
-        methods = [each for owner in own if inspect.isclass(owner) for each in vars(owner).values()]
-        settings = [each for each in own if hasattr(each, "__post_init__")]
-        for function in (*filter(inspect.isfunction, (*own, *methods)), *settings):
+        functions = [each for each in defined(path) if inspect.isfunction(each) or hasattr(each, "__post_init__")]
+        for function in functions:
             for each in inspect.signature(function).parameters.values():
                 if isinstance(each.default, int | float | str):
                     defaults.setdefault(each.name, set()).add(each.default)
@@ -182,11 +187,8 @@ def test_an_option_has_one_default_wherever_it_is_one():
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_annotations_are_types(path):
     """Which nothing evaluates when a module is imported, but documentation and editors do; names are mypy's matter."""
-    name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-    module = pytest.importorskip(name)
-    own = [each for each in vars(module).values() if getattr(each, "__module__", "") == name]
-    methods = [each for owner in own if inspect.isclass(owner) for each in vars(owner).values()]
-    for each in [module, *own, *(getattr(method, "fget", method) for method in methods)]:
+    module = pytest.importorskip(dotted(path))
+    for each in (module, *(getattr(each, "fget", each) for each in defined(path))):
         if inspect.ismodule(each) or inspect.isclass(each) or inspect.isfunction(each):
             with contextlib.suppress(NameError):  # of what is imported for types alone
                 typing.get_type_hints(inspect.unwrap(each))
